@@ -1,0 +1,111 @@
+namespace Phi3VCluster.Spec;
+
+/// <summary>
+/// One fine-tuning run, whole: what is trained, on what, how, and with how many ranks. Immutable; read from YAML by
+/// <see cref="RunSpecYaml"/>, checked by <see cref="RunSpecValidation"/>, saved beside the run's results as <c>run.yaml</c>.
+/// Property names in camelCase are the YAML keys.
+/// </summary>
+public sealed record RunSpec
+{
+    /// <summary>Short name of the run; the run's id starts with it. Letters, digits, '-', '_' and '.'.</summary>
+    public string Name { get; init; } = "run";
+    public ModelSpec Model { get; init; } = new();
+    public MethodSpec Method { get; init; } = new();
+    /// <summary>Type the model computes in.</summary>
+    public string Precision { get; init; } = "fp32";
+    /// <summary>Attention kernel: auto takes the fastest the device has.</summary>
+    public string Attention { get; init; } = "auto";
+    public DataSpec Data { get; init; } = new();
+    public BatchSpec Batch { get; init; } = new();
+    /// <summary>Passes over the training samples.</summary>
+    public int Epochs { get; init; } = 1;
+    public OptimizerSpec Optimizer { get; init; } = new();
+    public EvaluationSpec Evaluation { get; init; } = new();
+    public ClusterSpec Cluster { get; init; } = new();
+    public int Seed { get; init; } = 42;
+    /// <summary>Folder that receives a folder of its own for each run.</summary>
+    public string Output { get; init; } = "./output";
+}
+
+public sealed record ModelSpec
+{
+    /// <summary>Checkpoint folder in Hugging Face layout.</summary>
+    public string Path { get; init; } = "";
+    /// <summary>Most 336-pixel crops an image is cut into; more crops, more detail, more tokens.</summary>
+    public int NumCrops { get; init; } = 16;
+}
+
+public sealed record MethodSpec
+{
+    /// <summary>Which parameters are trained: a method's name.</summary>
+    public string Kind { get; init; } = "full";
+    /// <summary>LoRA: inner dimension of the adapters.</summary>
+    public int Rank { get; init; } = 32;
+    /// <summary>LoRA: adapters are scaled by alpha / rank. Not given: 2 · rank.</summary>
+    public double? Alpha { get; init; }
+    /// <summary>LoRA: true gives the CLIP tower and the projector no adapters.</summary>
+    public bool FreezeVision { get; init; }
+    /// <summary>LoRA: a PEFT adapter folder to start from instead of fresh adapters.</summary>
+    public string? Adapter { get; init; }
+}
+
+public sealed record DataSpec
+{
+    /// <summary>Format of the files: a dataset's name.</summary>
+    public string Kind { get; init; } = "conversations";
+    /// <summary>File or glob of the training samples.</summary>
+    public string Train { get; init; } = "";
+    /// <summary>File or glob of the held-out samples; none, no evaluation.</summary>
+    public string? Eval { get; init; }
+    /// <summary>A new order each epoch, drawn from the seed.</summary>
+    public bool Shuffle { get; init; } = true;
+    /// <summary>conversations: each epoch, draw the order of the independent turns of a sample anew.</summary>
+    public bool ShuffleTurns { get; init; }
+    /// <summary>Folder that relative image paths start from; none, the data file's own.</summary>
+    public string? ImageRoot { get; init; }
+}
+
+public sealed record BatchSpec
+{
+    /// <summary>Samples of one optimizer step, over all ranks.</summary>
+    public int Global { get; init; } = 64;
+    /// <summary>Samples of one forward pass on one rank; null is "auto".</summary>
+    public int? Micro { get; init; }
+}
+
+public sealed record OptimizerSpec
+{
+    public double LearningRate { get; init; } = 1e-4;
+    /// <summary>Course of the learning rate after the warm-up: a schedule's name.</summary>
+    public string Schedule { get; init; } = "linear";
+    public int WarmupSteps { get; init; } = 50;
+    public double WeightDecay { get; init; } = 0.01;
+    public IReadOnlyList<double> Betas { get; init; } = [0.9, 0.95];
+    public double Epsilon { get; init; } = 1e-7;
+    /// <summary>Gradients are scaled down to this global norm; 0 never clips.</summary>
+    public double MaxGradNorm { get; init; } = 1.0;
+    /// <summary>sample: mean over a sample's answer tokens, then over samples. token: mean over all answer tokens of the global batch.</summary>
+    public string Loss { get; init; } = "sample";
+}
+
+public sealed record EvaluationSpec
+{
+    /// <summary>What is measured on data.eval: a metric's name.</summary>
+    public string Metric { get; init; } = "anls";
+    /// <summary>Longest answer that is generated, in tokens.</summary>
+    public int MaxNewTokens { get; init; } = 64;
+    /// <summary>Evaluate the untrained model too.</summary>
+    public bool Before { get; init; } = true;
+}
+
+public sealed record ClusterSpec
+{
+    /// <summary>Ranks without which the run does not start.</summary>
+    public int MinRanks { get; init; } = 1;
+    /// <summary>Ranks beyond which it takes no more.</summary>
+    public int MaxRanks { get; init; } = 1;
+    /// <summary>auto | cpu | cuda.</summary>
+    public string Device { get; init; } = "auto";
+    /// <summary>How gradients travel between ranks: a collective's name; auto takes loopback for one rank and the fastest for more.</summary>
+    public string Collective { get; init; } = "auto";
+}

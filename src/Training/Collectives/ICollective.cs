@@ -1,0 +1,62 @@
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Collectives;
+
+/// <summary>
+/// The sums and exchanges between the ranks of one generation. Every rank calls the same operations in the same order with
+/// buffers of the same size; each call blocks the rank's thread until its part is done. Only <see cref="Abort"/> and
+/// <see cref="IDisposable.Dispose"/> may be called from another thread.
+/// Results are bit-identical on all ranks and from run to run: the order of summation is fixed.
+/// </summary>
+public interface ICollective : IDisposable
+{
+    int Rank { get; }
+    int WorldSize { get; }
+    /// <summary>The rendezvous that made this collective; messages of any other are refused.</summary>
+    long Generation { get; }
+
+    /// <summary>Sums <paramref name="buffer"/> (1-D, float32, contiguous) over all ranks, in place.</summary>
+    /// <exception cref="CollectiveException">Aborted, a peer is gone, or peers disagree about the generation or the size.</exception>
+    void AllReduce(Tensor buffer);
+
+    /// <summary>
+    /// Sums <paramref name="buffer"/> (1-D, float32, contiguous) over all ranks; afterwards this rank's part,
+    /// <see cref="ShardRange.Of"/>(length, Rank, WorldSize), holds the sum and the rest is undefined.
+    /// </summary>
+    void ReduceScatter(Tensor buffer);
+
+    /// <summary>Fills <paramref name="buffer"/> (1-D, any type, contiguous) with every rank's own part, as cut by <see cref="ShardRange.Of"/>.</summary>
+    void AllGather(Tensor buffer);
+
+    /// <summary>
+    /// Breaks the call in progress and all later ones, on this rank, within a second; peers see a lost connection. Thread-safe, idempotent.
+    /// </summary>
+    void Abort(string reason);
+}
+
+/// <summary>A way to build collectives.</summary>
+public interface ICollectiveBackend : INamed
+{
+    /// <summary>Most ranks this backend can join; loopback: 1.</summary>
+    int MaxWorldSize { get; }
+
+    /// <summary>Opens this rank's end before it is known who the peers are, e.g. binds a port on <paramref name="host"/>.</summary>
+    ICollectiveEndpoint Open(string host);
+}
+
+/// <summary>One rank's end, opened and advertised but not yet connected.</summary>
+public interface ICollectiveEndpoint : IDisposable
+{
+    /// <summary>What peers need to reach this end; travels through the rendezvous.</summary>
+    string Address { get; }
+
+    /// <summary>
+    /// Connects all ranks of a generation; every rank calls it once, concurrently. Ownership of the endpoint passes to the result.
+    /// </summary>
+    /// <param name="addresses">Every rank's <see cref="Address"/>, by rank.</param>
+    /// <exception cref="CollectiveException">A peer did not come before <paramref name="stop"/>, or belongs to another generation.</exception>
+    ICollective Connect(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop);
+}
+
+/// <summary>An operation between ranks failed; the run's generation is over for this rank.</summary>
+public sealed class CollectiveException(string message, Exception? inner = null) : Exception(message, inner);

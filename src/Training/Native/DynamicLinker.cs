@@ -1,0 +1,31 @@
+using System.Runtime.InteropServices;
+
+namespace Phi3VCluster.Training.Native;
+
+/// <summary>The dynamic linker's own calls, for what <see cref="NativeLibrary"/> does not offer: global symbols and reasons.</summary>
+internal static partial class DynamicLinker
+{
+    private const int Now = 2, Global = 0x100;
+
+    /// <summary>Loads a library and gives its symbols to all loaded later: TorchSharp's shim finds libtorch that way.</summary>
+    /// <exception cref="LibTorchException">The linker's own reason.</exception>
+    public static void OpenGlobal(string path)
+    {
+        if (dlopen(path, Now | Global) == 0) throw new LibTorchException($"{path} could not be loaded: {LastError()}.");
+    }
+
+    public static bool IsDefined(string symbol) => dlsym(0, symbol) != 0;
+
+    public static string ReasonFor(string path) => dlopen(path, 1) == 0 ? LastError() : "it loads now";
+
+    private static string LastError() => Marshal.PtrToStringUTF8(dlerror()) ?? "no reason given";
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint dlopen(string path, int flags);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint dlsym(nint handle, string symbol);
+
+    [LibraryImport("libc")]
+    private static partial nint dlerror();
+}

@@ -1,0 +1,118 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using TorchSharp;
+
+namespace Phi3VCluster.Training.Native;
+
+/// <summary>
+/// Loads libtorch and TorchSharp's native shim, from wherever they are. Call <see cref="Load"/> before the first use of
+/// <see cref="torch"/>: TorchSharp's own loader would copy 460 MB beside the program, and fail where libstdc++ is older than GCC 13's.
+/// </summary>
+public static class LibTorch
+{
+    /// <summary>Folder of any libtorch or PyTorch <c>lib</c>; overrides the one that came with the build.</summary>
+    public const string FolderVariable = "PHI3V_LIBTORCH";
+
+    /// <summary>The shim's one symbol of GCC 13: std::ios_base_library_init(), which including iostream mentions and nothing calls.</summary>
+    private const string NeverCalled = "_ZSt21ios_base_library_initv";
+
+    private static readonly Lazy<string> Loaded = new(LoadOnce);
+
+    /// <summary>Loads everything once; later calls return at once. Thread-safe.</summary>
+    /// <returns>The folder libtorch was loaded from.</returns>
+    /// <exception cref="LibTorchException">Nothing could be loaded; the message says what was missing, where, and what to do.</exception>
+    public static string Load() => Loaded.Value;
+
+#pragma warning disable CA2255 // A library with a module initializer: the one place that surely runs before any torch call of this assembly.
+    [ModuleInitializer]
+    internal static void ResolveShimOnFirstUse() =>
+        NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? ShimHandle() : 0);
+#pragma warning restore CA2255
+
+    private static nint s_shim;
+
+    private static nint ShimHandle()
+    {
+        Load();
+        return s_shim;
+    }
+
+    private static string LoadOnce()
+    {
+        if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
+            throw new LibTorchException($"libtorch is loaded on Linux x64 only; this is {RuntimeInformation.RuntimeIdentifier}.");
+        Malloc.ReturnFreedMemory();
+        var folder = FindLibTorch();
+        string[] inOrder = ["libtorch_global_deps.so", "libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];
+        foreach (var path in inOrder.Select(file => Path.Combine(folder, file)).Where(File.Exists))
+            DynamicLinker.OpenGlobal(path);
+        s_shim = LoadShim(FindShim(), folder);
+        return folder;
+    }
+
+    private static string FindLibTorch()
+    {
+        var chosen = Environment.GetEnvironmentVariable(FolderVariable);
+        var fromBuild = typeof(LibTorch).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == "LibTorchFolder")?.Value;
+        string?[] candidates = chosen is not null
+            ? [chosen]
+            : [AppContext.BaseDirectory, Path.Combine(AppContext.BaseDirectory, "runtimes/linux-x64/native"), fromBuild];
+        return candidates.FirstOrDefault(c => c is not null && File.Exists(Path.Combine(c, "libtorch_cpu.so")))
+            ?? throw new LibTorchException($"libtorch_cpu.so was not found in {string.Join(", ", candidates.Where(c => c is not null))}; "
+                + $"set {FolderVariable} to the lib folder of a libtorch 2.10 or a PyTorch.");
+    }
+
+    private static string FindShim()
+    {
+        string[] candidates = [AppContext.BaseDirectory, Path.Combine(AppContext.BaseDirectory, "runtimes/linux-x64/native")];
+        return candidates.Select(c => Path.Combine(c, "libLibTorchSharp.so")).FirstOrDefault(File.Exists)
+            ?? throw new LibTorchException($"libLibTorchSharp.so was not found in {string.Join(", ", candidates)}; publish or build the program again.");
+    }
+
+    private static nint LoadShim(string path, string libTorchFolder)
+    {
+        var image = File.ReadAllBytes(path);
+        // A function that libtorch lacks would end the process on its first call, uncatchably: look before loading.
+        var missing = ElfImage.UndefinedSymbols(image).Where(symbol => symbol != NeverCalled && !DynamicLinker.IsDefined(symbol)).ToList();
+        if (missing.Count > 0)
+            throw new LibTorchException($"libtorch in {libTorchFolder} lacks {missing.Count} functions that TorchSharp 0.107 calls, the first of them "
+                + $"{missing[0]}; use libtorch 2.10, or unset {FolderVariable}.");
+        if (NativeLibrary.TryLoad(path, out var handle)) return handle;
+
+        var patched = PatchedCopy(image);
+        return NativeLibrary.TryLoad(patched, out handle)
+            ? handle
+            : throw new LibTorchException($"{path} could not be loaded, nor its copy {patched}: {DynamicLinker.ReasonFor(patched)}.");
+    }
+
+    /// <summary>
+    /// TorchSharp 0.107's shim asks for libstdc++ of GCC 13 (Debian 12 and Ubuntu 22.04 are older) because of one symbol that it never
+    /// calls. A copy in which that version need is weak loads everywhere.
+    /// </summary>
+    private static string PatchedCopy(byte[] image)
+    {
+        if (!ElfImage.WeakenVersionNeed(image, "GLIBCXX_3.4.32"))
+            throw new LibTorchException("libLibTorchSharp.so could not be loaded and does not have the known GLIBCXX_3.4.32 cause; see `ldd` on it.");
+        var hash = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(image))[..16];
+        var folder = Path.Combine(CacheRoot(), "phi3vcluster", "native");
+        var target = Path.Combine(folder, $"libLibTorchSharp-{hash}.so");
+        if (File.Exists(target)) return target;
+        Directory.CreateDirectory(folder);
+        var temporary = Path.Combine(folder, Path.GetRandomFileName());
+        File.WriteAllBytes(temporary, image);
+        File.Move(temporary, target, overwrite: true); // several processes may start at once: each writes its own, the last rename wins
+        return target;
+    }
+
+    private static string CacheRoot()
+    {
+        var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
+        if (!string.IsNullOrEmpty(root)) return root;
+        var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+        return home.Length > 0 ? Path.Combine(home, ".cache") : Path.GetTempPath();
+    }
+}
+
+/// <summary>libtorch cannot be used on this machine as it is; the message is for the user.</summary>
+public sealed class LibTorchException(string message) : Exception(message);
