@@ -1,0 +1,29 @@
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Data;
+
+/// <summary>An image in a file of its own.</summary>
+internal sealed class FileImage(string path) : IImageSource
+{
+    public string Description => path;
+
+    public byte[] Read()
+    {
+        try
+        {
+            return File.ReadAllBytes(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"{path}: cannot be read ({e.Message}); put the image back or leave the row out.");
+        }
+    }
+
+    /// <summary>The image at <paramref name="path"/> below <paramref name="root"/>, or null and why there is none.</summary>
+    public static IImageSource? Find(string root, string path, out string problem)
+    {
+        var file = new FileInfo(Path.Combine(root, path));
+        problem = !file.Exists ? $"no image file {file.FullName}" : file.Length == 0 ? $"the image file {file.FullName} is empty" : "";
+        return problem.Length == 0 ? new FileImage(file.FullName) : null;
+    }
+}

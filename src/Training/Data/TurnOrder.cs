@@ -1,0 +1,17 @@
+namespace Phi3VCluster.Training.Data;
+
+/// <summary>Draws the order of a sample's turns anew each epoch, for rows whose turns are independent questions about one picture.</summary>
+public static class TurnOrder
+{
+    /// <summary>
+    /// Permutes the questions with their answers, a pure function of (seed, epoch, sample id); the images stay on the first turn. A sample with
+    /// images on a later turn is returned as it is: its questions are bound to them.
+    /// </summary>
+    public static Sample Shuffle(Sample sample, int seed, int epoch)
+    {
+        var turns = sample.Turns.ToArray();
+        if (turns.Length < 2 || turns.Skip(1).Any(turn => turn.Images.Count > 0)) return sample;
+        SplitMix64.For("turns", seed, epoch, sample.Id).Shuffle<Turn>(turns);
+        return sample with { Turns = [.. turns.Select((turn, place) => turn with { Images = place == 0 ? sample.Turns[0].Images : [] })] };
+    }
+}

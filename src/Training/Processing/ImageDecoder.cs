@@ -1,0 +1,65 @@
+using System.Runtime.InteropServices;
+using Phi3VCluster.Spec;
+using SkiaSharp;
+
+namespace Phi3VCluster.Training.Processing;
+
+/// <summary>
+/// Image files to RGB as Pillow's <c>convert("RGB")</c> sees them: alpha is dropped and not blended, EXIF rotation and colour profiles are
+/// ignored, the first frame of several is taken.
+/// </summary>
+public static class ImageDecoder
+{
+    /// <summary>Pillow's own limit against decompression bombs.</summary>
+    public const long MaxPixels = 178_956_970;
+
+    /// <summary>Width and height in pixels, without decoding.</summary>
+    /// <exception cref="InputException">Not an image.</exception>
+    public static (int Width, int Height) ReadSize(byte[] file, string description)
+    {
+        if (TiffImage.IsTiff(file)) return TiffImage.ReadSize(file, description);
+        using var codec = Open(file, description);
+        return (codec.Info.Width, codec.Info.Height);
+    }
+
+    /// <exception cref="InputException">Not an image, cut short, too large, or of a kind that cannot be read.</exception>
+    internal static RgbxImage Decode(byte[] file, string description)
+    {
+        if (TiffImage.IsTiff(file)) return TiffImage.Decode(file, description);
+        using var codec = Open(file, description);
+        var (width, height) = (codec.Info.Width, codec.Info.Height);
+        CheckPixels(width, height, description);
+        // No colour space: Skia then leaves the stored numbers alone.
+        var wanted = new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Unpremul, null);
+        var pixels = GC.AllocateUninitializedArray<byte>(checked(width * height * 4));
+        var pinned = GCHandle.Alloc(pixels, GCHandleType.Pinned);
+        try
+        {
+            var result = codec.GetPixels(wanted, pinned.AddrOfPinnedObject());
+            if (result != SKCodecResult.Success) throw new InputException(result == SKCodecResult.IncompleteInput
+                ? $"{description}: the image is cut short; copy the file again."
+                : $"{description}: the image cannot be decoded ({result}); save it as PNG or JPEG.");
+        }
+        finally
+        {
+            pinned.Free();
+        }
+        return new(pixels, width, height);
+    }
+
+    internal static void CheckPixels(int width, int height, string description)
+    {
+        if ((long)width * height > MaxPixels)
+            throw new InputException($"{description}: {width}×{height} is more than {MaxPixels} pixels; scale the image down.");
+    }
+
+    private static SKCodec Open(byte[] file, string description)
+    {
+        using var data = SKData.CreateCopy(file);
+        return SKCodec.Create(data)
+            ?? throw new InputException($"{description}: not an image that can be read, {Beginning(file)}; use JPEG, PNG, WebP, BMP, GIF or plain TIFF.");
+    }
+
+    private static string Beginning(byte[] file) => file.Length == 0 ? "the file is empty"
+        : $"got {file.Length} bytes that begin with {Convert.ToHexString(file.AsSpan(0, Math.Min(8, file.Length)))}";
+}

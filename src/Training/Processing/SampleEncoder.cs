@@ -1,0 +1,83 @@
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Processing;
+
+/// <summary>Samples to ids and pictures, as the model was fine-tuned by its authors. Thread-safe.</summary>
+/// <param name="numCrops">Most crops of an image, the global one not counted.</param>
+/// <param name="maxTokens">The model's context; a longer sample is refused, never cut.</param>
+public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxTokens)
+{
+    /// <summary>Label of a position that is not learned.</summary>
+    public const long Ignored = -100;
+
+    private readonly PromptEncoder _prompts = new(tokenizer);
+
+    /// <summary>
+    /// Every turn is a prompt of its own, images numbered from 1, followed by one of its answers, which is drawn by seed, epoch and sample;
+    /// labels are the answers' ids.
+    /// </summary>
+    /// <exception cref="InputException">An image or the tags are wrong, or the sample is too long.</exception>
+    public EncodedSample EncodeForTraining(Sample sample, int seed, int epoch)
+    {
+        var random = SplitMix64.For("answer", seed, epoch, sample.Id);
+        List<long> ids = [], labels = [];
+        var images = new List<EncodedImage>();
+        foreach (var turn in sample.Turns)
+        {
+            var turnImages = Encode(turn.Images, sample.Id);
+            AddPrompt(ChatTemplate.Prompt([new("user", Content(turn, imagesBefore: 0))]), turnImages, ids, images, sample.Id);
+            labels.AddRange(Enumerable.Repeat(Ignored, ids.Count - labels.Count));
+            tokenizer.Encode(turn.Answers[random.Below(turn.Answers.Count)] + ChatTemplate.AnswerEnd, addBos: false, ids);
+            labels.AddRange(ids[labels.Count..]);
+        }
+        return Checked(new(sample.Id, [.. ids], [.. labels], images));
+    }
+
+    /// <summary>
+    /// The prompt of one turn, the last unless <paramref name="turn"/> (from 0) says otherwise, after the turns before it as one chat with the
+    /// first accepted answers; images are numbered through. No labels.
+    /// </summary>
+    /// <exception cref="InputException">An image or the tags are wrong, or the prompt is too long.</exception>
+    public EncodedSample EncodeForEvaluation(Sample sample, int? turn = null)
+    {
+        var asked = turn ?? sample.Turns.Count - 1;
+        var sources = new List<IImageSource>();
+        var chat = new List<ChatMessage>();
+        foreach (var one in sample.Turns.Take(asked + 1))
+        {
+            if (chat.Count > 0) chat.Add(new("assistant", sample.Turns[chat.Count / 2].Answers[0] + ChatTemplate.AnswerEnd));
+            chat.Add(new("user", Content(one, sources.Count)));
+            sources.AddRange(one.Images);
+        }
+        return EncodePrompt(sample.Id, ChatTemplate.Prompt(chat), sources);
+    }
+
+    /// <summary>A prompt that is already templated and holds its own image tags. No labels.</summary>
+    /// <exception cref="InputException">An image or the tags are wrong, or the prompt is too long.</exception>
+    public EncodedSample EncodePrompt(string id, string prompt, IReadOnlyList<IImageSource> sources)
+    {
+        var (ids, images) = (new List<long>(), new List<EncodedImage>());
+        AddPrompt(prompt, Encode(sources, id), ids, images, id);
+        return Checked(new(id, [.. ids], [], images));
+    }
+
+    /// <summary>The user message's text: tags, new line, question; the question alone where it has its own tags or there are no images.</summary>
+    /// <param name="imagesBefore">Images of the turns before it, when these are in the same chat.</param>
+    public static string Content(Turn turn, int imagesBefore) => turn.Images.Count == 0 || PromptEncoder.HasTags(turn.User)
+        ? PromptEncoder.ShiftTags(turn.User, imagesBefore)
+        : $"{PromptEncoder.Tags(imagesBefore + 1, turn.Images.Count)}\n{turn.User}";
+
+    private void AddPrompt(string prompt, List<EncodedImage> given, List<long> ids, List<EncodedImage> images, string id)
+    {
+        var order = _prompts.Encode(prompt, given.ConvertAll(image => image.TokenCount), ids, $"sample {id}");
+        images.AddRange(order.Select(index => given[index]));
+    }
+
+    private List<EncodedImage> Encode(IReadOnlyList<IImageSource> sources, string id) =>
+        [.. sources.Select(source => ImageEncoder.Encode(source.Read(), numCrops, $"sample {id}: {source.Description}"))];
+
+    private EncodedSample Checked(EncodedSample sample) => sample.InputIds.Length <= maxTokens
+        ? sample
+        : throw new InputException($"sample {sample.Id}: {sample.InputIds.Length} tokens do not fit the model's context of {maxTokens}, "
+            + $"{sample.Images.Sum(image => image.TokenCount)} of them are {sample.Images.Count} image(s); lower model.numCrops or leave it out.");
+}

@@ -1,0 +1,52 @@
+using System.Text.Json;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Processing;
+
+/// <summary>Reads the normaliser and decoder sections of one tokenizer.json, and refuses what is not supported.</summary>
+internal sealed class TokenizerSteps(string path)
+{
+    public InputException Unsupported(string what) =>
+        new($"{path}: {what} is not supported; use a Phi-3-Vision checkpoint's own tokenizer.json.");
+
+    public void Refuse(JsonElement from, string name, string expected)
+    {
+        var value = from.GetProperty(name).GetString();
+        if (value != expected) throw Unsupported($"{name} {value}");
+    }
+
+    public void RefuseSet(JsonElement from, string name)
+    {
+        if (TokenizerJson.Property(from, name) is { ValueKind: not JsonValueKind.False } value && value.ToString() is not ("" or "0"))
+            throw Unsupported($"{name} {Kind(value)}");
+    }
+
+    public List<NormalizerStep> Normalizer(JsonElement? section) => [.. Flatten(section, "normalizers").Select(step => (NormalizerStep)(Kind(step) switch
+    {
+        "Prepend" => new NormalizerStep.Prepend(Text(step, "prepend")),
+        "Replace" => new NormalizerStep.Replace(Pattern(step), Text(step, "content")),
+        var other => throw Unsupported($"normalizer {other}"),
+    }))];
+
+    public List<DecoderStep> Decoder(JsonElement? section) => [.. Flatten(section, "decoders").Select(step => (DecoderStep)(Kind(step) switch
+    {
+        "Replace" => new DecoderStep.Replace(Pattern(step), Text(step, "content")),
+        "ByteFallback" => new DecoderStep.ByteFallback(),
+        "Fuse" => new DecoderStep.Fuse(),
+        "Strip" => new DecoderStep.Strip(Text(step, "content")[0], step.GetProperty("start").GetInt32(), step.GetProperty("stop").GetInt32()),
+        var other => throw Unsupported($"decoder {other}"),
+    }))];
+
+    private static IEnumerable<JsonElement> Flatten(JsonElement? section, string children)
+    {
+        if (section is not { } step) return [];
+        return Kind(step) == "Sequence" ? step.GetProperty(children).EnumerateArray().SelectMany(child => Flatten(child, children)) : [step];
+    }
+
+    private static string Kind(JsonElement step) => step.ValueKind == JsonValueKind.Object ? Text(step, "type") : step.ToString();
+
+    private static string Text(JsonElement step, string name) => step.GetProperty(name).GetString()!;
+
+    private string Pattern(JsonElement step) => TokenizerJson.Property(step.GetProperty("pattern"), "String")?.GetString()
+        ?? throw Unsupported("a Replace pattern that is not a plain string");
+}

@@ -1,0 +1,25 @@
+namespace Phi3VCluster.Training;
+
+/// <summary>One row of a dataset, whatever its format: what Data reads and Processing encodes.</summary>
+/// <param name="Id">The dataset's own name for the row; random choices about the sample are drawn from it.</param>
+/// <param name="Turns">At least one.</param>
+public sealed record Sample(string Id, IReadOnlyList<Turn> Turns);
+
+/// <summary>A question and its answer.</summary>
+/// <param name="Images">Pictures that the question brings along; may be none.</param>
+/// <param name="User">
+/// The question. Image tags are put in front of it, unless it already holds <c>&lt;|image_k|&gt;</c> tags of its own, numbered from 1.
+/// </param>
+/// <param name="Answers">Accepted answers, at least one; training draws one of them, evaluation takes the best.</param>
+public sealed record Turn(IReadOnlyList<IImageSource> Images, string User, IReadOnlyList<string> Answers);
+
+/// <summary>Where an image file's bytes come from; cheap to hold, read when needed.</summary>
+public interface IImageSource
+{
+    /// <summary>Names the image in messages: a path, or a data file and row.</summary>
+    string Description { get; }
+
+    /// <summary>The image file's bytes, still encoded. Thread-safe.</summary>
+    /// <exception cref="Spec.InputException">The file is gone or cannot be read.</exception>
+    byte[] Read();
+}
