@@ -1,0 +1,81 @@
+using Apache.Arrow;
+using ParquetSharp;
+using ParquetSharp.Arrow;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Data;
+
+/// <summary>A parquet file, opened and checked for the columns that a dataset needs. For one thread at a time.</summary>
+internal sealed class ParquetFile : IDisposable
+{
+    /// <summary>Rows decoded at once; pages of a scanned document are up to a few MB each.</summary>
+    private const int BatchRows = 64;
+
+    private readonly FileReader _file;
+    private readonly int[] _columns;
+
+    /// <param name="required">Columns as paths from the top, e.g. query.en.</param>
+    /// <param name="optional">Read where they exist.</param>
+    /// <exception cref="InputException">Not parquet, cut short, or without a required column.</exception>
+    public ParquetFile(string path, IReadOnlyList<string> required, IReadOnlyList<string> optional)
+    {
+        Path = path;
+        using var properties = ArrowReaderProperties.GetDefault();
+        properties.BatchSize = BatchRows;
+        try
+        {
+            _file = new FileReader(path, arrowProperties: properties);
+        }
+        catch (ParquetException e)
+        {
+            throw new InputException($"{path}: not a whole parquet file ({e.Message}); copy it again.");
+        }
+        var schema = _file.ParquetReader.FileMetaData.Schema;
+        var names = Enumerable.Range(0, schema.NumColumns).Select(i => schema.Column(i).Path.ToDotString()).ToList();
+        var missing = required.Where(wanted => !names.Exists(name => IsPartOf(name, wanted))).ToList();
+        if (missing.Count > 0)
+        {
+            _file.Dispose();
+            throw new InputException($"{path}: column(s) {string.Join(", ", missing)} are missing, it has {string.Join(", ", names)}; "
+                + "choose the data.kind whose columns these are.");
+        }
+        _columns = [.. Enumerable.Range(0, names.Count).Where(i => required.Concat(optional).Any(wanted => IsPartOf(names[i], wanted)))];
+        RowGroupRows = [.. Enumerable.Range(0, _file.NumRowGroups).Select(RowsOf)];
+    }
+
+    public string Path { get; }
+
+    /// <summary>Rows of each row group.</summary>
+    public IReadOnlyList<int> RowGroupRows { get; }
+
+    /// <summary>Calls <paramref name="use"/> with the rows of one row group, some at a time and in order.</summary>
+    /// <exception cref="InputException">The group is damaged.</exception>
+    public void ReadGroup(int group, Action<RecordBatch> use)
+    {
+        try
+        {
+            using var reader = _file.GetRecordBatchReader([group], _columns);
+            while (reader.ReadNextRecordBatchAsync().AsTask().GetAwaiter().GetResult() is { } batch)
+                using (batch) use(batch);
+        }
+        catch (Exception e) when (e is ParquetException or InvalidDataException)
+        {
+            throw new InputException($"{Path}: row group {group} cannot be read ({e.Message}); write or copy the file again.");
+        }
+        catch (IOException e)
+        {
+            throw new InputException($"{Path}: row group {group} could not be unpacked to {System.IO.Path.GetTempPath()} ({e.Message}); "
+                + "make room, or set TMPDIR.");
+        }
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private int RowsOf(int group)
+    {
+        using var rows = _file.ParquetReader.RowGroup(group);
+        return checked((int)rows.MetaData.NumRows);
+    }
+
+    private static bool IsPartOf(string column, string wanted) => column == wanted || column.StartsWith(wanted + '.', StringComparison.Ordinal);
+}
