@@ -1,0 +1,76 @@
+using Phi3VCluster.Training.Native;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Model;
+
+// Shapes: N crops · P positions (class token first) as rows, D width, H heads, S head size.
+
+/// <summary>Crops → the input of the CLIP tower's last layer, [N·P, D]. That layer and what follows it are never run.</summary>
+internal sealed class ClipTower
+{
+    private readonly VisionConfig _config;
+    private readonly Tensor _class_D, _patches_D3KK, _positions_PD;
+    private readonly LayerNorm _norm;
+    private readonly ClipLayer[] _layers;
+
+    public ClipTower(VisionConfig config, ModelWeights weights)
+    {
+        _config = config;
+        _class_D = weights[Phi3VWeights.Tower + "embeddings.class_embedding"];
+        _patches_D3KK = weights[Phi3VWeights.Tower + "embeddings.patch_embedding.weight"];
+        _positions_PD = weights[Phi3VWeights.Tower + "embeddings.position_embedding.weight"];
+        _norm = weights.LayerNorm(Phi3VWeights.Tower + "pre_layrnorm", config.LayerNormEpsilon);
+        _layers = [.. Enumerable.Range(0, config.LayerCount - 1).Select(i => new ClipLayer(config, weights, Phi3VWeights.TowerLayer(i)))];
+    }
+
+    private bool EmbeddingIsTrained => _class_D.requires_grad || _patches_D3KK.requires_grad || _positions_PD.requires_grad || _norm.IsTrained;
+
+    public Tensor Forward(LayerTape tape, Tensor crops_N3II)
+    {
+        var x = tape.Run(crops_N3II, EmbeddingIsTrained, Embed);
+        foreach (var layer in _layers) x = tape.Run(x, layer.IsTrained, layer.Forward);
+        return x;
+    }
+
+    private Tensor Embed(Tensor crops_N3II)
+    {
+        // A convolution whose stride is its kernel is one GEMM over unfolded patches; that is faster than the convolution.
+        long crops = crops_N3II.shape[0], grid = _config.GridSize, size = _config.PatchSize, width = _config.HiddenSize;
+        var pixels = crops_N3II.to_type(_patches_D3KK.dtype).view(crops, 3, grid, size, grid, size).permute(0, 2, 4, 1, 3, 5)
+            .reshape(crops * grid * grid, 3 * size * size);
+        var patches = nn.functional.linear(pixels, _patches_D3KK.view(width, -1)).view(crops, grid * grid, width);
+        var x = cat([_class_D.expand(crops, 1, width), patches], 1).add(_positions_PD);
+        return _norm.Forward(x.view(-1, width));
+    }
+}
+
+internal sealed class ClipLayer(VisionConfig config, ModelWeights weights, string name)
+{
+    private readonly LayerNorm _norm1 = weights.LayerNorm(name + "layer_norm1", config.LayerNormEpsilon);
+    private readonly LayerNorm _norm2 = weights.LayerNorm(name + "layer_norm2", config.LayerNormEpsilon);
+    private readonly Linear _q = weights.Linear(name + "self_attn.q_proj", hasBias: true);
+    private readonly Linear _k = weights.Linear(name + "self_attn.k_proj", hasBias: true);
+    private readonly Linear _v = weights.Linear(name + "self_attn.v_proj", hasBias: true);
+    private readonly Linear _out = weights.Linear(name + "self_attn.out_proj", hasBias: true);
+    private readonly Linear _fc1 = weights.Linear(name + "mlp.fc1", hasBias: true);
+    private readonly Linear _fc2 = weights.Linear(name + "mlp.fc2", hasBias: true);
+
+    private const double GeluSlope = 1.702;
+
+    public bool IsTrained => _norm1.IsTrained || _norm2.IsTrained || ((Linear[])[_q, _k, _v, _out, _fc1, _fc2]).Any(map => map.IsTrained);
+
+    public Tensor Forward(Tensor x_ND)
+    {
+        var normed = _norm1.Forward(x_ND);
+        var attended = AtenOps.Attention(Heads(_q.Forward(normed)), Heads(_k.Forward(normed)), Heads(_v.Forward(normed)),
+            mask: null, causal: false, scale: 1 / Math.Sqrt(config.HeadSize));
+        var h_ND = _out.ForwardAdd(attended.transpose(1, 2).reshape(x_ND.shape), x_ND);
+        return _fc2.ForwardAdd(QuickGelu(_fc1.Forward(_norm2.Forward(h_ND))), h_ND);
+    }
+
+    private Tensor Heads(Tensor x_ND) => x_ND.view(-1, config.PositionCount, config.HeadCount, config.HeadSize).transpose(1, 2);
+
+    /// <summary>x·sigmoid(1.702x), by way of silu, whose backward is one kernel.</summary>
+    private static Tensor QuickGelu(Tensor x) => nn.functional.silu(x.mul(GeluSlope)).mul(1 / GeluSlope);
+}
