@@ -1,0 +1,164 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Phi3VCluster.Spec;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Checkpoints;
+
+/// <summary>
+/// A LoRA adapter in PEFT's folder layout. Tensors are named as our trained tensors are, <c>{module}.lora_A.weight</c> [rank, in]
+/// and <c>{module}.lora_B.weight</c> [out, rank].
+/// </summary>
+public sealed class PeftAdapter : IDisposable
+{
+    private const string ConfigFile = "adapter_config.json", WeightsFile = "adapter_model.safetensors", Prefix = "base_model.model.";
+    private const string A = ".lora_A.weight", B = ".lora_B.weight";
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    private readonly SafeTensorsFile _file;
+
+    private PeftAdapter(SafeTensorsFile file, int rank, double alpha)
+    {
+        (_file, Rank, Alpha) = (file, rank, alpha);
+        Names = [.. file.Names.Select(name => name[Prefix.Length..]).Where(IsAdapter)];
+    }
+
+    public int Rank { get; }
+    public double Alpha { get; }
+    /// <summary>What the product of B and A is multiplied by.</summary>
+    public double Scale => Alpha / Rank;
+
+    public IReadOnlyList<string> Names { get; }
+
+    /// <summary>The adapted linear maps, e.g. <c>model.layers.0.mlp.down_proj</c>.</summary>
+    public IReadOnlyList<string> Modules => [.. Names.Where(name => name.EndsWith(A, StringComparison.Ordinal)).Select(name => name[..^A.Length])];
+
+    /// <summary>Opens an adapter. The copy of lm_head that PEFT adds (<c>base_layer</c>) is passed over.</summary>
+    /// <exception cref="InputException">Not an adapter folder, or a kind of adapter that is not supported; all problems at once.</exception>
+    public static PeftAdapter Load(string folder)
+    {
+        var problems = new List<string>();
+        var (rank, alpha) = ReadConfig(Path.Combine(folder, ConfigFile), problems);
+        var file = OpenWeights(folder, problems);
+        if (file is not null) CheckTensors(file, rank, problems);
+        if (problems.Count == 0) return new(file!, rank, alpha);
+        file?.Dispose();
+        throw new InputException(problems);
+    }
+
+    public TensorInfo Info(string name) => new(name, _file.Info(Prefix + name).Shape);
+
+    /// <summary>Writes the tensor into <paramref name="destination"/>, of any type and device.</summary>
+    public void CopyTo(string name, Tensor destination)
+    {
+        using var _ = no_grad();
+        using var view = _file.View(Prefix + name);
+        destination.copy_(view);
+    }
+
+    /// <summary>Writes an adapter that PEFT loads.</summary>
+    /// <param name="baseModel">The base model's name or folder, for the reader.</param>
+    public static void Save(string folder, int rank, double alpha, string baseModel, IReadOnlyList<(string Name, Tensor Tensor)> tensors)
+    {
+        Directory.CreateDirectory(folder);
+        var modules = tensors.Where(t => t.Name.EndsWith(A, StringComparison.Ordinal)).Select(t => t.Name[..^A.Length]);
+        var config = new JsonObject
+        {
+            ["peft_type"] = "LORA",
+            ["base_model_name_or_path"] = baseModel,
+            ["task_type"] = null,
+            ["r"] = rank,
+            ["lora_alpha"] = alpha,
+            ["lora_dropout"] = 0.0,
+            ["target_modules"] = new JsonArray([.. modules.Select(Target).Distinct().Order(StringComparer.Ordinal).Select(target => (JsonNode)target)]),
+            ["modules_to_save"] = null,
+            ["bias"] = "none",
+            ["fan_in_fan_out"] = false,
+            ["inference_mode"] = true,
+            ["init_lora_weights"] = "gaussian",
+            ["use_dora"] = false,
+            ["use_rslora"] = false,
+            ["rank_pattern"] = new JsonObject(),
+            ["alpha_pattern"] = new JsonObject(),
+        };
+        SafeTensorsWriter.Write(Path.Combine(folder, WeightsFile), tensors.Select(t => (Prefix + t.Name, t.Tensor)));
+        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJsonString(Indented));
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private static bool IsAdapter(string name) => name.EndsWith(A, StringComparison.Ordinal) || name.EndsWith(B, StringComparison.Ordinal);
+
+    /// <summary>The end of a module's name that PEFT matches it by; a mere number would match too much.</summary>
+    private static string Target(string module)
+    {
+        var parts = module.Split('.');
+        return int.TryParse(parts[^1], out _) ? $"{parts[^2]}.{parts[^1]}" : parts[^1];
+    }
+
+    private static (int Rank, double Alpha) ReadConfig(string path, List<string> problems)
+    {
+        JsonNode? config;
+        try
+        {
+            config = JsonNode.Parse(File.ReadAllText(path));
+            if (config is not JsonObject) throw new JsonException("not an object");
+        }
+        catch (Exception error) when (error is IOException or JsonException)
+        {
+            problems.Add($"{path}: cannot be read ({error.Message}); give an adapter folder as PEFT saves it.");
+            return (1, 1);
+        }
+        Must("peft_type", "\"LORA\"");
+        Must("bias", "\"none\"", "null");
+        Must("modules_to_save", "null", "[]");
+        foreach (var pattern in (string[])["rank_pattern", "alpha_pattern"]) Must(pattern, "{}", "null");
+        foreach (var flag in (string[])["use_dora", "use_rslora", "fan_in_fan_out"]) Must(flag, "false", "null");
+        return ((int)Positive("r"), Positive("lora_alpha"));
+
+        void Must(string key, params string[] values)
+        {
+            var got = config[key]?.ToJsonString() ?? "null";
+            if (!values.Contains(got) && (values.Contains("null") || got != "null" || key == "peft_type"))
+                problems.Add($"{path}: {key} is not supported, got {got}; use an adapter with {values[0]}.");
+        }
+
+        double Positive(string key)
+        {
+            if (config[key] is JsonValue value && value.TryGetValue<double>(out var number) && number > 0) return number;
+            problems.Add($"{path}: {key} must be a number above 0, got {config[key]?.ToJsonString() ?? "nothing"}; give an adapter as PEFT saves it.");
+            return 1;
+        }
+    }
+
+    private static SafeTensorsFile? OpenWeights(string folder, List<string> problems)
+    {
+        var path = Path.Combine(folder, WeightsFile);
+        var pickle = Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "adapter_model.*").FirstOrDefault(CheckpointFolder.IsPickle) : null;
+        try
+        {
+            if (File.Exists(path) || pickle is null) return SafeTensorsFile.Open(path);
+            problems.Add(CheckpointFolder.RefusePickle(pickle));
+        }
+        catch (InputException error)
+        {
+            problems.AddRange(error.Problems);
+        }
+        return null;
+    }
+
+    private static void CheckTensors(SafeTensorsFile file, int rank, List<string> problems)
+    {
+        foreach (var name in file.Names)
+        {
+            var shape = file.Info(name).Shape;
+            var partner = name.EndsWith(A, StringComparison.Ordinal) ? name[..^A.Length] + B : name.EndsWith(B, StringComparison.Ordinal) ? name[..^B.Length] + A : null;
+            if (!name.StartsWith(Prefix, StringComparison.Ordinal) || partner is null && !name.EndsWith(".base_layer.weight", StringComparison.Ordinal))
+                problems.Add($"{file.Path}: the tensor {name} is not part of a LoRA adapter; use one without it.");
+            else if (partner is not null && !file.Contains(partner))
+                problems.Add($"{file.Path}: {name} stands without {partner}; export the adapter again.");
+            else if (partner is not null && (shape.Length != 2 || shape[name.EndsWith(A, StringComparison.Ordinal) ? 0 : 1] != rank))
+                problems.Add($"{file.Path}: {name} must have rank {rank}, got [{string.Join(", ", shape)}]; use the {ConfigFile} that belongs to it.");
+        }
+    }
+}
