@@ -10,6 +10,8 @@ public sealed record Phi3VConfig
     /// <summary>Heads of keys and values; a divisor of <see cref="HeadCount"/>.</summary>
     public required int KeyValueHeadCount { get; init; }
     public required int VocabularySize { get; init; }
+    /// <summary>The id whose embedding is never trained, &lt;|endoftext|&gt; in the released models; null for none.</summary>
+    public long? PaddingId { get; init; } = 32000;
     public double RmsNormEpsilon { get; init; } = 1e-5;
     public double RopeTheta { get; init; } = 10000;
     /// <summary>Longest sequence, in tokens.</summary>

@@ -49,6 +49,7 @@ internal sealed class Phi3VConfigReader
             HeadCount = Size(root, "num_attention_heads", null),
             KeyValueHeadCount = Size(root, "num_key_value_heads", root.TryGetProperty("num_attention_heads", out _) ? Size(root, "num_attention_heads", null) : 1),
             VocabularySize = Size(root, "vocab_size", null),
+            PaddingId = Padding(root),
             RmsNormEpsilon = Number(root, "rms_norm_eps", 1e-5),
             RopeTheta = Number(root, "rope_theta", 10000),
             MaxPositions = Size(root, "max_position_embeddings", 131072),
@@ -90,6 +91,15 @@ internal sealed class Phi3VConfigReader
         Must(root, "img_processor.name", "clip_vision_model", required: true);
         Must(root, "img_processor.num_img_tokens", "144");
         if (!hasVision) Must(root, "img_processor.model_name", "openai/clip-vit-large-patch14-336");
+    }
+
+    private long? Padding(JsonElement root)
+    {
+        if (!root.TryGetProperty("pad_token_id", out var value)) return 32000; // the original configuration's default
+        if (value.ValueKind == JsonValueKind.Null) return null;
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var id) && id >= 0) return id;
+        Problem("pad_token_id", "must be a token id or null", value.GetRawText(), "copy it from the original config.json");
+        return null;
     }
 
     private RopeScaling? Rope(JsonElement root, Phi3VConfig config)

@@ -18,7 +18,7 @@ public sealed class Phi3VModel : IDisposable
     public Phi3VModel(Phi3VConfig config, ModelWeights weights)
     {
         Config = config;
-        _embedding = new(weights[Phi3VWeights.Embedding]);
+        _embedding = new(weights[Phi3VWeights.Embedding], config.PaddingId);
         _images = new(config, weights);
         _decoder = new(config, weights);
     }

@@ -5,7 +5,8 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Model;
 
 /// <summary>Ids and image tokens → the decoder's input [L, hidden], and the way back.</summary>
-internal sealed class TokenEmbedding(Tensor weight_VD)
+/// <param name="paddingId">Its row takes no gradient, as in the original, even where the id ends an answer.</param>
+internal sealed class TokenEmbedding(Tensor weight_VD, long? paddingId)
 {
     public bool IsTrained => weight_VD.requires_grad;
 
@@ -30,7 +31,7 @@ internal sealed class TokenEmbedding(Tensor weight_VD)
     {
         using var _ = no_grad();
         var sum = weight_VD.grad ?? (weight_VD.grad = zeros_like(weight_VD));
-        var (positions, ids) = layout.Text();
+        var (positions, ids) = layout.TextExcept(paddingId);
         sum.index_add_(0, tensor(ids, device: sum.device), gradient_LD.index_select(0, tensor(positions, device: sum.device)).to_type(sum.dtype), 1);
     }
 }
@@ -60,9 +61,9 @@ internal sealed class SequenceLayout
     /// <summary>The ids, with some valid id in the image places.</summary>
     public long[] LookupIds => ImageRuns.Count == 0 ? _ids : Array.ConvertAll(_ids, id => Math.Max(id, 0));
 
-    public (long[] Positions, long[] Ids) Text()
+    public (long[] Positions, long[] Ids) TextExcept(long? id)
     {
-        var positions = Enumerable.Range(0, _ids.Length).Where(i => _ids[i] >= 0).Select(i => (long)i).ToArray();
+        var positions = Enumerable.Range(0, _ids.Length).Where(i => _ids[i] >= 0 && _ids[i] != id).Select(i => (long)i).ToArray();
         return (positions, Array.ConvertAll(positions, i => _ids[i]));
     }
 
