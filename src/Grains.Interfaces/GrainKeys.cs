@@ -1,0 +1,39 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace Phi3VCluster.Grains.Interfaces;
+
+/// <summary>How grains are addressed. A run grain's key is the run's id.</summary>
+public static class GrainKeys
+{
+    /// <summary>The one <see cref="IClusterGrain"/>.</summary>
+    public const string Cluster = "cluster";
+
+    /// <summary>Service id of every Phi3VCluster; with the cluster id it names the grain state in a shared store.</summary>
+    public const string ServiceId = "phi3v";
+
+    /// <summary>Default cluster id.</summary>
+    public const string ClusterId = "phi3v";
+
+    public static IClusterGrain GetCluster(this IGrainFactory grains) => grains.GetGrain<IClusterGrain>(Cluster);
+
+    public static IRunGrain GetRun(this IGrainFactory grains, string run) => grains.GetGrain<IRunGrain>(run);
+
+    public static IRankGrain GetRank(this IGrainFactory grains, string run, int rank, string node) =>
+        grains.GetGrain<IRankGrain>(new RankKey(run, rank, node).ToString());
+}
+
+/// <summary>Key of a rank's grain, <c>run/rank@node</c>: the node in it decides where the grain lives, for good.</summary>
+public readonly record struct RankKey(string Run, int Rank, string Node)
+{
+    public override string ToString() => $"{Run}/{Rank}@{Node}";
+
+    public static bool TryParse(string? text, [NotNullWhen(true)] out RankKey? key)
+    {
+        key = null;
+        var at = text?.IndexOf('@') ?? -1;
+        var slash = at < 0 ? -1 : text!.LastIndexOf('/', at);
+        if (slash < 1 || at == text!.Length - 1 || !int.TryParse(text.AsSpan(slash + 1, at - slash - 1), out var rank) || rank < 0) return false;
+        key = new RankKey(text[..slash], rank, text[(at + 1)..]);
+        return true;
+    }
+}

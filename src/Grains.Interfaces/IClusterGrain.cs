@@ -1,0 +1,26 @@
+namespace Phi3VCluster.Grains.Interfaces;
+
+/// <summary>The cluster as a whole: its nodes, the queue of runs, and who leases which ranks. There is one, of key "cluster".</summary>
+[Alias("phi3v.IClusterGrain")]
+public interface IClusterGrain : IGrainWithStringKey
+{
+    /// <summary>Queues a run. Problems of the spec are in the reply, all at once, and then nothing was queued.</summary>
+    [Alias("Submit")]
+    Task<SubmitReply> SubmitAsync(SubmitRequest request);
+
+    /// <summary>All runs, newest first.</summary>
+    [Alias("Runs")]
+    Task<IReadOnlyList<RunStatus>> RunsAsync();
+
+    /// <summary>The nodes that are in the cluster, by name.</summary>
+    [Alias("Nodes")]
+    Task<IReadOnlyList<NodeInfo>> NodesAsync();
+
+    /// <summary>A node's heartbeat, every two seconds. A node that is silent for long, or was declared dead, is lost with its ranks.</summary>
+    [Alias("RegisterNode")]
+    Task RegisterNodeAsync(NodeInfo node);
+
+    /// <summary>A run's grain says that the run has ended and its ranks are free. Idempotent.</summary>
+    [Alias("Release")]
+    Task ReleaseAsync(RunStatus final);
+}

@@ -1,0 +1,32 @@
+namespace Phi3VCluster.Grains.Interfaces;
+
+/// <summary>A node of the cluster.</summary>
+[GenerateSerializer, Immutable, Alias("phi3v.NodeInfo")]
+public sealed record NodeInfo
+{
+    /// <summary>Name of the node, and of its silo.</summary>
+    [Id(0)] public required string Node { get; init; }
+    /// <summary>Address of its silo, with the silo's generation: it is another one after each restart.</summary>
+    [Id(1)] public required string Silo { get; init; }
+    [Id(2)] public required int ProcessId { get; init; }
+    /// <summary>Most ranks it runs at a time.</summary>
+    [Id(3)] public required int Ranks { get; init; }
+    /// <summary>"cpu", or "cuda" and the card's name.</summary>
+    [Id(4)] public required string Device { get; init; }
+    /// <summary>Set by the cluster: ranks that nobody leases.</summary>
+    [Id(5)] public int Free { get; init; }
+    /// <summary>Set by the cluster: the runs that lease ranks here.</summary>
+    [Id(6)] public IReadOnlyList<string> LeasedTo { get; init; } = [];
+    [Id(7)] public NodeState State { get; init; } = NodeState.Ready;
+}
+
+[GenerateSerializer, Alias("phi3v.NodeState")]
+public enum NodeState
+{
+    /// <summary>Takes runs.</summary>
+    Ready,
+    /// <summary>Shuts down; takes no new run.</summary>
+    Stopping,
+    /// <summary>Its silo died or has been silent for too long.</summary>
+    Lost,
+}
