@@ -1,3 +1,5 @@
+using Orleans.Concurrency;
+
 namespace Phi3VCluster.Grains.Interfaces;
 
 /// <summary>The cluster as a whole: its nodes, the queue of runs, and who leases which ranks. There is one, of key "cluster".</summary>
@@ -9,7 +11,7 @@ public interface IClusterGrain : IGrainWithStringKey
     Task<SubmitReply> SubmitAsync(SubmitRequest request);
 
     /// <summary>All runs, newest first.</summary>
-    [Alias("Runs")]
+    [Alias("Runs"), AlwaysInterleave] // it waits for the runs' answers, and must not hold up heartbeats meanwhile
     Task<IReadOnlyList<RunStatus>> RunsAsync();
 
     /// <summary>The nodes that are in the cluster, by name.</summary>

@@ -1,1 +1,3 @@
-Console.WriteLine("x");
+using Phi3VCluster.Silo;
+
+return await SiloCommandLine.RunAsync(args);

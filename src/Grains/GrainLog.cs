@@ -1,0 +1,24 @@
+using Microsoft.Extensions.Logging;
+
+namespace Phi3VCluster.Grains;
+
+internal static partial class GrainLog
+{
+    [LoggerMessage(1101, LogLevel.Information, "A message to rank {Rank} on {Node} did not arrive: {Reason}")]
+    public static partial void CallFailed(this ILogger log, int rank, string node, string reason);
+
+    [LoggerMessage(1201, LogLevel.Warning, "Run {Run} could not be asked or told: {Reason}; it is tried again")]
+    public static partial void RunUnreachable(this ILogger log, string run, string reason);
+
+    [LoggerMessage(2101, LogLevel.Warning, "Rank {Rank} could not join run {Run}: {Reason}")]
+    public static partial void JoinFailed(this ILogger log, int rank, string run, string reason);
+
+    [LoggerMessage(2102, LogLevel.Error, "The preflight of rank {Rank} of run {Run} broke")]
+    public static partial void PreflightBroke(this ILogger log, Exception e, int rank, string run);
+
+    [LoggerMessage(2201, LogLevel.Warning, "This node's heartbeat did not reach the cluster: {Reason}; it is tried again")]
+    public static partial void HeartbeatFailed(this ILogger log, string reason);
+
+    [LoggerMessage(2202, LogLevel.Warning, "The report of run {Run} did not reach its coordinator: {Reason}; it is tried again")]
+    public static partial void ReportFailed(this ILogger log, string run, string reason);
+}

@@ -1,0 +1,40 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Orleans.Configuration;
+using Orleans.Hosting;
+using Orleans.Storage;
+using Phi3VCluster.Grains.Nodes;
+using Phi3VCluster.Grains.Ranks;
+using Phi3VCluster.Grains.Runs;
+
+namespace Phi3VCluster.Grains;
+
+public static class GrainsHosting
+{
+    /// <summary>
+    /// The control plane on this silo. The caller adds clustering, a grain storage called <see cref="StateStore.Name"/>, and the
+    /// node's <see cref="Training.Engine.IRankWorkers"/>.
+    /// </summary>
+    public static ISiloBuilder AddControlPlane(this ISiloBuilder silo)
+    {
+        silo.Services.AddPlacementDirector<NodePlacement, NodePlacementDirector>();
+        silo.Services.TryAddSingleton(TimeProvider.System);
+        silo.Services.TryAddSingleton(new RunTimings());
+        silo.Services.AddSingleton<SiloLiveness>();
+        silo.Services.AddSingleton<IGrainStorageSerializer, JsonStateSerializer>();
+        silo.Services.AddSingleton<NodeReporter>();
+        silo.Services.AddHostedService(services => services.GetRequiredService<NodeReporter>());
+        return silo.Configure<ClusterMembershipOptions>(DetectFailuresFast);
+    }
+
+    /// <summary>A training step waits for its slowest rank, so a dead node must be noticed in seconds; Orleans' defaults take a dozen.</summary>
+    private static void DetectFailuresFast(ClusterMembershipOptions options)
+    {
+        options.ProbeTimeout = TimeSpan.FromSeconds(1);
+        options.NumMissedProbesLimit = 3;
+        options.NumVotesForDeathDeclaration = 2;
+        options.TableRefreshTimeout = TimeSpan.FromSeconds(5);
+        options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
+    }
+}

@@ -1,0 +1,10 @@
+namespace Phi3VCluster.Grains.Nodes;
+
+/// <summary>Which silos this silo believes to be alive.</summary>
+internal sealed class SiloLiveness(IClusterMembershipService membership)
+{
+    /// <param name="silo">An address with its generation, so that a restarted silo is another one.</param>
+    public bool IsAlive(string silo) =>
+        membership.CurrentSnapshot.Members.TryGetValue(SiloAddress.FromParsableString(silo), out var member)
+        && member.Status is SiloStatus.Active or SiloStatus.ShuttingDown or SiloStatus.Stopping;
+}

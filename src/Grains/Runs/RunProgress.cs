@@ -1,0 +1,52 @@
+using Phi3VCluster.Grains.Interfaces;
+
+namespace Phi3VCluster.Grains.Runs;
+
+/// <summary>What the ranks' reports say of the run as a whole.</summary>
+internal sealed record RunProgress
+{
+    /// <summary>Rank 0's.</summary>
+    public ReportedPhase Phase { get; init; }
+    public long Step { get; init; }
+    public long TotalSteps { get; init; }
+    public int Epoch { get; init; }
+    public double? Loss { get; init; }
+    public double? LearningRate { get; init; }
+    public double? GradNorm { get; init; }
+    public double? ImagesPerSecond { get; init; }
+    public double? EvalBefore { get; init; }
+    public double? EvalAfter { get; init; }
+    public double TrainSeconds { get; init; }
+
+    /// <summary>Takes a report in. A rank that is behind adds nothing: a step is committed by all ranks or by none.</summary>
+    public RunProgress With(RankReport report)
+    {
+        var next = report.Step < Step ? this : this with
+        {
+            Step = report.Step,
+            TotalSteps = Math.Max(TotalSteps, report.TotalSteps),
+            Epoch = Math.Max(Epoch, report.Epoch),
+            Loss = report.Loss ?? Loss,
+            LearningRate = report.LearningRate ?? LearningRate,
+            GradNorm = report.GradNorm ?? GradNorm,
+            ImagesPerSecond = report.ImagesPerSecond ?? ImagesPerSecond,
+            TrainSeconds = Math.Max(TrainSeconds, report.TrainSeconds),
+        };
+        return next with
+        {
+            Phase = report.Rank == 0 ? report.Phase : Phase,
+            EvalBefore = report.EvalBefore ?? EvalBefore,
+            EvalAfter = report.EvalAfter ?? EvalAfter,
+        };
+    }
+
+    /// <summary>What is worth a line in the run's log between an earlier progress and this one.</summary>
+    /// <param name="metric">Name of the metric that is evaluated.</param>
+    public IEnumerable<string> NewsSince(RunProgress before, string metric, int epochs)
+    {
+        if (before.EvalBefore is null && EvalBefore is { } untrained) yield return $"{metric} before training: {untrained:G6}";
+        if (before.Step == 0 && Step > 0) yield return $"first of {TotalSteps} steps committed";
+        if (Epoch > before.Epoch) yield return $"epoch {Epoch} of {epochs} ended at step {Step}, loss {Loss:G6}";
+        if (before.EvalAfter is null && EvalAfter is { } trained) yield return $"{metric} after training: {trained:G6}";
+    }
+}

@@ -1,0 +1,41 @@
+using System.Net;
+using Orleans.Configuration;
+using Orleans.Storage;
+using Phi3VCluster.Grains;
+using Phi3VCluster.Grains.Interfaces;
+using StackExchange.Redis;
+
+namespace Phi3VCluster.Silo;
+
+/// <summary>How silos find each other and where their grains keep state: alone with files, or together in a Redis.</summary>
+internal static class Clustering
+{
+    public static ISiloBuilder UseClusteringAndStorage(this ISiloBuilder silo, SiloSettings settings)
+    {
+        silo.Configure<Orleans.Configuration.SiloOptions>(options => options.SiloName = settings.Node);
+        return settings.Redis is null ? silo.Alone(settings) : silo.TogetherInRedis(settings, settings.Redis);
+    }
+
+    private static ISiloBuilder Alone(this ISiloBuilder silo, SiloSettings settings)
+    {
+        silo.UseLocalhostClustering(settings.SiloPort, settings.GatewayPort, serviceId: GrainKeys.ServiceId, clusterId: GrainKeys.ClusterId);
+        silo.ConfigureEndpoints(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort, settings.GatewayPort, listenOnAnyHostAddress: settings.Advertise is not null);
+        silo.Configure<DevelopmentClusterMembershipOptions>(options =>
+            options.PrimarySiloEndpoint = new IPEndPoint(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort));
+        silo.Services.AddKeyedSingleton<IGrainStorage>(StateStore.Name, (services, _) =>
+            new FileGrainStorage(settings.Data, services.GetRequiredService<IGrainStorageSerializer>()));
+        return silo;
+    }
+
+    private static ISiloBuilder TogetherInRedis(this ISiloBuilder silo, SiloSettings settings, string redis)
+    {
+        silo.Configure<ClusterOptions>(options => (options.ServiceId, options.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId));
+        silo.ConfigureEndpoints(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort, settings.GatewayPort, listenOnAnyHostAddress: settings.Advertise is not null);
+        silo.UseRedisClustering(options => options.ConfigurationOptions = ConfigurationOptions.Parse(redis));
+        return silo.AddRedisGrainStorage(StateStore.Name, options =>
+        {
+            options.ConfigurationOptions = ConfigurationOptions.Parse(redis);
+            options.GrainStorageSerializer = new JsonStateSerializer();
+        });
+    }
+}

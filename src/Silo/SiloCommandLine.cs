@@ -1,0 +1,137 @@
+using System.CommandLine;
+using System.Net;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Silo;
+
+/// <summary>
+/// The silo's options. Each can be given as an environment variable too: --gateway-port is PHI3V_GATEWAY_PORT; the command line wins.
+/// Exit codes: 0 stopped as asked, 1 it broke or a check failed, 2 the input is wrong.
+/// </summary>
+internal static class SiloCommandLine
+{
+    private static readonly Option<int> GatewayPort = Port("--gateway-port", 30000, "Port that clients connect to; 0 takes any free one.");
+    private static readonly Option<int> SiloPort = Port("--silo-port", 11111, "Port that other silos connect to; 0 takes any free one.");
+    private static readonly Option<int> HttpPort = Port("--http-port", 8080, "Port of /health and /metrics; 0 takes any free one.");
+
+    private static readonly Option<string> Node = new("--node")
+    {
+        Description = "Name of this node, unique in the cluster.",
+        HelpName = "name",
+        DefaultValueFactory = _ => Environment.MachineName,
+    };
+
+    private static readonly Option<int> Ranks = new("--ranks")
+    {
+        Description = "Most ranks that run here at a time.",
+        HelpName = "count",
+        DefaultValueFactory = _ => Environment.ProcessorCount,
+    };
+
+    private static readonly Option<string> Data = new("--data")
+    {
+        Description = "Folder that keeps the state of runs; not used with --redis.",
+        HelpName = "folder",
+        DefaultValueFactory = _ => Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".phi3v", "silo"),
+    };
+
+    private static readonly Option<string?> Redis = new("--redis")
+    {
+        Description = "Redis that the silos of a cluster share; without it this silo is a cluster of its own.",
+        HelpName = "host:port",
+    };
+
+    private static readonly Option<string?> Advertise = new("--advertise")
+    {
+        Description = "IP address that clients and other silos reach this one at; without it, only this machine does.",
+        HelpName = "ip",
+    };
+
+    private static readonly Option<bool> UntilStdinCloses = new("--until-stdin-closes") { Description = "Stop when standard input ends." };
+
+    private static readonly Option<string?> ReadyFile = new("--ready-file")
+    {
+        Description = "File to write once the silo takes calls: JSON of process_id, gateway_port, silo_port, http_port, node.",
+        HelpName = "path",
+    };
+
+    private static readonly Option<LogLevel> Level = new("--log-level")
+    {
+        Description = "Least level of what is logged to standard error.",
+        DefaultValueFactory = _ => LogLevel.Warning,
+    };
+
+    private static readonly Option<bool> Check = new("--check") { Description = "Check this machine, print rows of JSON and exit; starts no silo." };
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
+        {
+            GatewayPort, SiloPort, HttpPort, Node, Ranks, Data, Redis, Advertise, UntilStdinCloses, ReadyFile, Level, Check,
+        };
+        root.SetAction((parsed, _) => RunAsync(parsed));
+        var result = root.Parse([.. FromEnvironment(root, args), .. args]);
+        if (result.Errors.Count == 0) return await result.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        foreach (var error in result.Errors) await Console.Error.WriteLineAsync(error.Message);
+        return 2;
+    }
+
+    private static async Task<int> RunAsync(ParseResult parsed)
+    {
+        try
+        {
+            return parsed.GetValue(Check) ? MachineCheck.Run(Console.Out) : await SiloHost.RunAsync(Settings(parsed));
+        }
+        catch (InputException e)
+        {
+            foreach (var problem in e.Problems) await Console.Error.WriteLineAsync(problem);
+            return 2;
+        }
+    }
+
+    private static SiloSettings Settings(ParseResult parsed)
+    {
+        var problems = new List<string>();
+        var node = parsed.GetValue(Node)!;
+        if (node.Length == 0 || node.Any(c => c is '@' or '/' || char.IsWhiteSpace(c)))
+            problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
+        if (parsed.GetValue(Ranks) < 1) problems.Add($"--ranks: must be at least 1, got {parsed.GetValue(Ranks)}; raise it.");
+        IPAddress? advertise = null;
+        if (parsed.GetValue(Advertise) is { } address && !IPAddress.TryParse(address, out advertise))
+            problems.Add($"--advertise: must be an IP address, got '{address}'; give this machine's.");
+        if (problems.Count > 0) throw new InputException(problems);
+        var settings = new SiloSettings
+        {
+            GatewayPort = parsed.GetValue(GatewayPort),
+            SiloPort = parsed.GetValue(SiloPort),
+            HttpPort = parsed.GetValue(HttpPort),
+            Node = node,
+            Ranks = parsed.GetValue(Ranks),
+            Data = Path.GetFullPath(parsed.GetValue(Data)!),
+            Redis = parsed.GetValue(Redis),
+            Advertise = advertise,
+            UntilStdinCloses = parsed.GetValue(UntilStdinCloses),
+            ReadyFile = parsed.GetValue(ReadyFile),
+            LogLevel = parsed.GetValue(Level),
+        };
+        return settings;
+    }
+
+    /// <summary>Variables as arguments, so that both are read and refused in the same way.</summary>
+    private static IEnumerable<string> FromEnvironment(RootCommand root, string[] args) =>
+        from option in root.Options
+        let value = Environment.GetEnvironmentVariable($"PHI3V_{option.Name.TrimStart('-').Replace('-', '_').ToUpperInvariant()}")
+        where !string.IsNullOrEmpty(value) && !args.Any(a => a == option.Name || a.StartsWith(option.Name + "=", StringComparison.Ordinal))
+        select $"{option.Name}={value}";
+
+    private static Option<int> Port(string name, int usual, string description)
+    {
+        var option = new Option<int>(name) { Description = description, HelpName = "port", DefaultValueFactory = _ => usual };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out var port) && port is < 0 or > 65535)
+                result.AddError($"{name}: must be 0 to 65535, got {port}; give a free port.");
+        });
+        return option;
+    }
+}

@@ -1,0 +1,32 @@
+using System.Net;
+
+namespace Phi3VCluster.Silo;
+
+/// <summary>Where and how this silo runs. What it trains is a run's spec, not a setting.</summary>
+internal sealed record SiloSettings
+{
+    /// <summary>Port that clients connect to; 0 takes any free one.</summary>
+    public required int GatewayPort { get; init; }
+    /// <summary>Port that other silos connect to; 0 takes any free one.</summary>
+    public required int SiloPort { get; init; }
+    /// <summary>Port of /health and /metrics; 0 takes any free one.</summary>
+    public required int HttpPort { get; init; }
+    /// <summary>Name of the node, unique in the cluster.</summary>
+    public required string Node { get; init; }
+    /// <summary>Most ranks at a time.</summary>
+    public required int Ranks { get; init; }
+    /// <summary>Folder of the grain state; not used with Redis.</summary>
+    public required string Data { get; init; }
+    /// <summary>host:port of the Redis that silos find each other in and keep their state in; null: this silo is the cluster.</summary>
+    public string? Redis { get; init; }
+    /// <summary>Address that others reach this silo at; null: this machine only.</summary>
+    public IPAddress? Advertise { get; init; }
+    /// <summary>Stop when standard input ends: the silo dies with whoever holds the other end.</summary>
+    public bool UntilStdinCloses { get; init; }
+    /// <summary>File that says, once the silo takes calls, how to reach it.</summary>
+    public string? ReadyFile { get; init; }
+    public LogLevel LogLevel { get; init; } = LogLevel.Warning;
+
+    /// <summary>Listens on this machine only unless others are told an address.</summary>
+    public IPAddress Listen => Advertise is null ? IPAddress.Loopback : IPAddress.Any;
+}
