@@ -22,6 +22,8 @@ public sealed record RunSpec
     public OptimizerSpec Optimizer { get; init; } = new();
     public EvaluationSpec Evaluation { get; init; } = new();
     public ClusterSpec Cluster { get; init; } = new();
+    /// <summary>Not given, null.</summary>
+    public CheckpointSpec? Checkpoint { get; init; }
     public int Seed { get; init; } = 42;
     /// <summary>Folder that receives a folder of its own for each run.</summary>
     public string Output { get; init; } = "./output";
@@ -43,8 +45,12 @@ public sealed record MethodSpec
     public int Rank { get; init; } = 32;
     /// <summary>LoRA: adapters are scaled by alpha / rank. Not given: 2 · rank.</summary>
     public double? Alpha { get; init; }
+    /// <summary>LoRA: share of the adapters' input that is dropped in training. This version has none: 0.</summary>
+    public double Dropout { get; init; }
     /// <summary>LoRA: true gives the CLIP tower and the projector no adapters.</summary>
     public bool FreezeVision { get; init; }
+    /// <summary>LoRA: weight-decomposed adapters. This version has none: false.</summary>
+    public bool Dora { get; init; }
     /// <summary>LoRA: a PEFT adapter folder to start from instead of fresh adapters.</summary>
     public string? Adapter { get; init; }
 }
@@ -108,4 +114,15 @@ public sealed record ClusterSpec
     public string Device { get; init; } = "auto";
     /// <summary>How gradients travel between ranks: a collective's name; auto takes loopback for one rank and the fastest for more.</summary>
     public string Collective { get; init; } = "auto";
+}
+
+/// <summary>
+/// When a run's state is written out while it trains. This version accepts and keeps it but writes no checkpoints during a run:
+/// only the result at its end. <see cref="RunSpecValidation.Warnings"/> says so.
+/// </summary>
+public sealed record CheckpointSpec
+{
+    public int EverySteps { get; init; } = 100;
+    /// <summary>How many of the newest checkpoints stay.</summary>
+    public int Keep { get; init; } = 2;
 }

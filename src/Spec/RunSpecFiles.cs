@@ -1,0 +1,63 @@
+namespace Phi3VCluster.Spec;
+
+/// <summary>What is wrong with the files that a spec names, seen from this machine. Reads nothing but folders.</summary>
+public static class RunSpecFiles
+{
+    /// <summary>Values that are missing altogether are left to <see cref="RunSpecValidation"/>.</summary>
+    public static IReadOnlyList<string> Problems(RunSpec spec) =>
+    [
+        .. Model(spec.Model.Path), .. Samples("data.train", spec.Data.Train), .. Samples("data.eval", spec.Data.Eval),
+        .. Folder("data.imageRoot", spec.Data.ImageRoot, "the folder that the samples' image paths start from"),
+        .. Folder("method.adapter", spec.Method.Adapter, "a PEFT adapter folder"),
+        .. Output(spec.Output),
+    ];
+
+    private static IEnumerable<string> Model(string path)
+    {
+        if (string.IsNullOrWhiteSpace(path)) yield break;
+        if (!Directory.Exists(path))
+        {
+            yield return $"model.path: no such folder, got {path}; give a checkpoint folder with config.json and *.safetensors.";
+            yield break;
+        }
+        if (!File.Exists(Path.Combine(path, "config.json")))
+            yield return $"model.path: the folder has no config.json, got {path}; give a checkpoint folder in Hugging Face layout.";
+        if (FilePattern.Match(Path.Combine(path, "*.safetensors")).Count == 0)
+            yield return $"model.path: the folder has no *.safetensors, got {path}; download the weights into it.";
+    }
+
+    private static IEnumerable<string> Samples(string key, string? pattern)
+    {
+        if (!string.IsNullOrWhiteSpace(pattern) && FilePattern.Match(pattern).Count == 0)
+            yield return $"{key}: no file matches, got {pattern}; give a file or a glob.";
+    }
+
+    private static IEnumerable<string> Folder(string key, string? path, string what)
+    {
+        if (!string.IsNullOrWhiteSpace(path) && !Directory.Exists(path)) yield return $"{key}: no such folder, got {path}; give {what}.";
+    }
+
+    private static IEnumerable<string> Output(string path)
+    {
+        if (string.IsNullOrWhiteSpace(path)) yield break;
+        // The first ancestor that exists decides, without leaving a folder behind for a run that may not start.
+        var existing = Path.GetFullPath(path);
+        while (!Path.Exists(existing)) existing = Path.GetDirectoryName(existing)!;
+        if (File.Exists(existing)) yield return $"output: {existing} is a file, got {path}; give a folder.";
+        else if (!Writable(existing)) yield return $"output: {existing} cannot be written to, got {path}; give another folder.";
+    }
+
+    private static bool Writable(string folder)
+    {
+        try
+        {
+            using var probe = new FileStream(
+                Path.Combine(folder, $".phi3v-{Guid.NewGuid():N}"), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            return true;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,112 @@
+namespace Phi3VCluster.Spec;
+
+/// <summary>
+/// What is wrong with a spec by itself. Touches no file and knows no names of methods, datasets or schedules: the cluster checks
+/// those, where their implementations are.
+/// </summary>
+public static class RunSpecValidation
+{
+    private const int LongestName = 64;
+
+    public static IReadOnlyList<string> Problems(RunSpec spec) =>
+    [
+        .. Run(spec), .. Model(spec.Model), .. Method(spec.Method), .. Data(spec.Data), .. Batch(spec), .. Optimizer(spec.Optimizer),
+        .. Evaluation(spec.Evaluation), .. Cluster(spec.Cluster), .. Checkpoint(spec.Checkpoint),
+    ];
+
+    /// <summary>Sentences about what is accepted but will not happen.</summary>
+    public static IReadOnlyList<string> Warnings(RunSpec spec) => spec.Checkpoint is null ? [] :
+        ["checkpoint: this version writes no checkpoints during a run; only the result at its end is written."];
+
+    private static IEnumerable<string> Run(RunSpec s)
+    {
+        if (!IsName(s.Name))
+            yield return $"name: must be 1 to {LongestName} letters, digits, '-', '_' or '.', a letter or digit first, got \"{s.Name}\"; " +
+                "write for example docvqa-lora.";
+        if (s.Precision != "fp32") yield return $"precision: this version trains fp32 only, got {s.Precision}; write fp32.";
+        if (s.Attention != "auto") yield return $"attention: this version chooses its attention itself, got {s.Attention}; write auto.";
+        if (s.Epochs < 1) yield return AtLeast("epochs", 1, s.Epochs);
+        if (Blank(s.Output)) yield return Required("output", "the folder that receives the results");
+    }
+
+    private static IEnumerable<string> Model(ModelSpec s)
+    {
+        if (Blank(s.Path)) yield return Required("model.path", "a checkpoint folder in Hugging Face layout");
+        if (s.NumCrops < 1) yield return AtLeast("model.numCrops", 1, s.NumCrops);
+    }
+
+    private static IEnumerable<string> Method(MethodSpec s)
+    {
+        if (Blank(s.Kind)) yield return Required("method.kind", "a method's name, for example full");
+        if (s.Rank < 1) yield return AtLeast("method.rank", 1, s.Rank);
+        if (s.Alpha is { } alpha && !Positive(alpha)) yield return Above0("method.alpha", alpha);
+        if (s.Dropout != 0) yield return $"method.dropout: this version has no dropout, got {s.Dropout}; write 0.";
+        if (s.Dora) yield return "method.dora: this version has no DoRA, got true; write false.";
+        if (s.Adapter is { } adapter && Blank(adapter)) yield return Required("method.adapter", "an adapter folder, or null");
+    }
+
+    private static IEnumerable<string> Data(DataSpec s)
+    {
+        if (Blank(s.Kind)) yield return Required("data.kind", "a dataset's name, for example conversations");
+        if (Blank(s.Train)) yield return Required("data.train", "a file or glob of training samples");
+        if (s.Eval is { } eval && Blank(eval)) yield return Required("data.eval", "a file or glob, or null");
+        if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
+    }
+
+    private static IEnumerable<string> Batch(RunSpec s)
+    {
+        if (s.Batch.Global < 1) yield return AtLeast("batch.global", 1, s.Batch.Global);
+        else if (s.Batch.Global < s.Cluster.MinRanks)
+            yield return $"batch.global: must give each of cluster.minRanks = {s.Cluster.MinRanks} ranks a sample, got {s.Batch.Global}; " +
+                "raise it or lower cluster.minRanks.";
+        if (s.Batch.Micro is { } micro and not 1) yield return $"batch.micro: this version forwards one sample at a time, got {micro}; write auto or 1.";
+    }
+
+    private static IEnumerable<string> Optimizer(OptimizerSpec s)
+    {
+        if (!Positive(s.LearningRate)) yield return Above0("optimizer.learningRate", s.LearningRate);
+        if (Blank(s.Schedule)) yield return Required("optimizer.schedule", "a schedule's name, for example linear");
+        if (s.WarmupSteps < 0) yield return AtLeast("optimizer.warmupSteps", 0, s.WarmupSteps);
+        if (!(s.WeightDecay >= 0)) yield return AtLeast("optimizer.weightDecay", 0, s.WeightDecay);
+        if (s.Betas.Count != 2 || s.Betas.Any(b => !(b >= 0 && b < 1)))
+            yield return $"optimizer.betas: must be two numbers from 0 to below 1, got [{string.Join(", ", s.Betas)}]; write for example [0.9, 0.95].";
+        if (!Positive(s.Epsilon)) yield return Above0("optimizer.epsilon", s.Epsilon);
+        if (!(s.MaxGradNorm >= 0)) yield return AtLeast("optimizer.maxGradNorm", 0, s.MaxGradNorm);
+        if (s.Loss is not ("sample" or "token")) yield return $"optimizer.loss: must be sample or token, got {s.Loss}; write sample.";
+    }
+
+    private static IEnumerable<string> Evaluation(EvaluationSpec s)
+    {
+        if (Blank(s.Metric)) yield return Required("evaluation.metric", "a metric's name, for example anls");
+        if (s.MaxNewTokens < 1) yield return AtLeast("evaluation.maxNewTokens", 1, s.MaxNewTokens);
+    }
+
+    private static IEnumerable<string> Cluster(ClusterSpec s)
+    {
+        if (s.MinRanks < 1) yield return AtLeast("cluster.minRanks", 1, s.MinRanks);
+        if (s.MaxRanks < 1) yield return AtLeast("cluster.maxRanks", 1, s.MaxRanks);
+        else if (s.MaxRanks < s.MinRanks)
+            yield return $"cluster.maxRanks: must be at least cluster.minRanks = {s.MinRanks}, got {s.MaxRanks}; raise it.";
+        if (s.Device is not ("auto" or "cpu" or "cuda")) yield return $"cluster.device: must be auto, cpu or cuda, got {s.Device}; write auto.";
+        if (Blank(s.Collective)) yield return Required("cluster.collective", "a collective's name, or auto");
+    }
+
+    private static IEnumerable<string> Checkpoint(CheckpointSpec? s)
+    {
+        if (s is { EverySteps: < 1 }) yield return AtLeast("checkpoint.everySteps", 1, s.EverySteps);
+        if (s is { Keep: < 1 }) yield return AtLeast("checkpoint.keep", 1, s.Keep);
+    }
+
+    private static string AtLeast(string path, int least, double got) => $"{path}: must be at least {least}, got {got:R}; raise it.";
+
+    private static string Above0(string path, double got) => $"{path}: must be above 0, got {got:R}; raise it.";
+
+    private static string Required(string path, string what) => $"{path}: is required, got nothing; give {what}.";
+
+    private static bool Positive(double value) => value > 0 && double.IsFinite(value);
+
+    private static bool Blank(string text) => string.IsNullOrWhiteSpace(text);
+
+    private static bool IsName(string name) => name.Length is > 0 and <= LongestName && char.IsAsciiLetterOrDigit(name[0])
+        && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
+}

@@ -1,0 +1,105 @@
+namespace Phi3VCluster.Spec.Tests;
+
+public sealed class BadSpecTests
+{
+    private const string Good = "model: { path: /m }\ndata: { train: /d.jsonl }\n";
+
+    [Theory]
+    [InlineData("optimizer: { lerningRate: 1 }", "optimizer.lerningRate: unknown key (line 3); did you mean optimizer.learningRate?")]
+    [InlineData("learningRate: 1", "learningRate: unknown key (line 3); did you mean optimizer.learningRate?")]
+    [InlineData("epoch: 2", "epoch: unknown key (line 3); did you mean epochs?")]
+    [InlineData("batch: { zzzzzz: 1 }", "batch.zzzzzz: unknown key (line 3); use one of global, micro.")]
+    [InlineData("epochs: two", "epochs: must be a whole number (line 3), got two; write a number up to 2147483647.")]
+    [InlineData("epochs: 1.5", "epochs: must be a whole number (line 3), got 1.5; write a number up to 2147483647.")]
+    [InlineData("epochs: 99999999999", "epochs: must be a whole number (line 3), got 99999999999; write a number up to 2147483647.")]
+    [InlineData("epochs: \"2\"", "epochs: must be a whole number (line 3), got the text \"2\"; remove the quotes.")]
+    [InlineData("epochs: [2]", "epochs: must be a whole number (line 3), got a list; write a number up to 2147483647.")]
+    [InlineData("epochs:", "epochs: must be a whole number (line 3), got nothing; write a number up to 2147483647.")]
+    [InlineData("optimizer: { learningRate: .nan }", "optimizer.learningRate: must be a number (line 3), got .nan; write it as 0.0002 or 2.0e-4.")]
+    [InlineData("optimizer: { learningRate: NaN }", "optimizer.learningRate: must be a number (line 3), got NaN; write it as 0.0002 or 2.0e-4.")]
+    [InlineData("optimizer: { learningRate: 1e999 }", "optimizer.learningRate: must be a number (line 3), got 1e999; write it as 0.0002 or 2.0e-4.")]
+    [InlineData("method: { freezeVision: maybe }", "method.freezeVision: must be true or false (line 3), got maybe; write true or false.")]
+    [InlineData("optimizer: 3", "optimizer: must hold keys (line 3), got 3; use learningRate, schedule, warmupSteps, weightDecay, betas, epsilon, maxGradNorm, loss.")]
+    [InlineData("optimizer: { betas: 0.9 }", "optimizer.betas: must be a list of numbers (line 3), got 0.9; write it as [0.9, 0.95].")]
+    [InlineData("optimizer: { betas: [0.9, x] }", "optimizer.betas[1]: must be a number (line 3), got x; write it as 0.0002 or 2.0e-4.")]
+    [InlineData("seed: 1\nseed: 2", "seed: is given 2 times (lines 3, 4); keep one.")]
+    [InlineData("batch: { global: 0 }", "batch.global: must be at least 1, got 0; raise it.")]
+    [InlineData("batch: { micro: 4 }", "batch.micro: this version forwards one sample at a time, got 4; write auto or 1.")]
+    [InlineData("cluster: { minRanks: 3, maxRanks: 2 }", "cluster.maxRanks: must be at least cluster.minRanks = 3, got 2; raise it.")]
+    [InlineData("cluster: { device: tpu }", "cluster.device: must be auto, cpu or cuda, got tpu; write auto.")]
+    [InlineData("precision: bf16", "precision: this version trains fp32 only, got bf16; write fp32.")]
+    [InlineData("attention: flash", "attention: this version chooses its attention itself, got flash; write auto.")]
+    [InlineData("method: { dropout: 0.1 }", "method.dropout: this version has no dropout, got 0.1; write 0.")]
+    [InlineData("method: { dora: true }", "method.dora: this version has no DoRA, got true; write false.")]
+    [InlineData("checkpoint: { everySteps: 0 }", "checkpoint.everySteps: must be at least 1, got 0; raise it.")]
+    [InlineData("checkpoint: { every: 10 }", "checkpoint.every: unknown key (line 3); use one of everySteps, keep.")]
+    [InlineData("optimizer: { learningRate: 0 }", "optimizer.learningRate: must be above 0, got 0; raise it.")]
+    [InlineData("optimizer: { betas: [0.9, 1] }", "optimizer.betas: must be two numbers from 0 to below 1, got [0.9, 1]; write for example [0.9, 0.95].")]
+    [InlineData("optimizer: { loss: mean }", "optimizer.loss: must be sample or token, got mean; write sample.")]
+    [InlineData("output: ''", "output: is required, got nothing; give the folder that receives the results.")]
+    [InlineData("output:", "output: must be text (line 3), got nothing; write text.")]
+    public void One_mistake_gives_exactly_one_problem(string yaml, string problem) =>
+        Assert.Equal([problem], RunSpecYaml.Read(Good + yaml, []).Problems);
+
+    [Theory]
+    [InlineData("../escape")]
+    [InlineData("..")]
+    [InlineData("a/b")]
+    [InlineData("a b")]
+    [InlineData("")]
+    public void A_name_that_is_no_folder_name_is_refused(string name) =>
+        Assert.StartsWith("name: must be", Assert.Single(RunSpecYaml.Read($"{Good}name: '{name}'", []).Problems));
+
+    [Fact]
+    public void All_problems_come_at_once_wrong_types_unknown_keys_and_impossible_values()
+    {
+        var error = Assert.Throws<InputException>(() => RunSpecYaml.Parse(
+            """
+            modle: { path: /m }
+            data: { train: /d, trian: /e }
+            epochs: lots
+            batch: { global: -1, micro: auto }
+            optimizer: { learningRate: -1, betas: [2] }
+            """, ["seed=x", "cluster.minRank=2"]));
+
+        Assert.Equal(
+            ["modle", "data.trian", "epochs", "seed", "cluster.minRank", "model.path", "batch.global", "optimizer.learningRate", "optimizer.betas"],
+            error.Problems.Select(p => p[..p.IndexOf(':')]));
+    }
+
+    [Theory]
+    [InlineData("model:\n  path: /m\n bad: 1\n", 3)]
+    [InlineData("seed: 1\nmodel: { path: /m\nepochs: 2\n", 2)]
+    [InlineData("data:\n  train: *.jsonl\n", 2)]
+    [InlineData("a: 1\n---\nb: 2\n", 2)]
+    [InlineData("a: *nothing\n", 1)]
+    public void Broken_YAML_names_the_line(string yaml, int line)
+    {
+        var error = Assert.Throws<InputException>(() => RunSpecYaml.Parse(yaml, [], "run.yaml"));
+
+        Assert.StartsWith($"run.yaml:{line}: not YAML, got ", Assert.Single(error.Problems));
+    }
+
+    [Fact]
+    public void Hostile_nesting_is_refused_and_not_followed() =>
+        Assert.Contains("nesting deeper than", Assert.Throws<InputException>(() => RunSpecYaml.Parse(new string('[', 5000), [])).Message);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("# nothing but a comment\n")]
+    public void An_empty_spec_misses_what_is_required(string yaml) =>
+        Assert.Equal(["model.path", "data.train"], RunSpecYaml.Read(yaml, []).Problems.Select(p => p[..p.IndexOf(':')]));
+
+    [Fact]
+    public void A_file_that_is_not_there_is_named()
+    {
+        var error = Assert.Throws<InputException>(() => RunSpecYaml.Load("/no/such/run.yaml", []));
+
+        Assert.StartsWith("/no/such/run.yaml: the spec cannot be read", error.Message);
+    }
+
+    [Fact]
+    public void A_global_batch_smaller_than_the_ranks_it_must_feed_is_refused() => Assert.Equal(
+        ["batch.global: must give each of cluster.minRanks = 4 ranks a sample, got 2; raise it or lower cluster.minRanks."],
+        RunSpecYaml.Read(Good + "batch: { global: 2 }\ncluster: { minRanks: 4, maxRanks: 8 }", []).Problems);
+}

@@ -1,0 +1,120 @@
+namespace Phi3VCluster.Spec.Tests;
+
+public sealed class GoodSpecTests
+{
+    /// <summary>Every key there is, none with its default.</summary>
+    private const string Whole =
+        """
+        name: docvqa-lora
+        model:     { path: /models/phi-3, numCrops: 4 }
+        method:    { kind: lora, rank: 8, alpha: 16, dropout: 0, freezeVision: true, dora: false, adapter: /a }
+        precision: fp32
+        attention: auto
+        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, shuffle: false, shuffleTurns: true, imageRoot: /i }
+        batch:     { global: 32, micro: 1 }
+        epochs: 2
+        optimizer: { learningRate: 2.0e-4, schedule: cosine, warmupSteps: 5, weightDecay: 0.1, betas: [0.8, 0.99], epsilon: 1.0e-7, maxGradNorm: 0, loss: token }
+        evaluation: { metric: accuracy, maxNewTokens: 3, before: false }
+        cluster:   { minRanks: 2, maxRanks: 8, device: cpu, collective: tcp }
+        checkpoint: { everySteps: 10, keep: 3 }
+        seed: 7
+        output: ./results
+        """;
+
+    private const string Small = "model: { path: /m }\ndata: { train: /d.jsonl }\n";
+
+    [Fact]
+    public void Every_key_is_read()
+    {
+        var spec = RunSpecYaml.Parse(Whole, []);
+
+        Assert.Equal(("docvqa-lora", 4, "lora", 8, 16d, true), (spec.Name, spec.Model.NumCrops, spec.Method.Kind, spec.Method.Rank, spec.Method.Alpha, spec.Method.FreezeVision));
+        Assert.Equal(("/data/train-*.parquet", "/data/test.parquet", false, true), (spec.Data.Train, spec.Data.Eval, spec.Data.Shuffle, spec.Data.ShuffleTurns));
+        Assert.Equal((32, 1, 2), (spec.Batch.Global, spec.Batch.Micro, spec.Epochs));
+        Assert.Equal((2.0e-4, "cosine", 5, 0.1, 1e-7, 0d, "token"), (spec.Optimizer.LearningRate, spec.Optimizer.Schedule, spec.Optimizer.WarmupSteps,
+            spec.Optimizer.WeightDecay, spec.Optimizer.Epsilon, spec.Optimizer.MaxGradNorm, spec.Optimizer.Loss));
+        Assert.Equal([0.8, 0.99], spec.Optimizer.Betas);
+        Assert.Equal(new EvaluationSpec { Metric = "accuracy", MaxNewTokens = 3, Before = false }, spec.Evaluation);
+        Assert.Equal(new ClusterSpec { MinRanks = 2, MaxRanks = 8, Device = "cpu", Collective = "tcp" }, spec.Cluster);
+        Assert.Equal(new CheckpointSpec { EverySteps = 10, Keep = 3 }, spec.Checkpoint);
+        Assert.Equal((7, "./results"), (spec.Seed, spec.Output));
+    }
+
+    [Fact]
+    public void The_design_s_nulls_and_auto_are_read_as_not_given()
+    {
+        var spec = RunSpecYaml.Parse(Small + "batch: { micro: auto }\nmethod: { alpha: null, adapter: ~ }\ncheckpoint:\n", []);
+
+        Assert.Equal((null, null, null, null), (spec.Batch.Micro, spec.Method.Alpha, spec.Method.Adapter, spec.Checkpoint));
+    }
+
+    [Fact]
+    public void JSON_is_YAML() => Assert.Equal(3, RunSpecYaml.Parse("""{"model": {"path": "/m"}, "data": {"train": "/d"}, "epochs": 3}""", []).Epochs);
+
+    [Theory]
+    [InlineData(Whole)]
+    [InlineData(Small)]
+    [InlineData(Small + "name: 'true'\noutput: 'a: b # c'")]
+    public void A_spec_survives_YAML_and_JSON_unchanged(string yaml)
+    {
+        var spec = RunSpecYaml.Parse(yaml, []);
+
+        var json = RunSpecJson.ToText(spec);
+
+        Assert.Equal(json, RunSpecJson.ToText(RunSpecYaml.Parse(RunSpecYaml.ToText(spec), [])));
+        Assert.Equal(json, RunSpecJson.ToText(RunSpecJson.FromText(json)));
+        Assert.Equal(json, RunSpecJson.ToText(RunSpecYaml.Parse(json, [])));
+    }
+
+    [Fact]
+    public void The_JSON_is_one_line_with_the_YAML_s_keys()
+    {
+        var json = RunSpecJson.ToText(new RunSpec());
+
+        Assert.DoesNotContain('\n', json);
+        Assert.Contains("\"learningRate\":0.0001", json);
+        Assert.Contains("\"checkpoint\":null", json);
+    }
+
+    [Theory]
+    [InlineData("{")]
+    [InlineData("null")]
+    [InlineData("""{"epoch": 1}""")]
+    [InlineData("""{"epochs": "1"}""")]
+    [InlineData("""{"epochs": 1, "epochs": 2}""")]
+    [InlineData("""{"name": null}""")]
+    public void JSON_that_is_no_run_spec_is_refused(string json) => Assert.Throws<InputException>(() => RunSpecJson.FromText(json));
+
+    [Fact]
+    public void JSON_without_a_key_keeps_its_default() => Assert.Equal(new RunSpec().Output, RunSpecJson.FromText("""{"epochs": 3}""").Output);
+
+    [Fact]
+    public void A_set_value_replaces_the_written_one_and_only_it()
+    {
+        var spec = RunSpecYaml.Parse(Whole,
+            ["optimizer.learningRate=1e-4", "data.eval=null", "optimizer.betas=[0.5, 0.6]", "data.train=*.jsonl", "name=x", "batch.micro=auto"]);
+
+        Assert.Equal((1e-4, 5, null, "*.jsonl", "x", null),
+            (spec.Optimizer.LearningRate, spec.Optimizer.WarmupSteps, spec.Data.Eval, spec.Data.Train, spec.Name, spec.Batch.Micro));
+        Assert.Equal([0.5, 0.6], spec.Optimizer.Betas);
+    }
+
+    [Fact]
+    public void A_set_value_may_stand_where_the_file_has_no_section() =>
+        Assert.Equal(4, RunSpecYaml.Parse(Small, ["cluster.maxRanks=4"]).Cluster.MaxRanks);
+
+    [Theory]
+    [InlineData("optimizer.learninRate=1", "optimizer.learninRate: unknown key; did you mean optimizer.learningRate?")]
+    [InlineData("seed", "--set: must be path=value, got seed; write for example --set optimizer.learningRate=1e-4.")]
+    [InlineData("seed.x=1", "seed.x: seed has no keys; write --set seed=…")]
+    [InlineData("epochs=many", "epochs: must be a whole number, got many; write a number up to 2147483647.")]
+    public void A_set_that_fits_nowhere_says_so(string set, string problem) =>
+        Assert.Equal([problem], RunSpecYaml.Read(Small + "seed: 3", [set]).Problems);
+
+    [Fact]
+    public void A_checkpoint_section_is_kept_and_warned_about()
+    {
+        Assert.Contains("no checkpoints during a run", Assert.Single(RunSpecValidation.Warnings(RunSpecYaml.Parse(Whole, []))));
+        Assert.Empty(RunSpecValidation.Warnings(RunSpecYaml.Parse(Small, [])));
+    }
+}
