@@ -1,1 +1,37 @@
-Console.WriteLine("x");
+using System.CommandLine;
+using Phi3VCluster.Bench;
+using Phi3VCluster.Bench.AllReduce;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training;
+
+var name = new Argument<string?>("NAME") { Description = "The benchmark; none lists them all.", Arity = ArgumentArity.ZeroOrOne };
+var json = new Option<bool>("--json") { Description = "One JSON document instead of a table." };
+var noPeers = new Option<bool>("--no-peers") { Description = "Measure only this project." };
+var root = new RootCommand("Benchmarks, each beside another implementation where there is one. Example: bench all-reduce --json") { name, json, noPeers };
+root.SetAction(parsed =>
+{
+    if (parsed.GetValue(name) is not { } wanted)
+    {
+        foreach (var one in Catalog<IBenchmark>.All) Console.WriteLine($"{one.Name,-12} {one.Description}");
+        return 0;
+    }
+    var benchmark = Catalog<IBenchmark>.Find(wanted, "NAME");
+    var rows = benchmark.Run(new(Peers: !parsed.GetValue(noPeers)));
+    if (parsed.GetValue(json)) BenchReport.WriteJson(benchmark, rows);
+    else BenchReport.WriteTable(rows);
+    return 0;
+});
+
+var worker = new Command(AllReduceWorker.Verb, "One rank of all-reduce; started by it.") { Hidden = true };
+worker.SetAction(_ => AllReduceWorker.Run());
+root.Subcommands.Add(worker);
+
+try
+{
+    return root.Parse(args).Invoke(new() { EnableDefaultExceptionHandler = false });
+}
+catch (InputException wrong)
+{
+    Console.Error.WriteLine(wrong.Message);
+    return 2;
+}

@@ -1,0 +1,72 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Phi3VCluster.Bench.AllReduce;
+
+/// <summary>The tcp collective between processes on one machine, beside PyTorch's gloo.</summary>
+internal sealed class AllReduceBenchmark : IBenchmark
+{
+    private static readonly int[] WorldSizes = [2, 4];
+
+    public string Name => "all-reduce";
+
+    public string Description => "tcp ring all-reduce, 2 and 4 processes, 4 KiB to 512 MiB; beside gloo of python3-torch";
+
+    public IEnumerable<BenchRow> Run(BenchOptions options)
+    {
+        var gloo = new GlooPeer(options.Peers);
+        foreach (var ranks in WorldSizes)
+        {
+            var ours = MeasureOurs(ranks);
+            var theirs = gloo.Measure(ranks);
+            foreach (var (one, index) in AllReduceCase.All.Select((one, index) => (one, index)))
+            {
+                var label = $"{ranks} ranks, {one.Label}";
+                var (mine, peer) = (ours[index], theirs?[index]);
+                yield return new(label, mine * 1e3, "ms") { Peer = gloo.Name, PeerMeasured = peer * 1e3, Note = gloo.Absence };
+                yield return new(label, one.BusGibPerSecond(ranks, mine), "GiB/s")
+                {
+                    Peer = gloo.Name,
+                    PeerMeasured = peer is { } seconds ? one.BusGibPerSecond(ranks, seconds) : null,
+                    Note = gloo.Absence,
+                };
+            }
+        }
+    }
+
+    /// <returns>Median seconds, case by case.</returns>
+    private static double[] MeasureOurs(int ranks)
+    {
+        var workers = Enumerable.Range(0, ranks).Select(_ => StartWorker()).ToArray();
+        try
+        {
+            var addresses = string.Join(' ', workers.Select(worker => worker.StandardOutput.ReadLine() ?? throw new InvalidOperationException("a worker ended early; its reason is on stderr.")));
+            for (var rank = 0; rank < ranks; rank++) workers[rank].StandardInput.WriteLine($"{rank} {addresses}");
+            return ReadSeconds(workers[0]);
+        }
+        finally
+        {
+            Array.ForEach(workers, End);
+        }
+    }
+
+    /// <summary>Reads one number a case from rank 0's standard output.</summary>
+    internal static double[] ReadSeconds(Process rank0) =>
+        [.. AllReduceCase.All.Select(_ => double.Parse(
+            rank0.StandardOutput.ReadLine() ?? throw new InvalidOperationException("rank 0 ended early; its reason is on stderr."), CultureInfo.InvariantCulture))];
+
+    internal static void End(Process process)
+    {
+        if (!process.WaitForExit(TimeSpan.FromSeconds(10))) process.Kill();
+        process.Dispose();
+    }
+
+    private static Process StartWorker()
+    {
+        var program = Environment.ProcessPath!;
+        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(typeof(AllReduceWorker).Assembly.Location);
+        start.ArgumentList.Add(AllReduceWorker.Verb);
+        return Process.Start(start)!;
+    }
+}

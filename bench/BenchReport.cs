@@ -1,0 +1,44 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Spectre.Console;
+
+namespace Phi3VCluster.Bench;
+
+/// <summary>Rows for people and for machines.</summary>
+internal static class BenchReport
+{
+    private static readonly JsonSerializerOptions SnakeCase = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        WriteIndented = true,
+    };
+
+    /// <summary>One document on standard output.</summary>
+    public static void WriteJson(IBenchmark benchmark, IEnumerable<BenchRow> rows) =>
+        Console.Out.WriteLine(JsonSerializer.Serialize(new { Benchmark = benchmark.Name, Cores = Environment.ProcessorCount, Rows = rows.ToList() }, SnakeCase));
+
+    /// <summary>A table that grows as rows are measured.</summary>
+    public static void WriteTable(IEnumerable<BenchRow> rows)
+    {
+        var table = new Table().AddColumns("case", "measured", "unit", "peer", "peer measured", "ratio", "note");
+        foreach (var right in new[] { 1, 4, 5 }) table.Columns[right].RightAligned();
+        AnsiConsole.Live(table).Start(live =>
+        {
+            foreach (var row in rows)
+            {
+                table.AddRow(Cells(row));
+                live.Refresh();
+            }
+        });
+    }
+
+    private static string[] Cells(BenchRow row) =>
+    [
+        Markup.Escape(row.Case), Number(row.Measured), row.Unit, Markup.Escape(row.Peer ?? ""), Number(row.PeerMeasured), Number(row.Ratio),
+        Markup.Escape(row.Note ?? ""),
+    ];
+
+    private static string Number(double? value) => value?.ToString("G3", CultureInfo.InvariantCulture) ?? "";
+}

@@ -1,0 +1,43 @@
+using System.Net.Sockets;
+
+namespace Phi3VCluster.Training.Collectives;
+
+/// <summary>Goes to the next rank.</summary>
+internal static class RingConnector
+{
+    /// <summary>A peer answers when its own rank connects; it may still be loading.</summary>
+    private static readonly TimeSpan AnswerPatience = TimeSpan.FromDays(1);
+
+    /// <param name="to">The next rank's address.</param>
+    /// <param name="greeting">What this rank says of itself.</param>
+    /// <param name="peer">The next rank's number.</param>
+    /// <param name="stop">Ends the wait for an answer.</param>
+    /// <exception cref="CollectiveException">The peer is not there, is of another generation, or did not answer before <paramref name="stop"/>.</exception>
+    public static Socket Connect(RingAddress to, RingHandshake greeting, int peer, CancellationToken stop)
+    {
+        Socket? socket = null;
+        try
+        {
+            socket = RingSockets.TryConnectLocal(to.LocalName) ?? RingSockets.ConnectTcp(to.Host, to.Port, stop);
+            greeting.Send(socket);
+            var refusal = RingHandshake.Receive(socket, AnswerPatience, stop) is { } answer ? greeting.Refuse(answer, peer) : "it hung up";
+            if (refusal is null) return socket;
+            throw new CollectiveException($"rank {peer} at {to.Host}:{to.Port} is not the next rank of rank {greeting.Rank} in generation {greeting.Generation}: {refusal}.");
+        }
+        catch (OperationCanceledException late)
+        {
+            socket?.Dispose();
+            throw new CollectiveException($"rank {peer} at {to.Host}:{to.Port} did not answer rank {greeting.Rank} of generation {greeting.Generation} in time.", late);
+        }
+        catch (SocketException lost)
+        {
+            socket?.Dispose();
+            throw new CollectiveException($"rank {peer} at {to.Host}:{to.Port} cannot be reached by rank {greeting.Rank} of generation {greeting.Generation}: {lost.Message}.", lost);
+        }
+        catch (CollectiveException)
+        {
+            socket?.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,14 @@
+namespace Phi3VCluster.Training.Collectives;
+
+/// <summary>
+/// A ring of sockets between ranks: TCP across hosts, a Unix domain socket where both ends share one. Moves host memory, so it
+/// is the collective of CPU ranks.
+/// </summary>
+internal sealed class TcpBackend : ICollectiveBackend
+{
+    public string Name => "tcp";
+
+    public int MaxWorldSize => int.MaxValue;
+
+    public ICollectiveEndpoint Open(string host) => new TcpEndpoint(host);
+}

@@ -1,0 +1,79 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Phi3VCluster.Training.Collectives;
+
+/// <summary>Listens on a free TCP port and on a Unix domain socket named by the address' key.</summary>
+internal sealed class TcpEndpoint : ICollectiveEndpoint
+{
+    private readonly RingAddress _address;
+    private readonly Socket _tcp, _local;
+    private CollectiveException? _failure; // the first of the two neighbours': the other one's only follows from it
+
+    /// <exception cref="CollectiveException"><paramref name="host"/> is no address of this machine.</exception>
+    public TcpEndpoint(string host)
+    {
+        try
+        {
+            _tcp = RingSockets.Listen(new IPEndPoint(RingSockets.Resolve(host), 0), ProtocolType.Tcp);
+            _address = new(host, ((IPEndPoint)_tcp.LocalEndPoint!).Port, Guid.NewGuid());
+            _local = RingSockets.Listen(new UnixDomainSocketEndPoint(_address.LocalName), ProtocolType.Unspecified);
+        }
+        catch (SocketException refused)
+        {
+            _tcp?.Dispose();
+            throw new CollectiveException($"cannot listen on '{host}': {refused.Message}; give a name or an address of this machine.", refused);
+        }
+    }
+
+    public string Address => _address.ToString();
+
+    public ICollective Connect(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop)
+    {
+        using (this) // a ring needs no further connections
+        {
+            return addresses.Count == 1
+                ? new LoopbackCollective(generation)
+                : new TcpRing(generation, rank, addresses.Count, ConnectNeighbours(generation, rank, [.. addresses.Select(RingAddress.Parse)], stop));
+        }
+    }
+
+    public void Dispose()
+    {
+        _tcp.Dispose();
+        _local.Dispose();
+    }
+
+    /// <summary>Both sides at once: if every rank first waited for the next one, none would answer.</summary>
+    private RingLink ConnectNeighbours(long generation, int rank, RingAddress[] addresses, CancellationToken stop)
+    {
+        var world = addresses.Length;
+        var (next, previous) = ((rank + 1) % world, (rank + world - 1) % world);
+        var greeting = RingHandshake.Of(addresses[next], generation, rank, world);
+        var acceptor = new RingAcceptor([_tcp, _local], RingHandshake.Of(_address, generation, rank, world), previous);
+
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var connecting = Task.Run(() => Guard(() => RingConnector.Connect(addresses[next], greeting, next, either.Token), either), CancellationToken.None);
+        var fromPrevious = Guard(() => acceptor.Accept(either.Token), either);
+        var toNext = connecting.GetAwaiter().GetResult();
+        if (toNext is not null && fromPrevious is not null) return new RingLink(toNext, fromPrevious, rank, world);
+
+        toNext?.Dispose();
+        fromPrevious?.Dispose();
+        throw _failure!;
+    }
+
+    private Socket? Guard(Func<Socket> work, CancellationTokenSource either)
+    {
+        try
+        {
+            return work();
+        }
+        catch (CollectiveException failure)
+        {
+            Interlocked.CompareExchange(ref _failure, failure, null);
+            either.Cancel();
+            return null;
+        }
+    }
+}

@@ -1,0 +1,119 @@
+using System.Runtime.InteropServices;
+using Phi3VCluster.Training.Native;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Collectives;
+
+/// <summary>
+/// Ring collectives (Patarasuk and Yuan, 2009): every rank sends and receives 2(n−1)/n of the buffer for an all-reduce, which is
+/// the least possible. Segment j starts at rank j+1 and is summed on its way to rank j, so the order of summation never changes.
+/// </summary>
+internal sealed unsafe class TcpRing : ICollective
+{
+    /// <summary>Below this, going round once with whole buffers beats going round twice with parts.</summary>
+    private const int SmallBytes = 16 << 10;
+
+    private readonly Lock _call = new(); // held during an operation: Dispose waits for it before it frees memory and sockets
+    private readonly RingLink _link;
+    private readonly RingPipeline _pipeline;
+    private readonly float* _small;      // one slot of SmallBytes a rank
+    private long _operations;
+    private bool _disposed;
+
+    /// <param name="generation">The rendezvous that made this ring.</param>
+    /// <param name="rank">This rank.</param>
+    /// <param name="worldSize">At least 2.</param>
+    /// <param name="link">Connected to the neighbours; owned from here on.</param>
+    public TcpRing(long generation, int rank, int worldSize, RingLink link)
+    {
+        (Generation, Rank, WorldSize, _link) = (generation, rank, worldSize, link);
+        _pipeline = new(link);
+        _small = (float*)NativeMemory.AlignedAlloc((nuint)worldSize * SmallBytes, 64);
+    }
+
+    public int Rank { get; }
+    public int WorldSize { get; }
+    public long Generation { get; }
+
+    public void AllReduce(Tensor buffer)
+    {
+        CollectiveBuffer.Check(buffer, summed: true);
+        if (buffer.numel() * sizeof(float) <= SmallBytes) Operate(RingOperationKind.AllReduce, buffer, GatherAndSum);
+        else Operate(RingOperationKind.AllReduce, buffer, (operation, data) => _pipeline.Run(operation, Path(operation, data, 0, 2 * WorldSize - 2)));
+    }
+
+    public void ReduceScatter(Tensor buffer)
+    {
+        CollectiveBuffer.Check(buffer, summed: true);
+        Operate(RingOperationKind.ReduceScatter, buffer, (operation, data) => _pipeline.Run(operation, Path(operation, data, 0, WorldSize - 1)));
+    }
+
+    public void AllGather(Tensor buffer)
+    {
+        CollectiveBuffer.Check(buffer, summed: false);
+        Operate(RingOperationKind.AllGather, buffer, (operation, data) => _pipeline.Run(operation, Path(operation, data, WorldSize - 1, 2 * WorldSize - 2)));
+    }
+
+    public void Abort(string reason) => _link.Abort($"aborted: {reason}");
+
+    public void Dispose()
+    {
+        _link.Abort("the collective is disposed");
+        lock (_call)
+        {
+            if (_disposed) return;
+            _disposed = true;
+            _link.Dispose();
+            _pipeline.Dispose();
+            NativeMemory.AlignedFree(_small);
+        }
+    }
+
+    private void Operate(RingOperationKind kind, Tensor buffer, Action<RingOperation, nint> move)
+    {
+        var operation = new RingOperation(kind, (int)buffer.ElementSize, ++_operations, buffer.numel());
+        lock (_call)
+        {
+            try
+            {
+                _link.ThrowIfBroken();
+                move(operation, buffer.numel() == 0 ? 0 : TensorMemory.Pointer(buffer));
+            }
+            catch (CollectiveException failure)
+            {
+                _link.Abort(failure.Message); // half a message is on the wire: nothing can follow it, and peers must not wait
+                throw new CollectiveException($"{kind} {operation.Number} of rank {Rank} of {WorldSize} (generation {Generation}): {failure.Message}.", failure);
+            }
+        }
+        GC.KeepAlive(buffer);
+    }
+
+    /// <summary>
+    /// Stations <paramref name="first"/> … <paramref name="last"/> of the whole way: station k is shard (rank − 1 − k) mod n. Arriving
+    /// at stations 1 … n−1 means being summed, the last of them being the own shard; from then on sums are handed round.
+    /// </summary>
+    private RingSegment[] Path(RingOperation operation, nint data, int first, int last)
+    {
+        var path = new RingSegment[last - first + 1];
+        for (var k = first; k <= last; k++)
+        {
+            var shard = ShardRange.Of(operation.Elements, (Rank - 1 - k + 2 * WorldSize) % WorldSize, WorldSize);
+            path[k - first] = new(data + (nint)(shard.Offset * operation.ElementBytes), shard.Count * operation.ElementBytes, Sum: k < WorldSize);
+        }
+        return path;
+    }
+
+    /// <summary>n−1 hops instead of 2(n−1): every rank gets every buffer and sums them in the order of ranks.</summary>
+    private void GatherAndSum(RingOperation operation, nint data)
+    {
+        var bytes = operation.Elements * sizeof(float);
+        var path = new RingSegment[WorldSize];
+        for (var k = 0; k < WorldSize; k++) path[k] = new((nint)Slot((Rank - k + WorldSize) % WorldSize), bytes, Sum: false);
+        Buffer.MemoryCopy((void*)data, Slot(Rank), SmallBytes, bytes);
+        _pipeline.Run(operation, path);
+        for (var rank = 1; rank < WorldSize; rank++) Float32Sum.Add(Slot(0), Slot(rank), operation.Elements);
+        Buffer.MemoryCopy(Slot(0), (void*)data, bytes, bytes);
+    }
+
+    private float* Slot(int rank) => (float*)((byte*)_small + (long)rank * SmallBytes);
+}
