@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Processing;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -55,6 +56,7 @@ public sealed class ImageParityTests
     [Fact]
     public void Every_image_is_cropped_and_normalised_to_the_originals_numbers()
     {
+        LibTorch.Load();
         var (problems, cases) = (new List<string>(), Cases());
         foreach (var one in cases)
         {
