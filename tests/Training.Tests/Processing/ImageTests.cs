@@ -33,18 +33,27 @@ public sealed class ImageTests
         Assert.Equal([0, 0, 0, 0, 25, 50, 64, 0, 75, 150, 191, 0, 100, 200, 255, 0], four.Pixels);
     }
 
-    [Fact]
-    public void Alpha_is_dropped_and_not_blended()
+    [Theory]
+    [InlineData(SmallPng.RgbAlpha, 8, new byte[] { 200, 100, 50, 3, 7, 8, 9, 0 }, new byte[] { 200, 100, 50, 7, 8, 9 })]
+    [InlineData(SmallPng.GreyAlpha, 8, new byte[] { 200, 128, 7, 0 }, new byte[] { 200, 200, 200, 7, 7, 7 })]
+    [InlineData(SmallPng.Rgb, 16, new byte[] { 200, 0, 100, 255, 50, 1, 7, 128, 8, 127, 9, 200 }, new byte[] { 200, 100, 50, 7, 8, 9 })]
+    [InlineData(SmallPng.Grey, 16, new byte[] { 200, 250, 7, 129 }, new byte[] { 200, 200, 200, 7, 7, 7 })]
+    [InlineData(SmallPng.RgbAlpha, 16, new byte[] { 200, 0, 100, 255, 50, 1, 0, 0, 7, 128, 8, 127, 9, 200, 0, 9 }, new byte[] { 200, 100, 50, 7, 8, 9 })]
+    [InlineData(SmallPng.Grey, 1, new byte[] { 0b0100_0000 }, new byte[] { 0, 0, 0, 255, 255, 255 })]
+    [InlineData(SmallPng.Grey, 2, new byte[] { 0b0110_0000 }, new byte[] { 85, 85, 85, 170, 170, 170 })]
+    public void Every_kind_of_png_becomes_plain_rgb_and_alpha_is_never_blended(byte colourType, byte bitDepth, byte[] row, byte[] rgb)
     {
-        using var bitmap = new SKBitmap(new SKImageInfo(2, 1, SKColorType.Rgba8888, SKAlphaType.Unpremul));
-        bitmap.SetPixel(0, 0, new SKColor(200, 100, 50, 3));
-        bitmap.SetPixel(1, 0, new SKColor(7, 8, 9, 0));
-        using var file = bitmap.Encode(SKEncodedImageFormat.Png, 100);
+        var image = ImageDecoder.Decode(SmallPng.Write(2, 1, bitDepth, colourType, row), "drawn");
 
-        var image = ImageDecoder.Decode(file.ToArray(), "drawn");
+        Assert.Equal(rgb, image.Pixels.Where((_, i) => i % 4 != 3));
+    }
 
-        Assert.Equal([200, 100, 50], image.Pixels[..3]);
-        Assert.Equal([7, 8, 9], image.Pixels[4..7]);
+    [Fact]
+    public void Transparent_colours_of_a_palette_keep_their_colour()
+    {
+        var file = SmallPng.Write(2, 1, 8, SmallPng.Palette, [1, 0], palette: [1, 2, 3, 40, 50, 60], transparency: [128, 0]);
+
+        Assert.Equal([40, 50, 60, 1, 2, 3], ImageDecoder.Decode(file, "drawn").Pixels.Where((_, i) => i % 4 != 3));
     }
 
     [Fact]
