@@ -10,8 +10,8 @@ namespace Phi3VCluster.Training.Processing;
 internal sealed class BytePairEncoder
 {
     private const char WordMark = '▁';
-    /// <summary>Bounds the cache: some 10 MB when it is full of such words.</summary>
-    private const int CachedWords = 1 << 16, CachedWordLength = 32;
+    /// <summary>Bounds the cache: some 10 MB when it is full of common words. The longest are rules drawn with dashes or dots.</summary>
+    private const int CachedWords = 1 << 16, CachedWordLength = 256;
 
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _vocabulary;
     private readonly int[]? _byteIds;
@@ -19,6 +19,8 @@ internal sealed class BytePairEncoder
     private readonly bool _fuseUnknown, _splitsAtWords;
     private readonly Dictionary<ulong, Merge> _merges;
     private readonly ConcurrentDictionary<string, int[]> _cache = new(StringComparer.Ordinal);
+    // Counted apart: the dictionary's own Count takes all its locks.
+    private int _cachedWords;
 
     public BytePairEncoder(TokenizerJson file)
     {
@@ -57,7 +59,7 @@ internal sealed class BytePairEncoder
         if (word.Length > CachedWordLength) return EncodeWord(word);
         if (_cache.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(word, out var known)) return known;
         var ids = EncodeWord(word);
-        if (_cache.Count < CachedWords) _cache[word.ToString()] = ids;
+        if (_cachedWords < CachedWords && _cache.TryAdd(word.ToString(), ids)) Interlocked.Increment(ref _cachedWords);
         return ids;
     }
 
@@ -70,7 +72,8 @@ internal sealed class BytePairEncoder
     {
         var symbols = Symbols(word);
         if (symbols.Count > 1) new SymbolList(symbols, _merges).MergeAll();
-        return symbols.Where(id => id >= 0).ToArray();
+        symbols.RemoveAll(id => id < 0);
+        return [.. symbols];
     }
 
     private List<int> Symbols(ReadOnlySpan<char> word)

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,12 +20,39 @@ public static class CropTensors
         using var gradients = no_grad();
         const int side = ImageLayout.CropSize;
         var (rows, columns) = (image.Height / side, image.Width / side);
-        var pixels_HWC = tensor(image.Rgb, [image.Height, image.Width, 3], ScalarType.Byte).to(device);
-        var picture_CHW = pixels_HWC.permute(2, 0, 1).to(ScalarType.Float32).contiguous().div_(255f)
-            .sub_(tensor(Mean, [3, 1, 1]).to(device)).div_(tensor(Deviation, [3, 1, 1]).to(device));
-        var tiles_NCHW = picture_CHW.view(3, rows, side, columns, side).permute(1, 3, 0, 2, 4).reshape(rows * columns, 3, side, side);
-        if (rows * columns == 1) return tiles_NCHW.MoveToOuterDisposeScope();
-        var global_1CHW = nn.functional.interpolate(picture_CHW.unsqueeze(0), [side, side], mode: InterpolationMode.Bicubic, align_corners: false);
-        return cat([global_1CHW, tiles_NCHW]).MoveToOuterDisposeScope();
+        var picture_CHW = device.type == DeviceType.CPU ? NormaliseHere(image) : NormaliseThere(image, device);
+        var tiles_hwCHW = picture_CHW.view(3, rows, side, columns, side).permute(1, 3, 0, 2, 4);
+        if (rows * columns == 1) return picture_CHW.unsqueeze(0).MoveToOuterDisposeScope();
+        var crops_NCHW = empty([1 + rows * columns, 3, side, side], ScalarType.Float32, device);
+        crops_NCHW[..1] = nn.functional.interpolate(picture_CHW.unsqueeze(0), [side, side], mode: InterpolationMode.Bicubic, align_corners: false);
+        crops_NCHW[1..].view(rows, columns, 3, side, side).copy_(tiles_hwCHW);
+        return crops_NCHW.MoveToOuterDisposeScope();
     }
+
+    /// <summary>One look-up a byte: an order of magnitude faster on the CPU than libtorch's strided copy and three passes.</summary>
+    private static Tensor NormaliseHere(EncodedImage image)
+    {
+        var picture_CHW = empty([3, image.Height, image.Width], ScalarType.Float32);
+        var plane = image.Height * image.Width;
+        var pixels = image.Rgb.AsSpan(0, 3 * plane);
+        unsafe
+        {
+            var target = new Span<float>((void*)TensorMemory.Pointer(picture_CHW), 3 * plane);
+            for (var c = 0; c < 3; c++)
+            {
+                var table = Table(c);
+                var channel = target.Slice(c * plane, plane);
+                for (int i = 0, from = c; i < channel.Length; i++, from += 3) channel[i] = table[pixels[from]];
+            }
+        }
+        return picture_CHW;
+    }
+
+    /// <summary>On the accelerator: the bytes travel, a quarter of the floats, and the rank's thread is free at once.</summary>
+    private static Tensor NormaliseThere(EncodedImage image, Device device) =>
+        tensor(image.Rgb, [image.Height, image.Width, 3], ScalarType.Byte).to(device).permute(2, 0, 1).to(ScalarType.Float32).contiguous()
+            .div_(255f).sub_(tensor(Mean, [3, 1, 1]).to(device)).div_(tensor(Deviation, [3, 1, 1]).to(device));
+
+    private static float[] Table(int channel) =>
+        [.. Enumerable.Range(0, 256).Select(value => (value / 255f - Mean[channel]) / Deviation[channel])];
 }
