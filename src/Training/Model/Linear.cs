@@ -21,7 +21,7 @@ internal sealed class Linear(Tensor weight, Tensor? bias, LowRank? adapter)
         if (adapter is null) return y;
         var (a, b) = (adapter.A, adapter.B);
         if (a.dtype != x.dtype) (a, b) = (a.to_type(x.dtype), b.to_type(x.dtype)); // adapters keep float32 masters whatever the model computes in
-        return addmm(y, nn.functional.linear(x, a), b.t(), 1, (float)adapter.Scale);
+        return y.addmm_(nn.functional.linear(x, a), b.t(), 1, (float)adapter.Scale);
     }
 }
 

@@ -14,6 +14,16 @@ internal static class ReferenceFolder
             : Directory.EnumerateFiles(folder, pattern).Order(StringComparer.Ordinal).Select(path => new TheoryDataRow<string?>(Path.GetFileNameWithoutExtension(path)));
     }
 
+    /// <summary>As <see cref="Files"/>, for subfolders that hold <paramref name="file"/>.</summary>
+    public static IEnumerable<TheoryDataRow<string?>> Folders(string subfolder, string file)
+    {
+        var folder = Root is null ? null : Path.Combine(Root, subfolder);
+        return folder is null || !Directory.Exists(folder)
+            ? [new(null)]
+            : Directory.EnumerateDirectories(folder).Where(path => File.Exists(Path.Combine(path, file))).Order(StringComparer.Ordinal)
+                .Select(path => new TheoryDataRow<string?>(Path.GetFileName(path)));
+    }
+
     public static string PathOf(params string[] parts) => Path.Combine([Root!, .. parts]);
 
     public static void SkipIfAbsent(object? row)

@@ -1,0 +1,133 @@
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Checkpoints;
+using Phi3VCluster.Training.Tests.Model;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Tests.Checkpoints;
+
+public sealed class CheckpointFolderTests
+{
+    [Theory]
+    [InlineData(1 << 20, 1)]
+    [InlineData(100, 3)]
+    public void An_export_without_changes_holds_the_same_bytes(long shardBytes, int shards)
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var source = Source(folder["source"]);
+
+        HfExport.Save(source, folder["target"], new Dictionary<string, Tensor>(), shardBytes: shardBytes);
+
+        using var target = CheckpointFolder.Open(folder["target"]);
+        Assert.Equal(shards, Directory.EnumerateFiles(folder["target"], "*.safetensors").Count());
+        AssertSameBytes(source, target);
+        Assert.Equal("{}", File.ReadAllText(Path.Combine(folder["target"], "config.json")));
+    }
+
+    [Fact]
+    public void A_changed_tensor_keeps_its_type_and_its_tied_twin_follows()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var source = Source(folder["source"]);
+        var changed = full([4, 5], 2.5f);
+
+        HfExport.Save(source, folder["target"], new Dictionary<string, Tensor> { [CheckpointFolder.Embedding] = changed });
+
+        using var target = CheckpointFolder.Open(folder["target"]);
+        foreach (var name in (string[])[CheckpointFolder.Embedding, CheckpointFolder.TiedEmbedding])
+        {
+            var got = zeros(4, 5);
+            target.CopyTo(name, got);
+            Assert.Equal(ScalarType.BFloat16, target.Type(name));
+            Assert.True(got.eq(changed).all().item<bool>(), name);
+        }
+    }
+
+    [Fact]
+    public void A_tensor_is_converted_into_a_view_of_a_larger_one()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var source = Source(folder["source"]);
+        var flat = zeros(30);
+
+        source.CopyTo(CheckpointFolder.Embedding, flat.narrow(0, 5, 20).view(4, 5));
+
+        Assert.Equal(Enumerable.Repeat(0f, 5).Concat(Enumerable.Range(0, 20).Select(i => (float)i)).Concat(Enumerable.Repeat(0f, 5)), flat.data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Missing_unknown_and_misshapen_tensors_are_all_listed()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var source = Source(folder["source"]);
+        TensorInfo[] expected = [new(CheckpointFolder.Embedding, [4, 6]), new("absent", [1]), new("optional", [1])];
+
+        var problems = Assert.Throws<InputException>(() => source.Check(expected, name => name == "optional")).Problems;
+
+        Assert.Equal(4, problems.Count); // the embedding, its twin, absent, and the unknown "norm"
+        Assert.Contains(problems, p => p.Contains("absent is missing", StringComparison.Ordinal));
+        Assert.Contains(problems, p => p.Contains("norm is not part of the model", StringComparison.Ordinal));
+        Assert.Contains(problems, p => p.Contains($"{CheckpointFolder.Embedding} must be [4, 6], got [4, 5]", StringComparison.Ordinal));
+        source.Check([new(CheckpointFolder.Embedding, [4, 5]), new("norm", [3])], _ => false);
+    }
+
+    [Theory]
+    [InlineData("pytorch_model.bin", "pickle")]
+    [InlineData("notes.txt", "neither")]
+    [InlineData("model.safetensors.index.json", "weight_map")]
+    public void A_folder_without_safetensors_is_refused(string file, string reason)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder[file], """{"weight_map":{"a":"../../etc/passwd"}}""");
+        Assert.Contains(reason, Assert.Throws<InputException>(() => CheckpointFolder.Open(folder.Path)).Message);
+    }
+
+    public static IEnumerable<TheoryDataRow<string?>> Models => ReferenceFolder.Folders("model", "config.json");
+
+    [Theory, MemberData(nameof(Models)), Trait("Category", "Parity")]
+    public void A_reference_checkpoint_is_saved_as_it_was_loaded(string? name)
+    {
+        ReferenceFolder.SkipIfAbsent(name);
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var source = CheckpointFolder.Open(ReferenceFolder.PathOf("model", name!));
+        var loaded = source.Names.ToDictionary(n => n, n =>
+        {
+            var tensor = empty(source.Info(n).Shape, ScalarType.Float32);
+            source.CopyTo(n, tensor);
+            return tensor;
+        });
+
+        HfExport.Save(source, folder["target"], loaded, shardBytes: 3_000_000);
+
+        using var target = CheckpointFolder.Open(folder["target"]);
+        AssertSameBytes(source, target);
+    }
+
+    private static CheckpointFolder Source(string path)
+    {
+        Directory.CreateDirectory(path);
+        var embedding = arange(20, ScalarType.Float32).view(4, 5).to(ScalarType.BFloat16);
+        SafeTensorsWriter.Write(Path.Combine(path, "model.safetensors"),
+            [(CheckpointFolder.Embedding, embedding), (CheckpointFolder.TiedEmbedding, embedding), ("norm", arange(25, 28, 1, ScalarType.Float32))]);
+        File.WriteAllText(Path.Combine(path, "config.json"), "{}");
+        return CheckpointFolder.Open(path);
+    }
+
+    private static void AssertSameBytes(CheckpointFolder expected, CheckpointFolder actual)
+    {
+        Assert.Equal(expected.Names.Order(), actual.Names.Order());
+        foreach (var name in expected.Names)
+        {
+            using var scope = NewDisposeScope();
+            var (a, b) = (expected.View(name), actual.View(name));
+            Assert.Equal(a.dtype, b.dtype);
+            Assert.Equal(a.shape, b.shape);
+            Assert.True(a.clone().bytes.SequenceEqual(b.clone().bytes), name);
+        }
+    }
+}
