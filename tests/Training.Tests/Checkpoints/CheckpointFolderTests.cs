@@ -10,7 +10,7 @@ public sealed class CheckpointFolderTests
 {
     [Theory]
     [InlineData(1 << 20, 1)]
-    [InlineData(100, 3)]
+    [InlineData(50, 3)]
     public void An_export_without_changes_holds_the_same_bytes(long shardBytes, int shards)
     {
         using var scope = NewDisposeScope();
