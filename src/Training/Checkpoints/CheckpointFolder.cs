@@ -24,7 +24,7 @@ public sealed class CheckpointFolder : IDisposable
     /// <summary>All names, the tied one included, in the files' order.</summary>
     public IReadOnlyList<string> Names => [.. _files.SelectMany(file => file.Names).Where(_byName.ContainsKey)];
 
-    /// <summary>Opens the folder; weights are read only when asked for. Pickle files are never opened: reading one can run any code.</summary>
+    /// <summary>Opens the folder; weights are read only when asked for. Pickle files are never opened: one can run any code.</summary>
     /// <exception cref="InputException">No weights there, or unsound ones; all problems at once.</exception>
     public static CheckpointFolder Open(string folder)
     {
@@ -50,7 +50,8 @@ public sealed class CheckpointFolder : IDisposable
             else if (!mayBeMissing(info.Name)) problems.Add($"{Folder}: the tensor {info.Name} is missing; download the checkpoint again.");
         }
         var known = expected.ToDictionary(info => info.Name, StringComparer.Ordinal);
-        if (_byName.ContainsKey(TiedEmbedding) && known.TryGetValue(Embedding, out var embedding)) CheckShape(TiedEmbedding, embedding.Shape);
+        if (_byName.ContainsKey(TiedEmbedding) && known.TryGetValue(Embedding, out var embedding))
+            CheckShape(TiedEmbedding, embedding.Shape);
         problems.AddRange(_byName.Keys.Where(name => name != TiedEmbedding && !known.ContainsKey(name))
             .Select(name => $"{Folder}: the tensor {name} is not part of the model; use the config.json that belongs to the weights."));
         if (problems.Count > 0) throw new InputException(problems);
@@ -98,7 +99,8 @@ public sealed class CheckpointFolder : IDisposable
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            var map = document.RootElement.GetProperty("weight_map").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString() ?? "");
+            var map = document.RootElement.GetProperty("weight_map").EnumerateObject()
+                .ToDictionary(p => p.Name, p => p.Value.GetString() ?? "");
             return map.Values.All(file => file.Length > 0 && Path.GetFileName(file) == file) ? map : null; // never outside the folder
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentException)

@@ -30,7 +30,8 @@ public static class HfExport
         WriteIndex(source, targetFolder, shards, files, type);
     }
 
-    private static void WriteShard(CheckpointFolder source, string path, List<string> names, IReadOnlyDictionary<string, Tensor> changed, ScalarType? type)
+    private static void WriteShard(
+        CheckpointFolder source, string path, List<string> names, IReadOnlyDictionary<string, Tensor> changed, ScalarType? type)
     {
         using var scope = NewDisposeScope();
         SafeTensorsWriter.Write(path, [.. names.Select(name => (name, Value(name)))], type: type);
@@ -82,12 +83,13 @@ public static class HfExport
 
     private static void CopyOtherFiles(string source, string target)
     {
-        if (Path.GetFullPath(source) == Path.GetFullPath(target)) throw new ArgumentException("a model cannot be exported into the folder it is read from");
+        if (Path.GetFullPath(source) == Path.GetFullPath(target))
+            throw new ArgumentException("a model cannot be exported into the folder it is read from");
         foreach (var path in Directory.EnumerateFiles(source))
         {
             var name = Path.GetFileName(path);
-            var isWeights = name.EndsWith(".safetensors", StringComparison.Ordinal) || name.EndsWith(".index.json", StringComparison.Ordinal)
-                || CheckpointFolder.IsPickle(name);
+            var isWeights = name.EndsWith(".safetensors", StringComparison.Ordinal)
+                || name.EndsWith(".index.json", StringComparison.Ordinal) || CheckpointFolder.IsPickle(name);
             if (!isWeights) File.Copy(path, Path.Combine(target, name), overwrite: true);
         }
     }

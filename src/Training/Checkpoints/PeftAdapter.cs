@@ -31,10 +31,11 @@ public sealed class PeftAdapter : IDisposable
     public IReadOnlyList<string> Names { get; }
 
     /// <summary>The adapted linear maps, e.g. <c>model.layers.0.mlp.down_proj</c>.</summary>
-    public IReadOnlyList<string> Modules => [.. Names.Where(name => name.EndsWith(A, StringComparison.Ordinal)).Select(name => name[..^A.Length])];
+    public IReadOnlyList<string> Modules =>
+        [.. Names.Where(name => name.EndsWith(A, StringComparison.Ordinal)).Select(name => name[..^A.Length])];
 
     /// <summary>Opens an adapter. The copy of lm_head that PEFT adds (<c>base_layer</c>) is passed over.</summary>
-    /// <exception cref="InputException">Not an adapter folder, or a kind of adapter that is not supported; all problems at once.</exception>
+    /// <exception cref="InputException">Not an adapter folder, or an unsupported kind of adapter; all problems at once.</exception>
     public static PeftAdapter Load(string folder)
     {
         var problems = new List<string>();
@@ -61,7 +62,8 @@ public sealed class PeftAdapter : IDisposable
     public static void Save(string folder, int rank, double alpha, string baseModel, IReadOnlyList<(string Name, Tensor Tensor)> tensors)
     {
         Directory.CreateDirectory(folder);
-        var modules = tensors.Where(t => t.Name.EndsWith(A, StringComparison.Ordinal)).Select(t => t.Name[..^A.Length]);
+        var targets = tensors.Where(t => t.Name.EndsWith(A, StringComparison.Ordinal)).Select(t => Target(t.Name[..^A.Length]))
+            .Distinct().Order(StringComparer.Ordinal);
         var config = new JsonObject
         {
             ["peft_type"] = "LORA",
@@ -70,7 +72,7 @@ public sealed class PeftAdapter : IDisposable
             ["r"] = rank,
             ["lora_alpha"] = alpha,
             ["lora_dropout"] = 0.0,
-            ["target_modules"] = new JsonArray([.. modules.Select(Target).Distinct().Order(StringComparer.Ordinal).Select(target => (JsonNode)target)]),
+            ["target_modules"] = new JsonArray([.. targets.Select(target => (JsonNode)target)]),
             ["modules_to_save"] = null,
             ["bias"] = "none",
             ["fan_in_fan_out"] = false,
@@ -126,7 +128,8 @@ public sealed class PeftAdapter : IDisposable
         double Positive(string key)
         {
             if (config[key] is JsonValue value && value.TryGetValue<double>(out var number) && number > 0) return number;
-            problems.Add($"{path}: {key} must be a number above 0, got {config[key]?.ToJsonString() ?? "nothing"}; give an adapter as PEFT saves it.");
+            var got = config[key]?.ToJsonString() ?? "nothing";
+            problems.Add($"{path}: {key} must be a number above 0, got {got}; give an adapter as PEFT saves it.");
             return 1;
         }
     }
@@ -134,7 +137,9 @@ public sealed class PeftAdapter : IDisposable
     private static SafeTensorsFile? OpenWeights(string folder, List<string> problems)
     {
         var path = Path.Combine(folder, WeightsFile);
-        var pickle = Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "adapter_model.*").FirstOrDefault(CheckpointFolder.IsPickle) : null;
+        var pickle = Directory.Exists(folder)
+            ? Directory.EnumerateFiles(folder, "adapter_model.*").FirstOrDefault(CheckpointFolder.IsPickle)
+            : null;
         try
         {
             if (File.Exists(path) || pickle is null) return SafeTensorsFile.Open(path);
@@ -152,13 +157,15 @@ public sealed class PeftAdapter : IDisposable
         foreach (var name in file.Names)
         {
             var shape = file.Info(name).Shape;
-            var partner = name.EndsWith(A, StringComparison.Ordinal) ? name[..^A.Length] + B : name.EndsWith(B, StringComparison.Ordinal) ? name[..^B.Length] + A : null;
-            if (!name.StartsWith(Prefix, StringComparison.Ordinal) || partner is null && !name.EndsWith(".base_layer.weight", StringComparison.Ordinal))
+            var (isA, isB) = (name.EndsWith(A, StringComparison.Ordinal), name.EndsWith(B, StringComparison.Ordinal));
+            var isPassedOver = name.EndsWith(".base_layer.weight", StringComparison.Ordinal);
+            if (!name.StartsWith(Prefix, StringComparison.Ordinal) || !(isA || isB || isPassedOver))
                 problems.Add($"{file.Path}: the tensor {name} is not part of a LoRA adapter; use one without it.");
-            else if (partner is not null && !file.Contains(partner))
+            else if (isPassedOver) continue;
+            else if ((isA ? name[..^A.Length] + B : name[..^B.Length] + A) is var partner && !file.Contains(partner))
                 problems.Add($"{file.Path}: {name} stands without {partner}; export the adapter again.");
-            else if (partner is not null && (shape.Length != 2 || shape[name.EndsWith(A, StringComparison.Ordinal) ? 0 : 1] != rank))
-                problems.Add($"{file.Path}: {name} must have rank {rank}, got [{string.Join(", ", shape)}]; use the {ConfigFile} that belongs to it.");
+            else if (shape.Length != 2 || shape[isA ? 0 : 1] != rank)
+                problems.Add($"{file.Path}: {name} must have rank {rank}, got [{string.Join(", ", shape)}]; use its own {ConfigFile}.");
         }
     }
 }

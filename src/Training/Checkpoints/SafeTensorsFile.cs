@@ -90,7 +90,7 @@ public sealed unsafe class SafeTensorsFile : IDisposable
         var size = System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(length);
         if (size > SafeTensorsHeader.LargestJsonBytes || (long)size > stream.Length - length.Length)
         {
-            problems.Add($"says that its header has {size} bytes, but has {stream.Length} in all: it is cut short or not a safetensors file");
+            problems.Add($"says that its header has {size} bytes, but has {stream.Length} in all: it is cut short or no such file");
             return [];
         }
         var json = new byte[size];

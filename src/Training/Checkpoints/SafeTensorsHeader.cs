@@ -18,7 +18,8 @@ internal static class SafeTensorsHeader
     /// <param name="json">The header.</param>
     /// <param name="dataBytes">Length of what follows it in the file.</param>
     /// <param name="problems">Receives what is wrong; the result is good only when nothing was added.</param>
-    public static List<SafeTensorsEntry> Parse(ReadOnlyMemory<byte> json, long dataBytes, Dictionary<string, string> metadata, List<string> problems)
+    public static List<SafeTensorsEntry> Parse(
+        ReadOnlyMemory<byte> json, long dataBytes, Dictionary<string, string> metadata, List<string> problems)
     {
         var entries = new List<SafeTensorsEntry>();
         try
@@ -113,7 +114,8 @@ internal static class SafeTensorsHeader
         foreach (var entry in entries.OrderBy(e => e.OffsetBytes).ThenBy(e => e.SizeBytes))
         {
             if (entry.OffsetBytes < covered) problems.Add($"{entry.Info.Name}: overlaps the tensor before it");
-            if (entry.OffsetBytes > covered) problems.Add($"{entry.Info.Name}: {entry.OffsetBytes - covered} bytes before it belong to no tensor");
+            if (entry.OffsetBytes > covered)
+                problems.Add($"{entry.Info.Name}: {entry.OffsetBytes - covered} bytes before it belong to no tensor");
             covered = Math.Max(covered, entry.OffsetBytes + entry.SizeBytes);
         }
         if (covered != dataBytes) problems.Add($"its last {dataBytes - covered} bytes belong to no tensor");

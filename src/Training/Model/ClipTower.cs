@@ -24,7 +24,8 @@ internal sealed class ClipTower
         _layers = [.. Enumerable.Range(0, config.LayerCount - 1).Select(i => new ClipLayer(config, weights, Phi3VWeights.TowerLayer(i)))];
     }
 
-    private bool EmbeddingIsTrained => _class_D.requires_grad || _patches_D3KK.requires_grad || _positions_PD.requires_grad || _norm.IsTrained;
+    private bool EmbeddingIsTrained =>
+        _class_D.requires_grad || _patches_D3KK.requires_grad || _positions_PD.requires_grad || _norm.IsTrained;
 
     public Tensor Forward(LayerTape tape, Tensor crops_N3II)
     {
@@ -36,7 +37,8 @@ internal sealed class ClipTower
     private Tensor Embed(Tensor crops_N3II)
     {
         long crops = crops_N3II.shape[0], size = _config.PatchSize, width = _config.HiddenSize;
-        var patches = nn.functional.conv2d(crops_N3II.to_type(_patches_D3KK.dtype), _patches_D3KK, strides: [size, size]).flatten(2).transpose(1, 2);
+        var pixels = crops_N3II.to_type(_patches_D3KK.dtype);
+        var patches = nn.functional.conv2d(pixels, _patches_D3KK, strides: [size, size]).flatten(2).transpose(1, 2);
         var x = cat([_class_D.expand(crops, 1, width), patches], 1).add(_positions_PD);
         return _norm.Forward(x.view(-1, width));
     }

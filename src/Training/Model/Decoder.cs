@@ -74,7 +74,8 @@ internal sealed class Decoder : IDisposable
     private RopeTable RopeFor(Tensor x_LD)
     {
         var length = x_LD.shape[0];
-        if (length > _config.MaxPositions) throw new ArgumentException($"the sequence has {length} tokens, the model takes {_config.MaxPositions}");
+        if (length > _config.MaxPositions)
+            throw new ArgumentException($"the sequence has {length} tokens, the model takes {_config.MaxPositions}");
         return Rope.For(length, 0, x_LD.dtype, x_LD.device);
     }
 }

@@ -14,7 +14,8 @@ internal sealed class ImageEmbedding(Phi3VConfig config, ModelWeights weights)
     private readonly Linear _projection0 = weights.Linear(Phi3VWeights.Vision + "img_projection.0", hasBias: true);
     private readonly Linear _projection2 = weights.Linear(Phi3VWeights.Vision + "img_projection.2", hasBias: true);
 
-    private bool ProjectionIsTrained => _rowEnd.requires_grad || _separator.requires_grad || _projection0.IsTrained || _projection2.IsTrained;
+    private bool ProjectionIsTrained =>
+        _rowEnd.requires_grad || _separator.requires_grad || _projection0.IsTrained || _projection2.IsTrained;
 
     /// <summary>Patch features of every crop, [N·577, width].</summary>
     public Tensor Features(LayerTape tape, IReadOnlyList<ImageCrops> images) =>

@@ -6,8 +6,8 @@ namespace Phi3VCluster.Training.Model;
 /// <summary>x [rows, in] → xWᵀ + b, with a low-rank update where one is attached. Always 2-D, so that every map is one GEMM.</summary>
 internal sealed class Linear(Tensor weight, Tensor? bias, LowRank? adapter)
 {
-    public bool IsTrained { get; } =
-        weight.requires_grad || bias is { requires_grad: true } || adapter is not null && (adapter.A.requires_grad || adapter.B.requires_grad);
+    public bool IsTrained { get; } = weight.requires_grad || bias is { requires_grad: true }
+        || adapter is not null && (adapter.A.requires_grad || adapter.B.requires_grad);
 
     public Tensor Forward(Tensor x) => Adapt(x, nn.functional.linear(x, weight, bias));
 
@@ -20,7 +20,7 @@ internal sealed class Linear(Tensor weight, Tensor? bias, LowRank? adapter)
     {
         if (adapter is null) return y;
         var (a, b) = (adapter.A, adapter.B);
-        if (a.dtype != x.dtype) (a, b) = (a.to_type(x.dtype), b.to_type(x.dtype)); // adapters keep float32 masters whatever the model computes in
+        if (a.dtype != x.dtype) (a, b) = (a.to_type(x.dtype), b.to_type(x.dtype)); // adapters may keep float32 masters
         return y.addmm_(nn.functional.linear(x, a), b.t(), 1, (float)adapter.Scale);
     }
 }

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Model;
 
 /// <summary>One sequence for the model.</summary>
-/// <param name="Ids">Token ids; a negative id is an image token's place. All negative places in order take all image tokens in order.</param>
+/// <param name="Ids">Token ids; a negative id is an image token's place. All such places in order take the image tokens in order.</param>
 /// <param name="Labels">Same length: −100 where nothing is to be predicted. Null where no loss is asked for.</param>
 /// <param name="Images">In the order of their places.</param>
 public sealed record ModelInput(long[] Ids, long[]? Labels, IReadOnlyList<ImageCrops> Images)
@@ -29,7 +29,7 @@ public sealed record ModelInput(long[] Ids, long[]? Labels, IReadOnlyList<ImageC
 }
 
 /// <summary>An image as the tower takes it.</summary>
-/// <param name="Crops">[n, 3, 336, 336] float32: the global crop, then the tiles row by row. A 1×1 image is its own global crop: n is 1.</param>
+/// <param name="Crops">[n, 3, 336, 336] float32: the global crop, then the tiles row by row; a 1×1 image's global crop alone.</param>
 /// <param name="Rows">Tiles from top to bottom.</param>
 /// <param name="Columns">Tiles from left to right.</param>
 public sealed record ImageCrops(Tensor Crops, int Rows, int Columns)

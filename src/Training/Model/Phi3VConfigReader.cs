@@ -47,7 +47,7 @@ internal sealed class Phi3VConfigReader
             IntermediateSize = Size(root, "intermediate_size", null),
             LayerCount = Size(root, "num_hidden_layers", null),
             HeadCount = Size(root, "num_attention_heads", null),
-            KeyValueHeadCount = Size(root, "num_key_value_heads", root.TryGetProperty("num_attention_heads", out _) ? Size(root, "num_attention_heads", null) : 1),
+            KeyValueHeadCount = Size(root, "num_key_value_heads", Size(root, "num_attention_heads", null)),
             VocabularySize = Size(root, "vocab_size", null),
             PaddingId = Padding(root),
             RmsNormEpsilon = Number(root, "rms_norm_eps", 1e-5),
@@ -106,7 +106,8 @@ internal sealed class Phi3VConfigReader
     {
         if (!root.TryGetProperty("rope_scaling", out var scaling) || scaling.ValueKind == JsonValueKind.Null) return null;
         var type = Text(root, "rope_scaling.type");
-        if (type is not ("su" or "longrope" or "yarn")) Problem("rope_scaling.type", "is not supported", type, "use su, longrope, yarn, or rope_scaling: null");
+        if (type is not ("su" or "longrope" or "yarn"))
+            Problem("rope_scaling.type", "is not supported", type, "use su, longrope, yarn, or rope_scaling: null");
         return new(type == "yarn" ? RopeKind.Yarn : RopeKind.Su, Factors("short_factor"), Factors("long_factor"));
 
         double[] Factors(string name)
@@ -116,8 +117,8 @@ internal sealed class Phi3VConfigReader
                 && list.EnumerateArray().All(x => x.ValueKind == JsonValueKind.Number && x.GetDouble() > 0)
                 && list.GetArrayLength() == expected)
                 return [.. list.EnumerateArray().Select(x => x.GetDouble())];
-            Problem($"rope_scaling.{name}", $"must be {expected} positive numbers, half of a head's size", Shorten(Text(root, "rope_scaling." + name)),
-                "copy it from the original config.json");
+            Problem($"rope_scaling.{name}", $"must be {expected} positive numbers, half of a head's size",
+                Shorten(Text(root, "rope_scaling." + name)), "copy it from the original config.json");
             return [];
         }
     }
@@ -129,13 +130,17 @@ internal sealed class Phi3VConfigReader
         Divides("hidden_size", config.HiddenSize, "num_attention_heads", config.HeadCount);
         Divides("num_attention_heads", config.HeadCount, "num_key_value_heads", config.KeyValueHeadCount);
         Divides("vision_config.hidden_size", vision.HiddenSize, "vision_config.num_attention_heads", vision.HeadCount);
-        if (config.HeadSize % 2 != 0) Problem("hidden_size", "must make heads of an even size", $"{config.HeadSize}", "change num_attention_heads");
+        if (config.HeadSize % 2 != 0)
+            Problem("hidden_size", "must make heads of an even size", $"{config.HeadSize}", "change num_attention_heads");
         if (vision is not { ImageSize: 336, PatchSize: 14 })
-            Problem("vision_config", "must have image_size 336 and patch_size 14", $"{vision.ImageSize} and {vision.PatchSize}", "change them");
+            Problem("vision_config", "must have image_size 336 and patch_size 14",
+                $"{vision.ImageSize} and {vision.PatchSize}", "change them");
         if (Find(root, "img_processor.image_dim_out") is { ValueKind: JsonValueKind.Number } width && width.GetInt32() != vision.HiddenSize)
-            Problem("img_processor.image_dim_out", $"must be the tower's hidden size {vision.HiddenSize}", width.GetRawText(), "make them equal");
+            Problem("img_processor.image_dim_out", $"must be the tower's hidden size {vision.HiddenSize}",
+                width.GetRawText(), "make them equal");
         if (Find(root, "sliding_window") is { ValueKind: JsonValueKind.Number } window && window.GetInt64() < config.MaxPositions)
-            Problem("sliding_window", $"must not be below max_position_embeddings {config.MaxPositions}", window.GetRawText(), "lower max_position_embeddings");
+            Problem("sliding_window", $"must not be below max_position_embeddings {config.MaxPositions}",
+                window.GetRawText(), "lower max_position_embeddings");
     }
 
     private void Divides(string name, int value, string byName, int by)

@@ -3,16 +3,16 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Model;
 
-/// <summary>Rotary position embedding in the rotate-half form, scaled as <see cref="RopeScaling"/> says. Tables are made once a length.</summary>
+/// <summary>Rotary position embedding in the rotate-half form, scaled as <see cref="RopeScaling"/> says.</summary>
 internal sealed class Rope(Phi3VConfig config) : IDisposable
 {
     private const int TableStep = 256; // tables grow by this many positions, so that few are made over a run
     private readonly Dictionary<bool, RopeTable> _tables = [];
 
-    /// <summary>Whether a sequence of this many positions is rotated with the long factors: keys rotated otherwise do not go with it.</summary>
+    /// <summary>Whether a sequence of this many positions is rotated with the long factors: keys rotated otherwise do not fit.</summary>
     public bool IsLong(long length) => config.RopeScaling is not null && length > config.OriginalMaxPositions;
 
-    /// <summary>Rotation of positions [<paramref name="offset"/>, <paramref name="length"/>) of a sequence that is <paramref name="length"/> long.</summary>
+    /// <summary>Rotation of positions from <paramref name="offset"/> on, in a sequence of <paramref name="length"/>.</summary>
     public RopeTable For(long length, long offset, ScalarType type, Device device)
     {
         var isLong = IsLong(length);

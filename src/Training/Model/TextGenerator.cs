@@ -26,7 +26,8 @@ public static class TextGenerator
             using var step = NewDisposeScope();
             var length = promptLength + tokens.Count;
             if (caches.Length > 0 && rope.IsLong(length) != rope.IsLong(caches.Length)) caches.Clear(); // rotated with other factors
-            var logits = model.Decoder.Continue(caches.Length > 0 ? Text([tokens[^1]]) : tokens.Count == 0 ? embeddings : cat([embeddings, Text(tokens)], 0), caches.Layers);
+            var added = caches.Length > 0 ? Text([tokens[^1]]) : tokens.Count == 0 ? embeddings : cat([embeddings, Text(tokens)], 0);
+            var logits = model.Decoder.Continue(added, caches.Layers);
 
             var (best, at) = nn.functional.log_softmax(logits, 1).max(1);
             tokens.Add(at.item<long>()); // waits for the device: the next step needs the token

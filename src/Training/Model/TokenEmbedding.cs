@@ -14,7 +14,10 @@ internal sealed class TokenEmbedding(Tensor weight_VD, long? paddingId)
     public Tensor Forward(SequenceLayout layout, Tensor? imageTokens)
     {
         if (layout.ImageTokenCount != (imageTokens?.shape[0] ?? 0))
-            throw new ArgumentException($"the ids have {layout.ImageTokenCount} places for image tokens, the images make {imageTokens?.shape[0] ?? 0}");
+        {
+            throw new ArgumentException(
+                $"the ids have {layout.ImageTokenCount} places for image tokens, the images make {imageTokens?.shape[0] ?? 0}");
+        }
         using var _ = no_grad();
         var x = AtenOps.Embedding(weight_VD, tensor(layout.LookupIds, device: weight_VD.device));
         long done = 0;
@@ -32,7 +35,8 @@ internal sealed class TokenEmbedding(Tensor weight_VD, long? paddingId)
         using var _ = no_grad();
         var sum = weight_VD.grad ?? (weight_VD.grad = zeros_like(weight_VD));
         var (positions, ids) = layout.TextExcept(paddingId);
-        sum.index_add_(0, tensor(ids, device: sum.device), gradient_LD.index_select(0, tensor(positions, device: sum.device)).to_type(sum.dtype), 1);
+        var rows = gradient_LD.index_select(0, tensor(positions, device: sum.device)).to_type(sum.dtype);
+        sum.index_add_(0, tensor(ids, device: sum.device), rows, 1);
     }
 }
 

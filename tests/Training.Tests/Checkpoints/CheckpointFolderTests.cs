@@ -55,7 +55,8 @@ public sealed class CheckpointFolderTests
 
         source.CopyTo(CheckpointFolder.Embedding, flat.narrow(0, 5, 20).view(4, 5));
 
-        Assert.Equal(Enumerable.Repeat(0f, 5).Concat(Enumerable.Range(0, 20).Select(i => (float)i)).Concat(Enumerable.Repeat(0f, 5)), flat.data<float>().ToArray());
+        float[] around = [0, 0, 0, 0, 0];
+        Assert.Equal([.. around, .. Enumerable.Range(0, 20).Select(i => (float)i), .. around], flat.data<float>().ToArray());
     }
 
     [Fact]
@@ -113,7 +114,11 @@ public sealed class CheckpointFolderTests
         Directory.CreateDirectory(path);
         var embedding = arange(20, ScalarType.Float32).view(4, 5).to(ScalarType.BFloat16);
         SafeTensorsWriter.Write(Path.Combine(path, "model.safetensors"),
-            [(CheckpointFolder.Embedding, embedding), (CheckpointFolder.TiedEmbedding, embedding), ("norm", arange(25, 28, 1, ScalarType.Float32))]);
+        [
+            (CheckpointFolder.Embedding, embedding),
+            (CheckpointFolder.TiedEmbedding, embedding),
+            ("norm", arange(25, 28, 1, ScalarType.Float32)),
+        ]);
         File.WriteAllText(Path.Combine(path, "config.json"), "{}");
         return CheckpointFolder.Open(path);
     }

@@ -43,7 +43,8 @@ public sealed class PeftAdapterTests
 
         var problems = Assert.Throws<InputException>(() => PeftAdapter.Load(folder.Path)).Problems;
 
-        foreach (var word in (string[])["use_dora", "use_rslora", "peft_type", "bias"]) Assert.Single(problems, p => p.Contains(word, StringComparison.Ordinal));
+        foreach (var word in (string[])["use_dora", "use_rslora", "peft_type", "bias"])
+            Assert.Single(problems, p => p.Contains(word, StringComparison.Ordinal));
         Assert.Equal(6, problems.Count(p => p.Contains("must have rank 4", StringComparison.Ordinal)));
     }
 
@@ -75,7 +76,12 @@ public sealed class PeftAdapterTests
 
     private static void Save(string folder)
     {
-        var tensors = Modules.SelectMany(module => ((string, Tensor)[])[(module + ".lora_A.weight", full([2, 3], 1f)), (module + ".lora_B.weight", full([5, 2], 3f))]);
-        PeftAdapter.Save(folder, 2, 8, "base", [.. tensors]);
+        var tensors = new List<(string, Tensor)>();
+        foreach (var module in Modules)
+        {
+            tensors.Add((module + ".lora_A.weight", full([2, 3], 1f)));
+            tensors.Add((module + ".lora_B.weight", full([5, 2], 3f)));
+        }
+        PeftAdapter.Save(folder, 2, 8, "base", tensors);
     }
 }

@@ -42,7 +42,8 @@ public sealed class SafeTensorsTests
         SafeTensorsWriter.Write(folder["x"], [("a", zeros(2))]);
         var before = File.ReadAllBytes(folder["x"]);
 
-        Assert.Throws<ArgumentException>(() => SafeTensorsWriter.Write(folder["x"], [("a", zeros(2)), ("b", zeros(2, dtype: ScalarType.ComplexFloat32))]));
+        var notStorable = zeros(2, dtype: ScalarType.ComplexFloat32);
+        Assert.Throws<ArgumentException>(() => SafeTensorsWriter.Write(folder["x"], [("a", ones(2)), ("b", notStorable)]));
 
         Assert.Equal(before, File.ReadAllBytes(folder["x"]));
         Assert.Single(Directory.EnumerateFiles(folder.Path));

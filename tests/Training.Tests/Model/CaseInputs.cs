@@ -21,7 +21,8 @@ internal static class CaseInputs
         var images = new List<ImageCrops>();
         foreach (var name in expected["turns"]!.AsArray().SelectMany(turn => turn!["images"]!.AsArray()).Select(image => (string)image!))
         {
-            var path = ReferenceFolder.PathOf("processor", "expected", $"{Path.GetFileNameWithoutExtension(name)}-{expected["num_crops"]}.png");
+            var file = $"{Path.GetFileNameWithoutExtension(name)}-{expected["num_crops"]}.png";
+            var path = ReferenceFolder.PathOf("processor", "expected", file);
             if (!File.Exists(path)) return null;
             images.Add(Crops(path));
         }
@@ -38,7 +39,7 @@ internal static class CaseInputs
     private static ImageCrops Crops(string path)
     {
         using var codec = SKCodec.Create(path);
-        using var bitmap = SKBitmap.Decode(codec, new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Opaque));
+        using var bitmap = SKBitmap.Decode(codec, codec.Info.WithColorType(SKColorType.Rgba8888).WithAlphaType(SKAlphaType.Opaque));
         var (rows, columns) = (bitmap.Height / Side, bitmap.Width / Side);
         var rgb = tensor(bitmap.Bytes, ScalarType.Byte).view(bitmap.Height, bitmap.Width, 4).narrow(2, 0, 3);
         var mean = tensor(new float[] { 0.48145466f, 0.4578275f, 0.40821073f });

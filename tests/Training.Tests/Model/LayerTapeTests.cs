@@ -12,7 +12,8 @@ public sealed class LayerTapeTests
     [InlineData(false, false, true, false)]
     [InlineData(true, false, false, false)]
     [InlineData(true, false, false, true)]
-    public void Backward_layer_by_layer_is_autograd_over_the_whole(bool inputTrained, bool firstTrained, bool secondTrained, bool thirdTrained)
+    public void Backward_layer_by_layer_is_autograd_over_the_whole(
+        bool inputTrained, bool firstTrained, bool secondTrained, bool thirdTrained)
     {
         using var scope = NewDisposeScope();
         var trained = new[] { firstTrained, secondTrained, thirdTrained };
@@ -31,7 +32,8 @@ public sealed class LayerTapeTests
 
     private static Tensor Layer(Tensor x, Tensor weight) => x + nn.functional.silu(x.mm(weight));
 
-    private static Tensor[] Weights(bool[] trained) => [.. trained.Select((t, i) => TinyModel.Random($"weight {i}", 4, 4).requires_grad_(t))];
+    private static Tensor[] Weights(bool[] trained) =>
+        [.. trained.Select((t, i) => TinyModel.Random($"weight {i}", 4, 4).requires_grad_(t))];
 
     private static void AssertSame(Tensor? expected, Tensor? actual)
     {

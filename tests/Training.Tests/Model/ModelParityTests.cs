@@ -51,7 +51,8 @@ public sealed class ModelParityTests
         {
             var weight = gradient["grad.".Length..];
             var actual = test.Weights[weight].grad!;
-            if (test.Expected.Contains("grad_rows." + weight)) actual = actual.index_select(0, tensor(CaseInputs.Numbers(test.Expected, "grad_rows." + weight)));
+            if (test.Expected.Contains("grad_rows." + weight))
+                actual = actual.index_select(0, tensor(CaseInputs.Numbers(test.Expected, "grad_rows." + weight)));
             differences.RelativeNorm(gradient, actual, 1e-3);
         }
         differences.Report(name!);
@@ -128,7 +129,8 @@ public sealed class ModelParityTests
         return weights;
     }
 
-    private sealed record Case(JsonNode Json, SafeTensorsFile Expected, Phi3VConfig Config, ModelWeights Weights, ModelInput Input) : IDisposable
+    private sealed record Case(JsonNode Json, SafeTensorsFile Expected, Phi3VConfig Config, ModelWeights Weights, ModelInput Input)
+        : IDisposable
     {
         public void Dispose() => Expected.Dispose();
     }

@@ -8,9 +8,12 @@ public sealed class Phi3VConfigTests
 {
     private const string Sound = """
         {
-          "model_type": "phi3_v", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 16, "vocab_size": 320,
-          "embd_layer": {"embedding_cls": "image", "hd_transform_order": "sub_glb", "projection_cls": "mlp", "use_hd_transform": true, "with_learnable_separator": true},
-          "img_processor": {"name": "clip_vision_model", "model_name": "openai/clip-vit-large-patch14-336", "image_dim_out": 1024, "num_img_tokens": 144},
+          "model_type": "phi3_v", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+          "num_attention_heads": 16, "vocab_size": 320,
+          "embd_layer": {"embedding_cls": "image", "hd_transform_order": "sub_glb", "projection_cls": "mlp",
+            "use_hd_transform": true, "with_learnable_separator": true},
+          "img_processor": {"name": "clip_vision_model",
+            "model_name": "openai/clip-vit-large-patch14-336", "image_dim_out": 1024, "num_img_tokens": 144},
           "rope_scaling": {"type": "longrope", "short_factor": [1, 1.5], "long_factor": [2, 3]}
         }
         """;
@@ -19,7 +22,8 @@ public sealed class Phi3VConfigTests
     public void What_a_file_leaves_out_is_as_in_the_original()
     {
         var config = Phi3VConfig.Parse(Sound, "config.json");
-        Assert.Equal((16, 4096, 131072, 32000L), (config.KeyValueHeadCount, config.OriginalMaxPositions, config.MaxPositions, config.PaddingId!.Value));
+        Assert.Equal((16, 32000L), (config.KeyValueHeadCount, config.PaddingId));
+        Assert.Equal((4096, 131072), (config.OriginalMaxPositions, config.MaxPositions));
         Assert.Equal(new VisionConfig(), config.Vision);
         Assert.Equal(RopeKind.Su, config.RopeScaling!.Kind);
     }
@@ -38,8 +42,13 @@ public sealed class Phi3VConfigTests
 
         var problems = Assert.Throws<InputException>(() => Phi3VConfig.Parse(json.ToJsonString(), "config.json")).Problems;
 
-        foreach (var name in (string[])["model_type", "hd_transform_order", "with_learnable_separator", "rope_scaling.type", "long_factor", "attention_dropout", "hidden_size"])
-            Assert.Single(problems, problem => problem.StartsWith("config.json: ", StringComparison.Ordinal) && problem.Contains(name, StringComparison.Ordinal));
+        string[] wrong =
+        [
+            "model_type", "embd_layer.hd_transform_order", "embd_layer.with_learnable_separator", "rope_scaling.type",
+            "rope_scaling.long_factor", "attention_dropout", "hidden_size",
+        ];
+        foreach (var name in wrong)
+            Assert.Single(problems, problem => problem.StartsWith($"config.json: {name} ", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -47,7 +56,8 @@ public sealed class Phi3VConfigTests
     [InlineData("[]")]
     [InlineData("{")]
     [InlineData("{}")]
-    public void What_is_no_configuration_is_refused(string json) => Assert.Throws<InputException>(() => Phi3VConfig.Parse(json, "config.json"));
+    public void What_is_no_configuration_is_refused(string json) =>
+        Assert.Throws<InputException>(() => Phi3VConfig.Parse(json, "config.json"));
 
     [Fact]
     public void Sizes_that_do_not_go_together_are_refused()

@@ -170,8 +170,25 @@ public sealed class Phi3VModelTests
         using var scope = NewDisposeScope();
         using var model = new Phi3VModel(TinyModel.Config, TinyModel.Weights());
         var input = TinyModel.TwoImages();
-        Assert.Contains("places for image tokens", Assert.Throws<ArgumentException>(() => model.Loss(input with { Images = input.Images.Take(1).ToList() })).Message);
-        Assert.Contains("cannot have 1 crops", Assert.Throws<ArgumentException>(() => model.Loss(input with { Images = [TinyModel.Image(2, 2, 1)] })).Message);
-        Assert.Equal(new SampleLoss(0, 0), model.ForwardBackward(input with { Labels = [.. input.Ids.Select(_ => ModelInput.Ignored)] }, 1));
+        Assert.Contains("places for image tokens", Refusal(input with { Images = [input.Images[0]] }));
+        Assert.Contains("cannot have 1 crops", Refusal(input with { Images = [TinyModel.Image(2, 2, 1)] }));
+        Assert.Contains("one label for each id", Refusal(input with { Labels = null }));
+
+        string Refusal(ModelInput wrong) => Assert.Throws<ArgumentException>(() => model.Loss(wrong)).Message;
+    }
+
+    [Fact]
+    public void A_sample_without_supervised_tokens_adds_nothing()
+    {
+        using var scope = NewDisposeScope();
+        var weights = TinyModel.Weights(_ => true);
+        using var model = new Phi3VModel(TinyModel.Config, weights);
+        var text = TinyModel.Text(6);
+        var silent = text with { Labels = [.. text.Ids.Select(_ => ModelInput.Ignored)] };
+
+        Assert.Equal(new SampleLoss(0, 0), model.ForwardBackward(silent, 1));
+
+        Assert.Equal(0, model.Loss(silent));
+        Assert.Null(weights["lm_head.weight"].grad);
     }
 }

@@ -11,7 +11,8 @@ internal static class ReferenceFolder
         var folder = Root is null ? null : Path.Combine(Root, subfolder);
         return folder is null || !Directory.Exists(folder)
             ? [new(null)]
-            : Directory.EnumerateFiles(folder, pattern).Order(StringComparer.Ordinal).Select(path => new TheoryDataRow<string?>(Path.GetFileNameWithoutExtension(path)));
+            : Directory.EnumerateFiles(folder, pattern).Order(StringComparer.Ordinal)
+                .Select(path => new TheoryDataRow<string?>(Path.GetFileNameWithoutExtension(path)));
     }
 
     /// <summary>As <see cref="Files"/>, for subfolders that hold <paramref name="file"/>.</summary>

@@ -40,7 +40,8 @@ internal static class TinyModel
         return randn(shape, generator: generator);
     }
 
-    public static ImageCrops Image(int rows, int columns, int crops) => new(Random($"image {rows} {columns}", crops, 3, 336, 336), rows, columns);
+    public static ImageCrops Image(int rows, int columns, int crops) =>
+        new(Random($"image {rows} {columns}", crops, 3, 336, 336), rows, columns);
 
     public static ModelInput Text(int length) => new([.. Enumerable.Range(1, length).Select(i => i * 7L % 49)],
         [.. Enumerable.Range(1, length).Select(i => i > length / 2 ? i * 7L % 49 : ModelInput.Ignored)], []);
