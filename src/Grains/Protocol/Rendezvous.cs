@@ -53,6 +53,7 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
         if (!IsCurrent(e.Generation, e.Rank)) return Stale();
         if (Phase is RunPhase.Running running) return running.Addresses[e.Rank] == e.Address ? Unchanged() : Stale();
         if (Phase is not RunPhase.Gathering gathering) return Stale();
+        if (gathering.Addresses.TryGetValue(e.Rank, out var known) && known == e.Address) return Unchanged();
 
         var addresses = gathering.Addresses.SetItem(e.Rank, e.Address);
         var joined = Log($"{Describe(e.Rank)} joined, {addresses.Count} of {Places.Length}");

@@ -1,0 +1,21 @@
+namespace Phi3VCluster.Grains.Tests;
+
+internal static class Eventually
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    /// <summary>Waits until <paramref name="good"/> holds of what <paramref name="look"/> sees, and says what it saw last if that never happens.</summary>
+    public static async Task<T> SeeAsync<T>(string what, Func<Task<T>> look, Func<T, bool> good)
+    {
+        using var deadline = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            var seen = await look();
+            if (good(seen)) return seen;
+            if (deadline.IsCancellationRequested) Assert.Fail($"never happened: {what}; last seen: {seen}");
+            await Task.Delay(TimeSpan.FromMilliseconds(10));
+        }
+    }
+
+    public static Task SeeAsync(string what, Func<bool> good) => SeeAsync(what, () => Task.FromResult(good()), seen => seen);
+}

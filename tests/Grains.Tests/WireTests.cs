@@ -1,0 +1,61 @@
+using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Grains.Runs;
+using Phi3VCluster.Training.Engine;
+
+namespace Phi3VCluster.Grains.Tests;
+
+public sealed class WireTests
+{
+    [Fact]
+    public void The_phases_on_the_wire_are_the_data_planes() => Assert.Equal(
+        Enum.GetValues<RankPhase>().Select(p => ((int)p, p.ToString())),
+        Enum.GetValues<ReportedPhase>().Select(p => ((int)p, p.ToString())));
+
+    [Theory]
+    [InlineData("vqa-20260102-030405-ab12/3@gpu-1", "vqa-20260102-030405-ab12", 3, "gpu-1")]
+    [InlineData("a/b/0@n", "a/b", 0, "n")]
+    public void A_rank_key_names_run_rank_and_node(string text, string run, int rank, string node)
+    {
+        Assert.True(RankKey.TryParse(text, out var key));
+        Assert.Equal(new RankKey(run, rank, node), key);
+        Assert.Equal(text, key.ToString());
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("run")]
+    [InlineData("run/1")]
+    [InlineData("run@node")]
+    [InlineData("run/x@node")]
+    [InlineData("run/-1@node")]
+    [InlineData("run/1@")]
+    [InlineData("/1@node")]
+    public void Other_texts_are_no_rank_keys(string text) => Assert.False(RankKey.TryParse(text, out _));
+
+    [Fact]
+    public void The_log_keeps_the_newest_thousand_lines_and_their_numbers()
+    {
+        var log = RunLog.Empty;
+        for (var i = 0; i < 1100; i++) log = log.Add(DateTimeOffset.UnixEpoch, $"line {i}");
+
+        var page = log.From(5);
+
+        Assert.Equal((100, 1000, 1100), (page.First, page.Lines.Count, page.Next));
+        Assert.Equal("1970-01-01T00:00:00.000Z line 100", page.Lines[0]);
+        Assert.Empty(log.From(1100).Lines);
+        Assert.Equal(1100, log.From(5000).Next);
+    }
+
+    [Fact]
+    public void Progress_never_goes_back_and_a_lagging_rank_adds_nothing()
+    {
+        var progress = new RunProgress()
+            .With(new() { Generation = 1, Rank = 0, Phase = ReportedPhase.Training, Step = 5, TotalSteps = 9, Loss = 2, Epoch = 1, EvalBefore = 0.25 })
+            .With(new() { Generation = 1, Rank = 1, Phase = ReportedPhase.Starting, Step = 4, TotalSteps = 9, Loss = 3 });
+
+        Assert.Equal((5, 2.0, 0.25, ReportedPhase.Training), (progress.Step, progress.Loss, progress.EvalBefore, progress.Phase));
+        Assert.Equal(
+            ["anls before training: 0.25", "first of 9 steps committed", "epoch 1 of 2 ended at step 5, loss 2"],
+            progress.NewsSince(new RunProgress(), "anls", 2));
+    }
+}
