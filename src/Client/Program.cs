@@ -1,1 +1,3 @@
-Console.WriteLine("x");
+using Phi3VCluster.Client.App;
+
+return await Phi3VApp.RunAsync(args);

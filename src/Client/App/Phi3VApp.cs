@@ -1,0 +1,63 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using Phi3VCluster.Client.Commands;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Client.App;
+
+/// <summary>The command line as a whole: the verbs there are, help, and what is said to words that are none.</summary>
+internal static class Phi3VApp
+{
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var root = new RootCommand("Fine-tunes Phi-3-Vision on a cluster, or on this machine.");
+        foreach (var verb in (Verb[])
+        [
+            new QuickstartCommand(), new UpCommand(), new DownCommand(), new NodesCommand(), new SubmitCommand(), new RunsCommand(),
+            new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(), new DoctorCommand(),
+        ]) root.Subcommands.Add(verb);
+        var help = root.Options.OfType<HelpOption>().Single();
+        help.Action = new HelpWithExample((HelpAction)help.Action!);
+
+        if (args.Length == 0)
+        {
+            root.Parse(["--help"]).Invoke(new() { Output = Console.Error });
+            return ExitCode.BadInput;
+        }
+        var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (parsed.Errors.Count > 0 && parsed.Action is not HelpWithExample) return Refuse(root, parsed);
+        return await parsed.InvokeAsync(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+    }
+
+    private static int Refuse(RootCommand root, ParseResult parsed)
+    {
+        var verb = parsed.CommandResult.Command;
+        var unknown = parsed.UnmatchedTokens.FirstOrDefault();
+        var message = unknown switch
+        {
+            null => string.Join(" ", parsed.Errors.Select(e => e.Message).Distinct()),
+            _ when unknown.StartsWith('-') => Unknown("option", unknown, verb.Options.Concat(root.Options).Select(o => o.Name)),
+            _ when verb == root => Unknown("verb", unknown, root.Subcommands.Select(c => c.Name)),
+            _ => $"'{unknown}' is one word too many.",
+        };
+        Console.Error.WriteLine($"phi3v: {message} See `{(verb == root ? "phi3v" : $"phi3v {verb.Name}")} --help`.");
+        return ExitCode.BadInput;
+    }
+
+    private static string Unknown(string kind, string word, IEnumerable<string> known) =>
+        $"there is no {kind} '{word}'" + (Nearest.To(word, known) is { } near ? $"; did you mean {near}?" : ".");
+
+    private sealed class HelpWithExample(HelpAction usual) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parsed)
+        {
+            usual.Invoke(parsed);
+            if (parsed.CommandResult.Command is Verb verb)
+                parsed.InvocationConfiguration.Output.WriteLine($"Example:{Environment.NewLine}  {verb.Example}{Environment.NewLine}");
+            return ExitCode.Done;
+        }
+    }
+}

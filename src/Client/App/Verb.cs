@@ -1,0 +1,52 @@
+using System.CommandLine;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Client.App;
+
+/// <summary>One verb of the CLI: its options, its example, and how its errors become messages and exit codes.</summary>
+internal abstract class Verb : Command
+{
+    private readonly Option<bool> _json = new("--json") { Description = "One JSON document on stdout; messages go to stderr." };
+
+    /// <param name="example">A command line that works as it stands.</param>
+    protected Verb(string name, string description, string example) : base(name, description)
+    {
+        Example = example;
+        Options.Add(_json);
+        SetAction((parsed, _) => RunGuardedAsync(parsed));
+    }
+
+    public string Example { get; }
+
+    protected abstract Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted);
+
+    private async Task<int> RunGuardedAsync(ParseResult parsed)
+    {
+        using var interrupt = new Interrupt();
+        var output = new Output(parsed.GetValue(_json));
+        try
+        {
+            return await RunAsync(parsed, output, interrupt.Token);
+        }
+        catch (InputException error)
+        {
+            foreach (var problem in error.Problems) output.Error(problem);
+            return ExitCode.BadInput;
+        }
+        catch (NoClusterException error)
+        {
+            output.Error(error.Message);
+            return ExitCode.NoCluster;
+        }
+        catch (OperationCanceledException) when (interrupt.Token.IsCancellationRequested)
+        {
+            output.Error("interrupted.");
+            return ExitCode.Failed;
+        }
+        catch (Exception error) when (error is CommandFailedException or IOException or UnauthorizedAccessException)
+        {
+            output.Error(error.Message);
+            return ExitCode.Failed;
+        }
+    }
+}

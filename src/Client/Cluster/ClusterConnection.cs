@@ -1,0 +1,118 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Orleans.Configuration;
+using Orleans.Runtime;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Client.Cluster;
+
+/// <summary>All that the CLI asks of a cluster. The only place that knows of Orleans.</summary>
+internal sealed class ClusterConnection : IAsyncDisposable
+{
+    private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(8);
+    private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan AnswerDeadline = TimeSpan.FromSeconds(10);
+
+    private readonly IHost _host;
+    private readonly IGrainFactory _grains;
+    private readonly ClusterAddress _address;
+
+    private ClusterConnection(IHost host, ClusterAddress address) =>
+        (_host, _address, _grains) = (host, address, host.Services.GetRequiredService<IGrainFactory>());
+
+    /// <exception cref="NoClusterException">Nobody answered in time.</exception>
+    public static async Task<ClusterConnection> OpenAsync(ClusterAddress address, CancellationToken interrupted)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
+        deadline.CancelAfter(ConnectDeadline);
+        IHost? host = null;
+        try
+        {
+            var gateway = await KnockAsync(address, deadline.Token);
+            host = new HostBuilder().UseOrleansClient(client => client
+                .UseStaticClustering(gateway)
+                .Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (GrainKeys.ClusterId, GrainKeys.ServiceId))
+                .Configure<ClientMessagingOptions>(o => o.ResponseTimeout = AnswerDeadline)).Build();
+            // Orleans tries again without end and may not see the token while it does.
+            await host.StartAsync(deadline.Token).WaitAsync(deadline.Token);
+            return new(host, address);
+        }
+        catch (Exception error) when (!interrupted.IsCancellationRequested
+            && error is OperationCanceledException or SocketException or TimeoutException or OrleansException or ConnectionAbortedException)
+        {
+            await CloseAsync(host);
+            throw new NoClusterException($"no cluster answers at {address} ({Reason(error)}); start one with `phi3v up`.", error);
+        }
+    }
+
+    /// <exception cref="InputException">The cluster's own checks found problems.</exception>
+    public async Task<SubmitReply> SubmitAsync(RunSpec spec)
+    {
+        var request = new SubmitRequest(RunSpecJson.ToText(spec));
+        var reply = await AskAsync(() => _grains.GetCluster().SubmitAsync(request));
+        return reply.Problems.Count == 0 ? reply : throw new InputException(reply.Problems);
+    }
+
+    public Task<IReadOnlyList<RunStatus>> RunsAsync() => AskAsync(() => _grains.GetCluster().RunsAsync());
+
+    public Task<IReadOnlyList<NodeInfo>> NodesAsync() => AskAsync(() => _grains.GetCluster().NodesAsync());
+
+    public Task<RunStatus> StatusAsync(string run) => AskRunAsync(run, r => r.StatusAsync());
+
+    public Task<RunStatus> CancelAsync(string run) => AskRunAsync(run, r => r.CancelAsync());
+
+    public Task<LogPage> LogAsync(string run, long fromLine) => AskRunAsync(run, r => r.LogAsync(fromLine));
+
+    public async ValueTask DisposeAsync() => await CloseAsync(_host);
+
+    private async Task<T> AskRunAsync<T>(string run, Func<IRunGrain, Task<T>> question)
+    {
+        try
+        {
+            return await AskAsync(() => question(_grains.GetRun(run)));
+        }
+        catch (RunNotFoundException)
+        {
+            var known = (await RunsAsync()).Select(r => r.Run).ToArray();
+            throw new InputException($"run: there is none, got {run}; " +
+                (known.Length == 0 ? "the cluster has no runs, submit one." : $"choose one of {string.Join(", ", known)}."));
+        }
+    }
+
+    private async Task<T> AskAsync<T>(Func<Task<T>> question)
+    {
+        try
+        {
+            return await question();
+        }
+        catch (Exception error) when (error is TimeoutException or OrleansException or ConnectionAbortedException or SocketException)
+        {
+            throw new NoClusterException($"the cluster at {_address} stopped answering ({Reason(error)}); see `phi3v nodes`.", error);
+        }
+    }
+
+    // A refused connection is known at once here; the Orleans client would go on trying for the whole deadline.
+    private static async Task<IPEndPoint> KnockAsync(ClusterAddress address, CancellationToken deadline)
+    {
+        using var socket = new TcpClient();
+        await socket.ConnectAsync(address.Host, address.Port, deadline);
+        var answered = (IPEndPoint)socket.Client.RemoteEndPoint!;
+        return new(answered.Address.IsIPv4MappedToIPv6 ? answered.Address.MapToIPv4() : answered.Address, answered.Port);
+    }
+
+    private static async Task CloseAsync(IHost? host)
+    {
+        if (host is null) return;
+        // A client whose cluster is gone may wait for it; the process ends anyway.
+        using var deadline = new CancellationTokenSource(CloseDeadline);
+        await host.StopAsync(deadline.Token).WaitAsync(CloseDeadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private static string Reason(Exception error) =>
+        error is OperationCanceledException ? $"no answer in {ConnectDeadline.TotalSeconds} s" : error.Message.ReplaceLineEndings(" ").TrimEnd('.', ' ');
+}

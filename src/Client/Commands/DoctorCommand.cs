@@ -1,0 +1,39 @@
+using System.CommandLine;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Checks;
+using Phi3VCluster.Client.Cluster;
+using Spectre.Console;
+
+namespace Phi3VCluster.Client.Commands;
+
+internal sealed class DoctorCommand : Verb
+{
+    private readonly Option<string> _output = new("--output") { Description = "Where results would go.", HelpName = "DIR", DefaultValueFactory = _ => "./output" };
+    private readonly Option<string?> _cluster = ClusterAddress.Option();
+
+    public DoctorCommand() : base("doctor", "Check that this machine can run and reach what is needed.", "phi3v doctor")
+    {
+        Options.Add(_output);
+        Options.Add(_cluster);
+    }
+
+    protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
+    {
+        var address = ClusterAddress.Find(parsed.GetValue(_cluster));
+        List<CheckRow> rows =
+        [
+            .. MachineChecks.All(parsed.GetRequiredValue(_output)),
+            .. await SiloChecks.AllAsync(interrupted),
+            .. await ClusterChecks.AllAsync(address, interrupted),
+        ];
+        output.Result(rows, screen => Show(screen, rows));
+        return rows.All(r => r.Ok) ? ExitCode.Done : ExitCode.Failed;
+    }
+
+    private static void Show(IAnsiConsole screen, IReadOnlyList<CheckRow> rows)
+    {
+        var table = new Table().AddColumns("check", "ok", "detail");
+        foreach (var row in rows) table.AddRow(Markup.Escape(row.Check), row.Ok ? "[green]yes[/]" : "[red]no[/]", Markup.Escape(row.Detail));
+        screen.Write(table);
+    }
+}

@@ -1,0 +1,41 @@
+using System.CommandLine;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
+
+namespace Phi3VCluster.Client.Commands;
+
+internal sealed class LogsCommand : RunVerb
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
+
+    private readonly Option<bool> _follow = new("--follow") { Description = "Go on until the run has ended." };
+
+    public LogsCommand() : base("logs", "What a run has logged.", "phi3v logs quickstart-1 --follow") => Options.Add(_follow);
+
+    protected override async Task<int> AskAsync(
+        ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
+    {
+        var first = await cluster.LogAsync(run, 0);
+        var lines = new List<string>();
+        Take(first.Lines);
+        var next = first.Next;
+        while (parsed.GetValue(_follow))
+        {
+            // In this order: lines that come between the two questions are still fetched.
+            var ended = (await cluster.StatusAsync(run)).IsFinal;
+            var page = await cluster.LogAsync(run, next);
+            Take(page.Lines);
+            next = page.Next;
+            if (ended) break;
+            await Task.Delay(Poll, interrupted);
+        }
+        output.Result(new { Run = run, first.First, Next = next, Lines = lines }, _ => { });
+        return ExitCode.Done;
+
+        void Take(IReadOnlyList<string> page)
+        {
+            if (output.Json) lines.AddRange(page);
+            else foreach (var line in page) output.Line(line);
+        }
+    }
+}

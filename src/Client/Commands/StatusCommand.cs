@@ -1,0 +1,17 @@
+using System.CommandLine;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Views;
+
+namespace Phi3VCluster.Client.Commands;
+
+internal sealed class StatusCommand() : RunVerb("status", "Where one run is.", "phi3v status quickstart-1 --json")
+{
+    protected override async Task<int> AskAsync(
+        ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
+    {
+        var status = await cluster.StatusAsync(run);
+        output.Result(RunRow.Of(status), screen => RunSummary.Show(screen, status));
+        return ExitCode.Done;
+    }
+}

@@ -1,0 +1,17 @@
+using System.CommandLine;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Views;
+
+namespace Phi3VCluster.Client.Commands;
+
+internal sealed class WatchCommand() : RunVerb("watch", "Follow a run to its end; the exit code says how it ended.", "phi3v watch quickstart-1")
+{
+    protected override async Task<int> AskAsync(
+        ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
+    {
+        var ended = await new RunFollower(cluster, output).FollowAsync(run, () => false, interrupted);
+        output.Result(RunRow.Of(ended), screen => RunSummary.Show(screen, ended));
+        return RunSummary.ExitCodeOf(ended);
+    }
+}

@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using Phi3VCluster.Client.Cluster;
+
+namespace Phi3VCluster.Client.Silo;
+
+/// <summary>
+/// A cluster of one silo for the length of one command. The silo reads the pipe that this process holds: it ends when the pipe
+/// closes, and a killed process closes its pipes.
+/// </summary>
+internal sealed class LocalSilo : IAsyncDisposable
+{
+    private const string FolderPrefix = "phi3v-local-";
+
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan AbandonedAge = TimeSpan.FromDays(1);
+
+    private readonly Process _process;
+    private readonly string _folder;
+
+    private LocalSilo(Process process, string folder, string logFile, ClusterAddress address) =>
+        (_process, _folder, LogFile, Address) = (process, folder, logFile, address);
+
+    public ClusterAddress Address { get; }
+
+    public string LogFile { get; }
+
+    public bool HasEnded => _process.HasExited;
+
+    public static async Task<LocalSilo> StartAsync(int ranks, string logFile, CancellationToken interrupted)
+    {
+        RemoveAbandonedFolders();
+        var folder = Directory.CreateTempSubdirectory($"{FolderPrefix}{Environment.ProcessId}-").FullName;
+        try
+        {
+            var ports = Ports.Free(3);
+            var options = new SiloOptions(ports[0], ports[1], ports[2], "local", ranks, folder, logFile, UntilStdinCloses: true);
+            return new(await SiloProcess.StartAsync(options, interrupted), folder, logFile, new("127.0.0.1", ports[0]));
+        }
+        catch
+        {
+            Directory.Delete(folder, recursive: true);
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _process.StandardInput.Close();
+        using var patience = new CancellationTokenSource(StopPatience);
+        await _process.WaitForExitAsync(patience.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!_process.HasExited) _process.Kill(entireProcessTree: true);
+        await _process.WaitForExitAsync(CancellationToken.None);
+        _process.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    // Those of commands that were killed: their silos ended, but nobody was left to delete. The age spares a live one of a
+    // container that shares the folder but not our process numbers.
+    private static void RemoveAbandonedFolders()
+    {
+        foreach (var folder in Directory.EnumerateDirectories(Path.GetTempPath(), FolderPrefix + "*"))
+        {
+            var process = Path.GetFileName(folder)[FolderPrefix.Length..].Split('-')[0];
+            if (Directory.Exists($"/proc/{process}") || DateTime.UtcNow - Directory.GetLastWriteTimeUtc(folder) < AbandonedAge) continue;
+            try
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                // Another user's, or another command removes it at this moment.
+            }
+        }
+    }
+}

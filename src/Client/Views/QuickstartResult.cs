@@ -1,0 +1,68 @@
+using System.Globalization;
+using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Spec;
+using Spectre.Console;
+
+namespace Phi3VCluster.Client.Views;
+
+/// <summary>What the quickstart learnt. The run's own report counts; the last status stands in for what it does not say.</summary>
+/// <param name="seconds">Of the whole command, drawing and start-up included.</param>
+internal sealed class QuickstartResult(RunSpec spec, RunStatus ended, RunReport report, IReadOnlyList<PredictionRow> predictions, double seconds)
+{
+    private const int ShownPredictions = 6;
+
+    private double? Before => report.EvalBefore ?? ended.EvalBefore;
+    private double? After => report.EvalAfter ?? ended.EvalAfter;
+    private double? ImagesPerSecond => report.ImagesPerSecond ?? ended.ImagesPerSecond;
+
+    public static QuickstartResult Of(RunSpec spec, RunStatus ended, double seconds) =>
+        new(spec, ended, RunReport.Read(ended.Output), RunReport.Predictions(ended.Output, "eval-after.json"), seconds);
+
+    public object Document() => new
+    {
+        ended.Run,
+        State = Words.Of(ended.State),
+        ended.Output,
+        Metric = ended.Metric ?? spec.Evaluation.Metric,
+        EvalBefore = Before,
+        EvalAfter = After,
+        Steps = report.Steps ?? ended.Step,
+        ended.WorldSize,
+        FinalLoss = report.FinalLoss ?? ended.Loss,
+        ImagesPerSecond,
+        Seconds = seconds,
+        ended.TrainSeconds,
+        ended.Error,
+    };
+
+    public void Show(IAnsiConsole screen)
+    {
+        if (ended.State != RunState.Done)
+        {
+            RunSummary.Show(screen, ended);
+            return;
+        }
+        screen.Write(Row());
+        if (predictions.Count > 0) screen.Write(Predictions());
+        var metric = spec.Evaluation.Metric.ToUpperInvariant();
+        screen.WriteLine($"{metric} on held-out pages: {Words.Number(Before, "0.00")} before, {Words.Number(After, "0.00")} after " +
+            "(the best constant answer scores about 0.12).");
+        screen.WriteLine("What it has learnt: to find the band of a colour on a page and read the word in it. Nothing more; the model is tiny.");
+        screen.WriteLine($"Everything is in {ended.Output}; the model in {Path.Combine(ended.Output, "model")}. {Words.Duration(seconds)} in all.");
+    }
+
+    private Table Row() => new Table()
+        .AddColumns("method", "dtype", "ranks", "batch", "img/s", "training", Markup.Escape($"{spec.Evaluation.Metric} before → after"))
+        .AddRow(spec.Method.Kind, spec.Precision, Text(ended.WorldSize), Text(spec.Batch.Global), Words.Number(ImagesPerSecond, "0.0"),
+            Words.Duration(ended.TrainSeconds), $"{Words.Number(Before, "0.00")} → {Words.Number(After, "0.00")}");
+
+    private Table Predictions()
+    {
+        var table = new Table().AddColumns("held-out page", "answer", "the model says", "score");
+        foreach (var p in predictions.Take(ShownPredictions))
+            table.AddRow(Markup.Escape(p.Id ?? ""), Markup.Escape(p.Answers ?? ""), Markup.Escape(p.Prediction ?? ""), Words.Number(p.Score, "0.00"));
+        return table;
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,67 @@
+using System.Diagnostics;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Grains.Interfaces;
+using Spectre.Console;
+
+namespace Phi3VCluster.Client.Views;
+
+/// <summary>Asks for a run's status once a second and shows it, until the run has ended.</summary>
+internal sealed class RunFollower(ClusterConnection cluster, Output output)
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60); // a coordinator that moves to another node takes seconds
+    private static readonly TimeSpan PlainLineEvery = TimeSpan.FromSeconds(2);
+
+    /// <param name="clusterEnded">Whether to give up at once when nobody answers.</param>
+    /// <exception cref="NoClusterException">Nobody answered for a minute.</exception>
+    public Task<RunStatus> FollowAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted) =>
+        output.IsLive ? FollowLiveAsync(run, clusterEnded, interrupted) : FollowPlainAsync(run, clusterEnded, interrupted);
+
+    private Task<RunStatus> FollowLiveAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted) => output.Screen.Progress()
+        .AutoClear(true)
+        .Columns(new SpinnerColumn(), new ProgressBarColumn { Width = 24 }, new PercentageColumn(), new TaskDescriptionColumn { Alignment = Justify.Left })
+        .StartAsync(async screen =>
+        {
+            var bar = screen.AddTask(Markup.Escape(run));
+            return await UntilEndAsync(run, clusterEnded, status =>
+            {
+                bar.MaxValue = Math.Max(status.TotalSteps, 1);
+                bar.Value = status.Step;
+                bar.Description = Markup.Escape(Words.Progress(status));
+            }, interrupted);
+        });
+
+    private Task<RunStatus> FollowPlainAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted)
+    {
+        var (sinceLine, lastPhase, lastLine) = (Stopwatch.StartNew(), "", "");
+        return UntilEndAsync(run, clusterEnded, status =>
+        {
+            var line = Words.Progress(status);
+            if (line == lastLine || (status.Phase == lastPhase && sinceLine.Elapsed < PlainLineEvery)) return;
+            output.Line($"{run}  {line}");
+            (lastPhase, lastLine) = (status.Phase, line);
+            sinceLine.Restart();
+        }, interrupted);
+    }
+
+    private async Task<RunStatus> UntilEndAsync(string run, Func<bool> clusterEnded, Action<RunStatus> show, CancellationToken interrupted)
+    {
+        var sinceAnswer = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                var status = await cluster.StatusAsync(run).WaitAsync(interrupted);
+                sinceAnswer.Restart();
+                show(status);
+                if (status.IsFinal) return status;
+            }
+            catch (NoClusterException) when (sinceAnswer.Elapsed < Patience && !clusterEnded())
+            {
+                // One lost answer is no lost cluster.
+            }
+            await Task.Delay(Poll, interrupted);
+        }
+    }
+}
