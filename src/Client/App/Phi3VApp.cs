@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using Phi3VCluster.Client.Commands;
 using Phi3VCluster.Spec;
 
@@ -36,7 +37,7 @@ internal static class Phi3VApp
         var unknown = parsed.UnmatchedTokens.FirstOrDefault();
         var message = unknown switch
         {
-            null => string.Join(" ", parsed.Errors.Select(e => e.Message).Distinct()),
+            null => string.Join(" ", parsed.Errors.Select(Reason).Distinct()),
             _ when unknown.StartsWith('-') => Unknown("option", unknown, verb.Options.Concat(root.Options).Select(o => o.Name)),
             _ when verb == root => Unknown("verb", unknown, root.Subcommands.Select(c => c.Name)),
             _ => $"'{unknown}' is one word too many.",
@@ -44,6 +45,11 @@ internal static class Phi3VApp
         Console.Error.WriteLine($"phi3v: {message} See `{(verb == root ? "phi3v" : $"phi3v {verb.Name}")} --help`.");
         return ExitCode.BadInput;
     }
+
+    // All options with types of their own are numbers; the library would name the .NET type.
+    private static string Reason(ParseError error) => error.SymbolResult is OptionResult { Tokens: [var token] } option
+        ? $"{option.Option.Name}: must be a whole number, got {token.Value}."
+        : error.Message;
 
     private static string Unknown(string kind, string word, IEnumerable<string> known) =>
         $"there is no {kind} '{word}'" + (Nearest.To(word, known) is { } near ? $"; did you mean {near}?" : ".");

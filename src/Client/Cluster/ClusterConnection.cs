@@ -14,7 +14,7 @@ namespace Phi3VCluster.Client.Cluster;
 /// <summary>All that the CLI asks of a cluster. The only place that knows of Orleans.</summary>
 internal sealed class ClusterConnection : IAsyncDisposable
 {
-    private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(8);
+    private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(7);
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan AnswerDeadline = TimeSpan.FromSeconds(10);
 

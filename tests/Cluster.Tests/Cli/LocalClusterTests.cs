@@ -1,0 +1,156 @@
+using System.Net;
+using System.Net.Sockets;
+using Phi3VCluster.Cluster.Tests.Processes;
+
+namespace Phi3VCluster.Cluster.Tests.Cli;
+
+public sealed class LocalClusterTests : IDisposable
+{
+    private readonly CliSandbox _cli = new();
+
+    public void Dispose() => _cli.Dispose();
+
+    [Fact]
+    public async Task Up_starts_one_silo_that_stays_and_down_stops_it()
+    {
+        var silo = FakeSilo.ThatGetsReady(_cli);
+        var ports = FreePorts();
+
+        var up = await _cli.JsonAsync(0, ["up", "--ranks", "3", .. ports.Options]);
+        Assert.Equal((silo.ProcessId, ports.Gateway), (up.GetProperty("process_id").GetInt32(), up.GetProperty("gateway_port").GetInt32()));
+        Assert.Contains("--ranks 3", silo.Arguments);
+        Assert.DoesNotContain("--until-stdin-closes", silo.Arguments);
+        Assert.True(silo.IsRunning);
+
+        var again = await _cli.RunAsync(["up", .. ports.Options]);
+        Assert.Equal(2, again.ExitCode);
+        Assert.Contains($"up already, got process {silo.ProcessId} at 127.0.0.1:{ports.Gateway}", again.Stderr);
+
+        await _cli.JsonAsync(0, "down");
+        Assert.False(silo.IsRunning);
+        Assert.Equal(3, (await _cli.RunAsync("down")).ExitCode);
+    }
+
+    [Fact]
+    public async Task What_a_killed_silo_left_behind_does_not_stop_the_next_one()
+    {
+        var silo = FakeSilo.ThatGetsReady(_cli);
+        var ports = FreePorts();
+        await _cli.JsonAsync(0, ["up", .. ports.Options]);
+        var first = silo.ProcessId;
+        System.Diagnostics.Process.GetProcessById(first).Kill();
+        await Eventually.Holds(() => !silo.IsRunning, CliSandbox.Timeout, "the killed silo is gone");
+
+        await _cli.JsonAsync(0, ["up", .. ports.Options]);
+
+        Assert.NotEqual(first, silo.ProcessId);
+        await _cli.JsonAsync(0, "down");
+    }
+
+    [Fact]
+    public async Task Up_on_a_port_in_use_names_the_port_and_its_option()
+    {
+        var silo = FakeSilo.ThatGetsReady(_cli);
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var (taken, ports) = (((IPEndPoint)other.LocalEndpoint).Port, FreePorts());
+
+        var result = await _cli.RunAsync("up", "--gateway-port", $"{ports.Gateway}", "--silo-port", $"{ports.Silo}", "--http-port", $"{taken}");
+
+        Assert.Equal((2, $"phi3v: --http-port: the port is in use, got {taken}; choose another with --http-port.\n"), (result.ExitCode, result.Stderr));
+        Assert.False(silo.HasStarted);
+    }
+
+    [Fact]
+    public async Task A_silo_that_ends_at_its_start_is_reported_with_its_last_words()
+    {
+        FakeSilo.ThatEndsAtOnce(_cli, "no such device: cuda:9");
+
+        var result = await _cli.RunAsync(["up", .. FreePorts().Options]);
+
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("exit code 7", result.Stderr);
+        Assert.Contains("no such device: cuda:9", result.Stderr);
+        Assert.Equal(3, (await _cli.RunAsync("down")).ExitCode);
+    }
+
+    [Theory]
+    [InlineData(RunningProcess.Interrupt)]
+    [InlineData(RunningProcess.Terminate)]
+    public async Task Interrupting_a_waiting_submit_leaves_no_process_and_no_folder(int signal)
+    {
+        var silo = FakeSilo.ThatNeverGetsReady(_cli);
+        await using var submit = _cli.Start("submit", WriteGoodSpec(), "--wait");
+        await Eventually.Holds(() => silo.HasStarted, CliSandbox.Timeout, "the local silo starts");
+
+        submit.Signal(signal);
+        var result = await submit.EndAsync(CliSandbox.Timeout);
+
+        Assert.Equal(1, result.ExitCode);
+        await Eventually.Holds(() => !silo.IsRunning, CliSandbox.Timeout, "the local silo is gone");
+        Assert.Empty(Directory.EnumerateDirectories(_cli.At("tmp"), "phi3v-local-*"));
+    }
+
+    [Fact]
+    public async Task Killing_a_waiting_submit_ends_its_silo()
+    {
+        var silo = FakeSilo.ThatNeverGetsReady(_cli);
+        await using var submit = _cli.Start("submit", WriteGoodSpec(), "--wait");
+        await Eventually.Holds(() => silo.HasStarted, CliSandbox.Timeout, "the local silo starts");
+
+        submit.Signal(RunningProcess.Kill);
+
+        await Eventually.Holds(() => !silo.IsRunning, CliSandbox.Timeout, "the local silo sees its pipe close and ends");
+    }
+
+    [Fact]
+    public async Task A_local_silo_that_does_not_answer_fails_the_command_and_is_stopped()
+    {
+        var silo = FakeSilo.ThatGetsReady(_cli);
+
+        var result = await _cli.RunAsync("submit", WriteGoodSpec(), "--wait", "--set", "cluster.maxRanks=2");
+
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("the local silo", result.Stderr);
+        Assert.Contains("--ranks 2", silo.Arguments);
+        Assert.Contains("--until-stdin-closes", silo.Arguments);
+        Assert.False(silo.IsRunning);
+        Assert.Empty(Directory.EnumerateDirectories(_cli.At("tmp"), "phi3v-local-*"));
+    }
+
+    [Fact]
+    public async Task Doctor_passes_the_silo_s_own_checks_on_and_fails_with_them()
+    {
+        FakeSilo.WhoseChecksSay(_cli, ("libtorch", true, "2.10"), ("device", false, "no driver"));
+
+        var rows = (await _cli.JsonAsync(1, "doctor")).EnumerateArray()
+            .ToDictionary(r => r.GetProperty("check").GetString()!, r => (r.GetProperty("ok").GetBoolean(), r.GetProperty("detail").GetString()));
+
+        Assert.Equal((true, "2.10"), rows["libtorch"]);
+        Assert.Equal((false, "no driver"), rows["device"]);
+        Assert.True(rows[".NET runtime"].Item1);
+        Assert.Equal((true, "none configured; commands that wait start their own"), rows["cluster"]);
+    }
+
+    private static Ports FreePorts()
+    {
+        var listeners = Enumerable.Range(0, 3).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
+        foreach (var listener in listeners) listener.Start();
+        var free = listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port).ToArray();
+        foreach (var listener in listeners) listener.Dispose();
+        return new(free[0], free[1], free[2]);
+    }
+
+    private string WriteGoodSpec()
+    {
+        _cli.Write("model/config.json", "{}");
+        _cli.Write("model/model.safetensors", "");
+        _cli.Write("train.jsonl", "");
+        return _cli.Write("good.yaml", "model: { path: model }\ndata: { train: 'train*.jsonl' }\n");
+    }
+
+    private sealed record Ports(int Gateway, int Silo, int Http)
+    {
+        public string[] Options => ["--gateway-port", $"{Gateway}", "--silo-port", $"{Silo}", "--http-port", $"{Http}"];
+    }
+}
