@@ -16,8 +16,9 @@ internal sealed record Project(string Path, IReadOnlyList<string> References, IR
     public static Project Parse(string path, string xml)
     {
         var items = XDocument.Parse(xml).Descendants().ToList();
-        var references = items.Where(item => item.Name == "ProjectReference" && (string?)item.Attribute("ReferenceOutputAssembly") != "false");
         var packages = items.Where(item => item.Name == "PackageReference");
+        var references = items.Where(item =>
+            item.Name == "ProjectReference" && (string?)item.Attribute("ReferenceOutputAssembly") != "false");
         return new(path,
             [.. references.Select(item => System.IO.Path.GetFileNameWithoutExtension(Include(item).Replace('\\', '/')))],
             [.. packages.Select(Include)]);

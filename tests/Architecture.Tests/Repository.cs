@@ -12,8 +12,8 @@ internal static class Repository
     /// <summary>Every file that is text and that .gitignore's folders do not hold.</summary>
     public static IReadOnlyList<SourceFile> TextFiles => AllText.Value;
 
-    public static IEnumerable<SourceFile> CSharpFiles(string under = "") =>
-        TextFiles.Where(file => file.Path.StartsWith(under, StringComparison.Ordinal) && file.Path.EndsWith(".cs", StringComparison.Ordinal));
+    public static IEnumerable<SourceFile> CSharpFiles(string under = "") => TextFiles.Where(
+        file => file.Path.StartsWith(under, StringComparison.Ordinal) && file.Path.EndsWith(".cs", StringComparison.Ordinal));
 
     private static string FindRoot()
     {
@@ -25,7 +25,8 @@ internal static class Repository
 
     private static IEnumerable<SourceFile> ReadText()
     {
-        HashSet<string> ignored = [".git", .. File.ReadLines(Path.Combine(Root, ".gitignore")).Where(line => line.EndsWith('/')).Select(line => line[..^1])];
+        var ignoredFolders = File.ReadLines(Path.Combine(Root, ".gitignore")).Where(line => line.EndsWith('/')).Select(line => line[..^1]);
+        HashSet<string> ignored = [".git", .. ignoredFolders];
         var folders = new Stack<DirectoryInfo>([new DirectoryInfo(Root)]);
         while (folders.TryPop(out var folder))
         {

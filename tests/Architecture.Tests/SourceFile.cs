@@ -21,7 +21,7 @@ internal sealed partial record SourceFile(string Path, string Text)
 
     // In this order: what begins earlier wins, and of two that begin together the first listed.
     [GeneratedRegex(""""
-        //[^\n]* | /\*.*?\*/ | "{3}.*?"{3} | @"(?:[^"]|"")*" | "(?:\\.|[^"\\\n])*" | '(?:\\.[^']*|[^'\\\n])'
+        //[^\n]* | /\*.*?\*/ | (?<q>"{3,}).*?\k<q> | @"(?:[^"]|"")*" | "(?:\\.|[^"\\\n])*" | '(?:\\.[^']*|[^'\\\n])'
         """", RegexOptions.IgnorePatternWhitespace | RegexOptions.Singleline)]
     private static partial Regex CommentOrLiteral();
 

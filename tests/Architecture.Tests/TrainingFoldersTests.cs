@@ -4,11 +4,15 @@ namespace Phi3VCluster.Architecture.Tests;
 
 public sealed partial class TrainingFoldersTests
 {
+    private static readonly SourceFile Decoder = new(
+        TrainingFolders.Folder + "Model/Decoder.cs", "namespace Phi3VCluster.Training.Model;\npublic sealed class Decoder;");
+
     private static readonly IReadOnlyList<SourceFile> Training = [.. Repository.CSharpFiles(TrainingFolders.Folder)];
 
     [Fact]
-    public void The_folders_of_Training_do_not_see_each_other() =>
-        Problems.None(TrainingFolders.Mentions(Training), "Only Engine composes the folders of src/Training; hand over what is needed through a root type:");
+    public void The_folders_of_Training_do_not_see_each_other() => Problems.None(
+        TrainingFolders.Mentions(Training),
+        "Only Engine composes the folders of src/Training; hand over what is needed through a root type:");
 
     [Fact]
     public void A_file_of_Training_has_its_folder_for_a_namespace()
@@ -31,11 +35,10 @@ public sealed partial class TrainingFoldersTests
     [InlineData("Data/A.cs", "var d = new Model.Decoder();")]
     public void A_mention_of_a_folder_behind_a_wall_is_found(string path, string line)
     {
-        SourceFile model = new(TrainingFolders.Folder + "Model/Decoder.cs", "namespace Phi3VCluster.Training.Model;\npublic sealed class Decoder;");
         SourceFile engine = new(TrainingFolders.Folder + "Engine/Trainer.cs", "using Phi3VCluster.Training.Model;\nnew Model.Decoder();");
         SourceFile file = new(TrainingFolders.Folder + path, $"// first line\n{line}");
 
-        Assert.StartsWith($"{file.Path}:2: ", Assert.Single(TrainingFolders.Mentions([model, engine, file])));
+        Assert.StartsWith($"{file.Path}:2: ", Assert.Single(TrainingFolders.Mentions([Decoder, engine, file])));
     }
 
     [Theory]
@@ -46,10 +49,9 @@ public sealed partial class TrainingFoldersTests
     [InlineData("""Log("Training.Model");""")]
     public void Words_that_only_look_like_a_folder_are_not(string line)
     {
-        SourceFile model = new(TrainingFolders.Folder + "Model/Decoder.cs", "namespace Phi3VCluster.Training.Model;\npublic sealed class Decoder;");
         SourceFile file = new(TrainingFolders.Folder + "Data/A.cs", line);
 
-        Assert.Empty(TrainingFolders.Mentions([model, file]));
+        Assert.Empty(TrainingFolders.Mentions([Decoder, file]));
     }
 
     [Fact]

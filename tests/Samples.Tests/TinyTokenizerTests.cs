@@ -39,8 +39,8 @@ public sealed class TinyTokenizerTests : IDisposable
     [Fact]
     public void Ids_are_dense_and_as_many_as_the_checkpoint_has_rows()
     {
-        var pieces = _tokenizer.GetProperty("model").GetProperty("vocab").EnumerateObject().Select(piece => (piece.Name, Id: piece.Value.GetInt32()));
-        var added = AddedTokens().Select(t => (Name: t.GetProperty("content").GetString()!, Id: t.GetProperty("id").GetInt32()));
+        var pieces = _tokenizer.GetProperty("model").GetProperty("vocab").EnumerateObject().Select(p => (p.Name, Id: p.Value.GetInt32()));
+        var added = AddedTokens().Select(t => (Name: Content(t), Id: t.GetProperty("id").GetInt32()));
 
         var ids = pieces.Union(added).Select(token => token.Id).Order(); // <unk>, <s> and </s> are in both, with the same id
         Assert.Equal(Enumerable.Range(0, _config.GetProperty("vocab_size").GetInt32()), ids);
@@ -50,7 +50,7 @@ public sealed class TinyTokenizerTests : IDisposable
     public void The_special_tokens_of_phi_3_have_the_released_flags()
     {
         var flags = AddedTokens().ToDictionary(
-            t => t.GetProperty("content").GetString()!, t => (RightStrip: t.GetProperty("rstrip").GetBoolean(), Special: t.GetProperty("special").GetBoolean()));
+            Content, t => (RightStrip: t.GetProperty("rstrip").GetBoolean(), Special: t.GetProperty("special").GetBoolean()));
 
         string[] all = ["<unk>", "<s>", "</s>", "<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>", "<|user|>"];
         Assert.Equal(all.Order(), flags.Keys.Order());
@@ -61,13 +61,15 @@ public sealed class TinyTokenizerTests : IDisposable
     [Fact]
     public void The_configuration_stops_at_end_of_text()
     {
-        var endOfText = AddedTokens().Single(t => t.GetProperty("content").GetString() == "<|endoftext|>");
+        var endOfText = AddedTokens().Single(t => Content(t) == "<|endoftext|>");
         Assert.Equal(endOfText.GetProperty("id").GetInt32(), _config.GetProperty("eos_token_id").GetInt32());
         Assert.Equal("<|endoftext|>", Parse("tokenizer_config.json").GetProperty("eos_token").GetString());
         Assert.Equal("<|endoftext|>", Parse("special_tokens_map.json").GetProperty("eos_token").GetProperty("content").GetString());
     }
 
     private JsonElement.ArrayEnumerator AddedTokens() => _tokenizer.GetProperty("added_tokens").EnumerateArray();
+
+    private static string Content(JsonElement addedToken) => addedToken.GetProperty("content").GetString()!;
 
     private JsonElement Parse(string name) => JsonDocument.Parse(File.ReadAllText(_folder.At($"model/{name}"))).RootElement;
 
@@ -79,11 +81,11 @@ public sealed class TinyTokenizerTests : IDisposable
 
         public List<string> Encode(string text)
         {
-            var symbols = text.EnumerateRunes().Select(rune => rune.ToString())
-                .SelectMany(letter => _vocabulary.Contains(letter) ? [letter] : Encoding.UTF8.GetBytes(letter).Select(b => $"<0x{b:X2}>")).ToList();
+            var symbols = text.EnumerateRunes().SelectMany(letter => LetterOrBytes(letter.ToString())).ToList();
             while (true)
             {
-                var ranked = Enumerable.Range(0, symbols.Count - 1).Select(i => (Rank: _merges.IndexOf($"{symbols[i]} {symbols[i + 1]}"), At: i));
+                var ranked = Enumerable.Range(0, symbols.Count - 1)
+                    .Select(i => (Rank: _merges.IndexOf($"{symbols[i]} {symbols[i + 1]}"), At: i));
                 var best = ranked.Where(pair => pair.Rank >= 0).DefaultIfEmpty((Rank: -1, At: -1)).Min();
                 if (best.Rank < 0) break;
                 symbols[best.At] += symbols[best.At + 1];
@@ -92,5 +94,8 @@ public sealed class TinyTokenizerTests : IDisposable
             Assert.All(symbols, symbol => Assert.Contains(symbol, _vocabulary));
             return symbols;
         }
+
+        private IEnumerable<string> LetterOrBytes(string letter) =>
+            _vocabulary.Contains(letter) ? [letter] : Encoding.UTF8.GetBytes(letter).Select(b => $"<0x{b:X2}>");
     }
 }
