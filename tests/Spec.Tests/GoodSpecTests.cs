@@ -112,6 +112,18 @@ public sealed class GoodSpecTests
         Assert.Equal([problem], RunSpecYaml.Read(Small + "seed: 3", [set]).Problems);
 
     [Fact]
+    public void Every_recipe_is_a_good_spec()
+    {
+        var root = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(root.FullName, "Phi3VCluster.sln"))) root = root.Parent!;
+
+        var recipes = Directory.GetFiles(Path.Combine(root.FullName, "recipes"), "*.yaml");
+
+        Assert.NotEmpty(recipes);
+        Assert.All(recipes, recipe => Assert.Empty(RunSpecYaml.ReadFile(recipe, []).Problems));
+    }
+
+    [Fact]
     public void A_checkpoint_section_is_kept_and_warned_about()
     {
         Assert.Contains("no checkpoints during a run", Assert.Single(RunSpecValidation.Warnings(RunSpecYaml.Parse(Whole, []))));

@@ -23,7 +23,7 @@ internal sealed class Output(bool json)
     /// <summary>Whether somebody watches: progress may then be drawn over itself.</summary>
     public bool IsLive { get; } = !json && !Console.IsOutputRedirected;
 
-    /// <summary>For tables and bars.</summary>
+    /// <summary>For tables and bars; sentences and paths go to <see cref="Line"/>, which does not fold them.</summary>
     public IAnsiConsole Screen { get; } = Create();
 
     /// <summary>A line for a person.</summary>
@@ -32,10 +32,10 @@ internal sealed class Output(bool json)
     public void Error(string text) => Console.Error.WriteLine($"phi3v: {text}");
 
     /// <summary>The command's result, in the form that was asked for.</summary>
-    public void Result(object document, Action<IAnsiConsole> show)
+    public void Result(object document, Action<Output> show)
     {
         if (json) Console.Out.WriteLine(JsonSerializer.Serialize(document, SnakeCase));
-        else show(Screen);
+        else show(this);
     }
 
     private static IAnsiConsole Create()

@@ -20,13 +20,14 @@ internal sealed class DoctorCommand : Verb
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var address = ClusterAddress.Find(parsed.GetValue(_cluster));
-        List<CheckRow> rows =
+        IEnumerable<CheckRow> all =
         [
             .. MachineChecks.All(parsed.GetRequiredValue(_output)),
             .. await SiloChecks.AllAsync(interrupted),
             .. await ClusterChecks.AllAsync(address, interrupted),
         ];
-        output.Result(rows, screen => Show(screen, rows));
+        var rows = all.DistinctBy(r => r.Check).ToArray(); // the silo looks at some of the same things
+        output.Result(rows, to => Show(to.Screen, rows));
         return rows.All(r => r.Ok) ? ExitCode.Done : ExitCode.Failed;
     }
 

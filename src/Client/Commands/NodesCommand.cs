@@ -14,7 +14,7 @@ internal sealed class NodesCommand() : ClusterVerb("nodes", "The cluster's nodes
         var nodes = await cluster.NodesAsync();
         output.Result(
             nodes.Select(n => new { n.Node, n.Silo, n.ProcessId, State = Words.Of(n.State), n.Ranks, n.Free, n.LeasedTo, n.Device }).ToArray(),
-            screen => Show(screen, nodes));
+            to => Show(to.Screen, nodes));
         return ExitCode.Done;
     }
 

@@ -46,7 +46,7 @@ internal sealed class QuickstartCommand : Verb
 
         var ended = await RunSession.RunAsync(spec, address, output, interrupted);
         var result = QuickstartResult.Of(spec, ended, clock.Elapsed.TotalSeconds);
-        output.Result(result.Document(), screen => result.Show(screen));
+        output.Result(result.Document(), result.Show);
         if (ended.State != RunState.Done) output.Error($"the run {ended.Run} {Words.Of(ended.State)}: {ended.Error}");
         return RunSummary.ExitCodeOf(ended);
     }

@@ -12,7 +12,7 @@ internal sealed class RunsCommand() : ClusterVerb("runs", "All runs of the clust
     protected override async Task<int> AskAsync(ClusterConnection cluster, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var runs = await cluster.RunsAsync();
-        output.Result(runs.Select(RunRow.Of).ToArray(), screen => Show(screen, runs));
+        output.Result(runs.Select(RunRow.Of).ToArray(), to => Show(to.Screen, runs));
         return ExitCode.Done;
     }
 

@@ -11,7 +11,7 @@ internal sealed class StatusCommand() : RunVerb("status", "Where one run is.", "
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var status = await cluster.StatusAsync(run);
-        output.Result(RunRow.Of(status), screen => RunSummary.Show(screen, status));
+        output.Result(RunRow.Of(status), to => RunSummary.Show(to.Screen, status));
         return ExitCode.Done;
     }
 }

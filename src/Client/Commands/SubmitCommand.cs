@@ -47,7 +47,7 @@ internal sealed class SubmitCommand : Verb
                 ended.EvalAfter,
                 ended.Error,
             },
-            screen => RunSummary.Show(screen, ended));
+            to => RunSummary.Show(to.Screen, ended));
         return RunSummary.ExitCodeOf(ended);
     }
 

@@ -11,7 +11,7 @@ internal sealed class WatchCommand() : RunVerb("watch", "Follow a run to its end
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var ended = await new RunFollower(cluster, output).FollowAsync(run, () => false, interrupted);
-        output.Result(RunRow.Of(ended), screen => RunSummary.Show(screen, ended));
+        output.Result(RunRow.Of(ended), to => RunSummary.Show(to.Screen, ended));
         return RunSummary.ExitCodeOf(ended);
     }
 }

@@ -100,6 +100,8 @@ internal static partial class SiloProcess
         var start = new ProcessStartInfo("/bin/sh") { RedirectStandardInput = options.UntilStdinCloses };
         foreach (var argument in (string[])["-c", script, SiloExecutable.Find(), .. Arguments(options, readyFile)]) start.ArgumentList.Add(argument);
         start.Environment["PHI3V_SILO_LOG"] = options.LogFile;
+        // The silo reads variables for options that are not given: a silo of one command must not join the cluster they speak of.
+        foreach (var shared in options.UntilStdinCloses ? (string[])["PHI3V_REDIS", "PHI3V_ADVERTISE"] : []) start.Environment.Remove(shared);
         return WithRuntime(start);
     }
 

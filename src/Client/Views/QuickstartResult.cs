@@ -1,4 +1,5 @@
 using System.Globalization;
+using Phi3VCluster.Client.App;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
 using Spectre.Console;
@@ -35,20 +36,20 @@ internal sealed class QuickstartResult(RunSpec spec, RunStatus ended, RunReport 
         ended.Error,
     };
 
-    public void Show(IAnsiConsole screen)
+    public void Show(Output output)
     {
         if (ended.State != RunState.Done)
         {
-            RunSummary.Show(screen, ended);
+            RunSummary.Show(output.Screen, ended);
             return;
         }
-        screen.Write(Row());
-        if (predictions.Count > 0) screen.Write(Predictions());
+        output.Screen.Write(Row());
+        if (predictions.Count > 0) output.Screen.Write(Predictions());
         var metric = spec.Evaluation.Metric.ToUpperInvariant();
-        screen.WriteLine($"{metric} on held-out pages: {Words.Number(Before, "0.00")} before, {Words.Number(After, "0.00")} after " +
+        output.Line($"{metric} on held-out pages: {Words.Number(Before, "0.00")} before, {Words.Number(After, "0.00")} after " +
             "(the best constant answer scores about 0.12).");
-        screen.WriteLine("What it has learnt: to find the band of a colour on a page and read the word in it. Nothing more; the model is tiny.");
-        screen.WriteLine($"Everything is in {ended.Output}; the model in {Path.Combine(ended.Output, "model")}. {Words.Duration(seconds)} in all.");
+        output.Line("What it has learnt: to find the band of a colour on a page and read the word in it. Nothing more; the model is tiny.");
+        output.Line($"Everything is in {ended.Output}; the model in {Path.Combine(ended.Output, "model")}. {Words.Duration(seconds)} in all.");
     }
 
     private Table Row() => new Table()

@@ -9,6 +9,8 @@ namespace Phi3VCluster.Client.Views;
 /// <summary>Asks for a run's status once a second and shows it, until the run has ended.</summary>
 internal sealed class RunFollower(ClusterConnection cluster, Output output)
 {
+    private const int BarWidth = 32;
+
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60); // a coordinator that moves to another node takes seconds
     private static readonly TimeSpan PlainLineEvery = TimeSpan.FromSeconds(2);
@@ -18,19 +20,22 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
     public Task<RunStatus> FollowAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted) =>
         output.IsLive ? FollowLiveAsync(run, clusterEnded, interrupted) : FollowPlainAsync(run, clusterEnded, interrupted);
 
-    private Task<RunStatus> FollowLiveAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted) => output.Screen.Progress()
+    private Task<RunStatus> FollowLiveAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted) => output.Screen
+        .Live(new Text(run))
         .AutoClear(true)
-        .Columns(new SpinnerColumn(), new ProgressBarColumn { Width = 24 }, new PercentageColumn(), new TaskDescriptionColumn { Alignment = Justify.Left })
-        .StartAsync(async screen =>
+        .StartAsync(screen => UntilEndAsync(run, clusterEnded, status =>
         {
-            var bar = screen.AddTask(Markup.Escape(run));
-            return await UntilEndAsync(run, clusterEnded, status =>
-            {
-                bar.MaxValue = Math.Max(status.TotalSteps, 1);
-                bar.Value = status.Step;
-                bar.Description = Markup.Escape(Words.Progress(status));
-            }, interrupted);
-        });
+            screen.UpdateTarget(new Rows(Bar(status), new Text(Words.Progress(status)) { Overflow = Overflow.Ellipsis }));
+            screen.Refresh();
+        }, interrupted));
+
+    // Own, because the library's puts bar and text on one line, which 80 columns have no room for.
+    private static Markup Bar(RunStatus status)
+    {
+        var share = status.TotalSteps > 0 ? Math.Clamp((double)status.Step / status.TotalSteps, 0, 1) : 0;
+        var done = (int)(share * BarWidth);
+        return new($"[green]{new string('━', done)}[/][grey]{new string('━', BarWidth - done)}[/] {(int)(share * 100),3}%  {Markup.Escape(status.Run)}");
+    }
 
     private Task<RunStatus> FollowPlainAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted)
     {

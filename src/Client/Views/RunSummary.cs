@@ -20,8 +20,8 @@ internal static class RunSummary
         if (s.ImagesPerSecond is { } speed) Row("images/s", Words.Number(speed, "0.0"));
         if (s.WorldSize > 0) Row("ranks", $"{s.WorldSize} (generation {s.Generation})");
         foreach (var node in s.Nodes) Row($"  {node.Node}", $"ranks {string.Join(", ", node.Ranks)} on {node.Silo}");
-        if (s.EvalBefore is { } before) Row($"{s.Metric} before", Words.Number(before));
-        if (s.EvalAfter is { } after) Row($"{s.Metric} after", Words.Number(after));
+        if (s.EvalBefore is { } before) Row($"{s.Metric ?? "score"} before", Words.Number(before));
+        if (s.EvalAfter is { } after) Row($"{s.Metric ?? "score"} after", Words.Number(after));
         if (s.Seconds > 0) Row("time", Words.Duration(s.Seconds));
         Row("output", s.Output);
         screen.Write(grid);

@@ -92,6 +92,21 @@ public sealed class LocalClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task A_submit_whose_dotnet_run_is_killed_ends_as_if_interrupted()
+    {
+        var silo = FakeSilo.ThatNeverGetsReady(_cli);
+        var dotnet = _cli.Write("dotnet", "#!/bin/sh\n\"$@\" &\nwait\n"); // a parent of that name that passes no signal on
+        File.SetUnixFileMode(dotnet, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        await using var parent = _cli.StartOther(dotnet, CliSandbox.Executable, "submit", WriteGoodSpec(), "--wait");
+        await Eventually.Holds(() => silo.HasStarted, CliSandbox.Timeout, "the local silo starts");
+
+        parent.Signal(RunningProcess.Kill);
+
+        await Eventually.Holds(() => !silo.IsRunning, CliSandbox.Timeout, "the local silo is gone");
+        await Eventually.Holds(() => !Directory.EnumerateDirectories(_cli.At("tmp"), "phi3v-local-*").Any(), CliSandbox.Timeout, "its folder is gone");
+    }
+
+    [Fact]
     public async Task Killing_a_waiting_submit_ends_its_silo()
     {
         var silo = FakeSilo.ThatNeverGetsReady(_cli);

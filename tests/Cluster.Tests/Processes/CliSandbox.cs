@@ -36,7 +36,10 @@ public sealed class CliSandbox : IDisposable
         return At(name);
     }
 
-    public RunningProcess Start(params string[] arguments) => RunningProcess.Start(Executable, arguments, _environment, Folder);
+    public RunningProcess Start(params string[] arguments) => StartOther(Executable, arguments);
+
+    public RunningProcess StartOther(string executable, params string[] arguments) =>
+        RunningProcess.Start(executable, arguments, _environment, Folder);
 
     public async Task<ProcessResult> RunAsync(params string[] arguments)
     {
