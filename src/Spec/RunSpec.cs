@@ -90,7 +90,7 @@ public sealed record OptimizerSpec
     public double Epsilon { get; init; } = 1e-7;
     /// <summary>Gradients are scaled down to this global norm; 0 never clips.</summary>
     public double MaxGradNorm { get; init; } = 1.0;
-    /// <summary>sample: mean over a sample's answer tokens, then over samples. token: mean over all answer tokens of the global batch.</summary>
+    /// <summary>sample: mean over a sample's answer tokens, then over samples. token: over all answer tokens of the batch.</summary>
     public string Loss { get; init; } = "sample";
 }
 
@@ -112,7 +112,7 @@ public sealed record ClusterSpec
     public int MaxRanks { get; init; } = 1;
     /// <summary>auto | cpu | cuda.</summary>
     public string Device { get; init; } = "auto";
-    /// <summary>How gradients travel between ranks: a collective's name; auto takes loopback for one rank and the fastest for more.</summary>
+    /// <summary>How gradients travel between ranks: a collective's name; auto: loopback for one rank, the fastest for more.</summary>
     public string Collective { get; init; } = "auto";
 }
 

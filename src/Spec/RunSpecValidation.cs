@@ -59,7 +59,8 @@ public static class RunSpecValidation
         else if (s.Batch.Global < s.Cluster.MinRanks)
             yield return $"batch.global: must give each of cluster.minRanks = {s.Cluster.MinRanks} ranks a sample, got {s.Batch.Global}; " +
                 "raise it or lower cluster.minRanks.";
-        if (s.Batch.Micro is { } micro and not 1) yield return $"batch.micro: this version forwards one sample at a time, got {micro}; write auto or 1.";
+        if (s.Batch.Micro is { } micro and not 1)
+            yield return $"batch.micro: this version forwards one sample at a time, got {micro}; write auto or 1.";
     }
 
     private static IEnumerable<string> Optimizer(OptimizerSpec s)
@@ -69,7 +70,8 @@ public static class RunSpecValidation
         if (s.WarmupSteps < 0) yield return AtLeast("optimizer.warmupSteps", 0, s.WarmupSteps);
         if (!(s.WeightDecay >= 0)) yield return AtLeast("optimizer.weightDecay", 0, s.WeightDecay);
         if (s.Betas.Count != 2 || s.Betas.Any(b => !(b >= 0 && b < 1)))
-            yield return $"optimizer.betas: must be two numbers from 0 to below 1, got [{string.Join(", ", s.Betas)}]; write for example [0.9, 0.95].";
+            yield return $"optimizer.betas: must be two numbers from 0 to below 1, got [{string.Join(", ", s.Betas)}]; " +
+                "write for example [0.9, 0.95].";
         if (!Positive(s.Epsilon)) yield return Above0("optimizer.epsilon", s.Epsilon);
         if (!(s.MaxGradNorm >= 0)) yield return AtLeast("optimizer.maxGradNorm", 0, s.MaxGradNorm);
         if (s.Loss is not ("sample" or "token")) yield return $"optimizer.loss: must be sample or token, got {s.Loss}; write sample.";
@@ -87,7 +89,8 @@ public static class RunSpecValidation
         if (s.MaxRanks < 1) yield return AtLeast("cluster.maxRanks", 1, s.MaxRanks);
         else if (s.MaxRanks < s.MinRanks)
             yield return $"cluster.maxRanks: must be at least cluster.minRanks = {s.MinRanks}, got {s.MaxRanks}; raise it.";
-        if (s.Device is not ("auto" or "cpu" or "cuda")) yield return $"cluster.device: must be auto, cpu or cuda, got {s.Device}; write auto.";
+        if (s.Device is not ("auto" or "cpu" or "cuda"))
+            yield return $"cluster.device: must be auto, cpu or cuda, got {s.Device}; write auto.";
         if (Blank(s.Collective)) yield return Required("cluster.collective", "a collective's name, or auto");
     }
 

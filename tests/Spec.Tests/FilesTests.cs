@@ -20,7 +20,8 @@ public sealed class FilesTests : IDisposable
 
         var problems = RunSpecFiles.Problems(spec);
 
-        Assert.Equal(["model.path", "data.train", "data.eval", "data.imageRoot", "method.adapter", "output"], problems.Select(p => p[..p.IndexOf(':')]));
+        Assert.Equal(["model.path", "data.train", "data.eval", "data.imageRoot", "method.adapter", "output"],
+            problems.Select(p => p[..p.IndexOf(':')]));
         Assert.Contains(At("train-*.jsonl"), problems[1]);
     }
 
@@ -50,7 +51,8 @@ public sealed class FilesTests : IDisposable
     {
         foreach (var file in (string[])["train-2.jsonl", "train-1.jsonl", "a/eval.jsonl", "b/eval.jsonl", "a/deep/x.jsonl"]) Touch(file);
 
-        Assert.Equal(expected.Split(',', StringSplitOptions.RemoveEmptyEntries), FilePattern.Match(At(pattern)).Select(f => Path.GetRelativePath(_folder, f)));
+        Assert.Equal(expected.Split(',', StringSplitOptions.RemoveEmptyEntries),
+            FilePattern.Match(At(pattern)).Select(f => Path.GetRelativePath(_folder, f)));
     }
 
     [Fact]

@@ -28,8 +28,10 @@ public sealed class GoodSpecTests
     {
         var spec = RunSpecYaml.Parse(Whole, []);
 
-        Assert.Equal(("docvqa-lora", 4, "lora", 8, 16d, true), (spec.Name, spec.Model.NumCrops, spec.Method.Kind, spec.Method.Rank, spec.Method.Alpha, spec.Method.FreezeVision));
-        Assert.Equal(("/data/train-*.parquet", "/data/test.parquet", false, true), (spec.Data.Train, spec.Data.Eval, spec.Data.Shuffle, spec.Data.ShuffleTurns));
+        Assert.Equal(("docvqa-lora", 4, "lora", 8, 16d, true),
+            (spec.Name, spec.Model.NumCrops, spec.Method.Kind, spec.Method.Rank, spec.Method.Alpha, spec.Method.FreezeVision));
+        Assert.Equal(("/data/train-*.parquet", "/data/test.parquet", false, true),
+            (spec.Data.Train, spec.Data.Eval, spec.Data.Shuffle, spec.Data.ShuffleTurns));
         Assert.Equal((32, 1, 2), (spec.Batch.Global, spec.Batch.Micro, spec.Epochs));
         Assert.Equal((2.0e-4, "cosine", 5, 0.1, 1e-7, 0d, "token"), (spec.Optimizer.LearningRate, spec.Optimizer.Schedule, spec.Optimizer.WarmupSteps,
             spec.Optimizer.WeightDecay, spec.Optimizer.Epsilon, spec.Optimizer.MaxGradNorm, spec.Optimizer.Loss));

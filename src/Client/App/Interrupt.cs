@@ -16,7 +16,8 @@ internal sealed partial class Interrupt : IDisposable
 
     public Interrupt()
     {
-        _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(s => PosixSignalRegistration.Create(s, OnSignal))];
+        _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }
+            .Select(s => PosixSignalRegistration.Create(s, OnSignal))];
         var parent = getppid();
         if (NameOf(parent) == "dotnet") _parentWatch = new Timer(_ => CancelIfOrphaned(parent), null, ParentCheck, ParentCheck);
     }

@@ -5,7 +5,7 @@ using Spectre.Console;
 
 namespace Phi3VCluster.Client.App;
 
-/// <summary>Where a command writes: for people, text and tables on stdout; with <c>--json</c>, one document there and text on stderr.</summary>
+/// <summary>Where a command writes: text and tables on stdout; with <c>--json</c>, one document there, text on stderr.</summary>
 internal sealed class Output(bool json)
 {
     private const int WidthOfFiles = 200; // a table in a file or a pipe must not be folded at a terminal's 80

@@ -33,6 +33,7 @@ internal static class ClusterChecks
         var check = $"{name} port {port}";
         if (UpState.Running() is { } up && new[] { up.GatewayPort, up.SiloPort, up.HttpPort }.Contains(port))
             return new(check, true, $"used by your own cluster, process {up.ProcessId}");
-        return Ports.IsFree(port) ? new(check, true, "free") : new(check, false, $"in use; `phi3v up` needs another one with its --…-port options");
+        return Ports.IsFree(port) ? new(check, true, "free")
+            : new(check, false, $"in use; `phi3v up` needs another one with its --…-port options");
     }
 }

@@ -30,7 +30,8 @@ internal static class SiloChecks
         const string Name = "silo's own checks";
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
         deadline.CancelAfter(Deadline);
-        using var silo = Process.Start(SiloProcess.WithRuntime(new(executable, ["--check"]) { RedirectStandardOutput = true, RedirectStandardError = true }))!;
+        using var silo = Process.Start(SiloProcess.WithRuntime(
+            new(executable, ["--check"]) { RedirectStandardOutput = true, RedirectStandardError = true }))!;
         try
         {
             var errors = silo.StandardError.ReadToEndAsync(deadline.Token);

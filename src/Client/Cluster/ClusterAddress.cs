@@ -29,7 +29,8 @@ internal sealed record ClusterAddress(string Host, int Port)
 
     /// <exception cref="App.NoClusterException">None is configured.</exception>
     public static ClusterAddress Require(string? option) => Find(option)
-        ?? throw new App.NoClusterException("no cluster is up on this machine and none is configured; start one with `phi3v up`, or give --cluster host:port.");
+        ?? throw new App.NoClusterException(
+            "no cluster is up on this machine and none is configured; start one with `phi3v up`, or give --cluster host:port.");
 
     public static ClusterAddress Parse(string text, string origin)
     {

@@ -114,5 +114,6 @@ internal sealed class ClusterConnection : IAsyncDisposable
     }
 
     private static string Reason(Exception error) =>
-        error is OperationCanceledException ? $"no answer in {ConnectDeadline.TotalSeconds} s" : error.Message.ReplaceLineEndings(" ").TrimEnd('.', ' ');
+        error is OperationCanceledException ? $"no answer in {ConnectDeadline.TotalSeconds} s"
+            : error.Message.ReplaceLineEndings(" ").TrimEnd('.', ' ');
 }

@@ -11,7 +11,8 @@ internal sealed class CancelCommand() : RunVerb("cancel", "End a run, wherever i
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var status = await cluster.CancelAsync(run);
-        output.Result(RunRow.Of(status), _ => output.Line(status.IsFinal ? $"{run} is {Words.Of(status.State)}." : $"{run} is being cancelled."));
+        output.Result(RunRow.Of(status),
+            _ => output.Line(status.IsFinal ? $"{run} is {Words.Of(status.State)}." : $"{run} is being cancelled."));
         return ExitCode.Done;
     }
 }

@@ -27,8 +27,10 @@ internal abstract class RunVerb : ClusterVerb
 
     protected RunVerb(string name, string description, string example) : base(name, description, example) => Arguments.Add(_run);
 
-    protected abstract Task<int> AskAsync(ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted);
+    protected abstract Task<int> AskAsync(
+        ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted);
 
-    protected sealed override Task<int> AskAsync(ClusterConnection cluster, ParseResult parsed, Output output, CancellationToken interrupted) =>
+    protected sealed override Task<int> AskAsync(
+        ClusterConnection cluster, ParseResult parsed, Output output, CancellationToken interrupted) =>
         AskAsync(cluster, parsed.GetRequiredValue(_run), parsed, output, interrupted);
 }

@@ -8,7 +8,12 @@ namespace Phi3VCluster.Client.Commands;
 
 internal sealed class DoctorCommand : Verb
 {
-    private readonly Option<string> _output = new("--output") { Description = "Where results would go.", HelpName = "DIR", DefaultValueFactory = _ => "./output" };
+    private readonly Option<string> _output = new("--output")
+    {
+        Description = "Where results would go.",
+        HelpName = "DIR",
+        DefaultValueFactory = _ => "./output",
+    };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
     public DoctorCommand() : base("doctor", "Check that this machine can run and reach what is needed.", "phi3v doctor")
@@ -34,7 +39,8 @@ internal sealed class DoctorCommand : Verb
     private static void Show(IAnsiConsole screen, IReadOnlyList<CheckRow> rows)
     {
         var table = new Table().AddColumns("check", "ok", "detail");
-        foreach (var row in rows) table.AddRow(Markup.Escape(row.Check), row.Ok ? "[green]yes[/]" : "[red]no[/]", Markup.Escape(row.Detail));
+        foreach (var row in rows)
+            table.AddRow(Markup.Escape(row.Check), row.Ok ? "[green]yes[/]" : "[red]no[/]", Markup.Escape(row.Detail));
         screen.Write(table);
     }
 }

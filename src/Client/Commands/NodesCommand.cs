@@ -7,13 +7,15 @@ using Spectre.Console;
 
 namespace Phi3VCluster.Client.Commands;
 
-internal sealed class NodesCommand() : ClusterVerb("nodes", "The cluster's nodes and who leases their ranks.", "phi3v nodes --cluster 127.0.0.1:30000")
+internal sealed class NodesCommand()
+    : ClusterVerb("nodes", "The cluster's nodes and who leases their ranks.", "phi3v nodes --cluster 127.0.0.1:30000")
 {
     protected override async Task<int> AskAsync(ClusterConnection cluster, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var nodes = await cluster.NodesAsync();
         output.Result(
-            nodes.Select(n => new { n.Node, n.Silo, n.ProcessId, State = Words.Of(n.State), n.Ranks, n.Free, n.LeasedTo, n.Device }).ToArray(),
+            nodes.Select(n => new { n.Node, n.Silo, n.ProcessId, State = Words.Of(n.State), n.Ranks, n.Free, n.LeasedTo, n.Device })
+                .ToArray(),
             to => Show(to.Screen, nodes));
         return ExitCode.Done;
     }

@@ -12,7 +12,12 @@ namespace Phi3VCluster.Client.Commands;
 
 internal sealed class QuickstartCommand : Verb
 {
-    private readonly Option<int> _seed = new("--seed") { Description = "Another seed: another model, other pages.", HelpName = "N", DefaultValueFactory = _ => 42 };
+    private readonly Option<int> _seed = new("--seed")
+    {
+        Description = "Another seed: another model, other pages.",
+        HelpName = "N",
+        DefaultValueFactory = _ => 42,
+    };
     private readonly Option<string> _output = new("--output")
     {
         Description = "Folder for the pages, the model and the results.",
@@ -22,7 +27,8 @@ internal sealed class QuickstartCommand : Verb
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
     public QuickstartCommand() : base(
-        "quickstart", "Train a tiny Phi-3-Vision from scratch on this machine, on pages drawn for it: no GPU, no download.", "phi3v quickstart --seed 7")
+        "quickstart", "Train a tiny Phi-3-Vision from scratch on this machine, on pages drawn for it: no GPU, no download.",
+        "phi3v quickstart --seed 7")
     {
         foreach (var option in (Option[])[_seed, _output, _cluster]) Options.Add(option);
     }

@@ -18,7 +18,7 @@ internal static class SpecSource
     };
 
     /// <param name="cluster">Null for a cluster on this machine that is started later.</param>
-    /// <exception cref="InputException">Everything that is wrong with the values, and with the files if the cluster is on this machine.</exception>
+    /// <exception cref="InputException">All that is wrong with the values, and with the files if the cluster is here.</exception>
     public static RunSpec Check(RunSpecReading reading, ClusterAddress? cluster, Output output)
     {
         var files = cluster is null or { IsThisMachine: true } ? RunSpecFiles.Problems(reading.Spec) : [];

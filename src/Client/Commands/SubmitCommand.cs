@@ -11,11 +11,15 @@ internal sealed class SubmitCommand : Verb
 {
     private readonly Argument<string> _spec = SpecSource.Argument();
     private readonly Option<string[]> _set = SpecSource.SetOption();
-    private readonly Option<bool> _wait = new("--wait") { Description = "Stay until the run has ended. With no cluster, start a local one for it." };
+    private readonly Option<bool> _wait = new("--wait")
+    {
+        Description = "Stay until the run has ended. With no cluster, start a local one for it.",
+    };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
     public SubmitCommand() : base(
-        "submit", "Check a run spec and queue the run.", "phi3v submit recipes/quickstart.yaml --set epochs=2 --set model.path=/models/phi-3-vision --wait")
+        "submit", "Check a run spec and queue the run.",
+        "phi3v submit recipes/quickstart.yaml --set epochs=2 --set model.path=/models/phi-3-vision --wait")
     {
         Arguments.Add(_spec);
         Options.Add(_set);

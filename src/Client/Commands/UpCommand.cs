@@ -10,11 +10,19 @@ internal sealed class UpCommand : Verb
 {
     private const int FewestRanks = 2; // what the quickstart asks for
 
-    private readonly Option<int?> _ranks = new("--ranks") { Description = "Most ranks at a time. Default: one per core, 2 at least.", HelpName = "N" };
+    private readonly Option<int?> _ranks = new("--ranks")
+    {
+        Description = "Most ranks at a time. Default: one per core, 2 at least.",
+        HelpName = "N",
+    };
     private readonly Option<int> _gatewayPort = Port("--gateway-port", 30000, "What the CLI connects to.");
     private readonly Option<int> _siloPort = Port("--silo-port", 11111, "What other silos connect to.");
     private readonly Option<int> _httpPort = Port("--http-port", 8080, "Metrics and health.");
-    private readonly Option<string?> _redis = new("--redis") { Description = "Share a cluster with other machines through Redis.", HelpName = "host:port" };
+    private readonly Option<string?> _redis = new("--redis")
+    {
+        Description = "Share a cluster with other machines through Redis.",
+        HelpName = "host:port",
+    };
 
     public UpCommand() : base("up", "Start a cluster on this machine, to stay.", "phi3v up --ranks 2")
     {
@@ -35,11 +43,24 @@ internal sealed class UpCommand : Verb
         var options = new SiloOptions(ports[0].Port, ports[1].Port, ports[2].Port, Environment.MachineName, ranks,
             Path.Combine(UpState.Home, "data"), Path.Combine(UpState.Home, "silo.log"), UntilStdinCloses: false, parsed.GetValue(_redis));
         using var silo = await SiloProcess.StartAsync(options, interrupted);
-        var state = new UpState(silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort, options.Node, ranks, DateTimeOffset.UtcNow);
+        var state = new UpState(
+            silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort, options.Node, ranks, DateTimeOffset.UtcNow);
         state.Save();
         output.Result(
-            new { state.ProcessId, state.GatewayPort, state.SiloPort, state.HttpPort, state.Node, state.Ranks, state.Started, Data = options.DataFolder, Log = options.LogFile },
-            _ => output.Line($"up: {Words.Ranks(ranks)} on 127.0.0.1:{state.GatewayPort} (process {state.ProcessId}, log {options.LogFile})\n" +
+            new
+            {
+                state.ProcessId,
+                state.GatewayPort,
+                state.SiloPort,
+                state.HttpPort,
+                state.Node,
+                state.Ranks,
+                state.Started,
+                Data = options.DataFolder,
+                Log = options.LogFile,
+            },
+            _ => output.Line(
+                $"up: {Words.Ranks(ranks)} on 127.0.0.1:{state.GatewayPort} (process {state.ProcessId}, log {options.LogFile})\n" +
                 $"metrics: http://127.0.0.1:{state.HttpPort}/metrics\nstop it: phi3v down"));
         return ExitCode.Done;
     }
@@ -49,7 +70,8 @@ internal sealed class UpCommand : Verb
         foreach (var (name, port) in ports)
         {
             if (port is < 1 or > ushort.MaxValue) yield return $"{name}: must be 1 to {ushort.MaxValue}, got {port}; choose another.";
-            else if (ports.First(p => p.Port == port).Name is var first && first != name) yield return $"{name}: is {first}'s port too, got {port}; choose another.";
+            else if (ports.First(p => p.Port == port).Name is var first && first != name)
+                yield return $"{name}: is {first}'s port too, got {port}; choose another.";
             else if (!Ports.IsFree(port)) yield return $"{name}: the port is in use, got {port}; choose another with {name}.";
         }
     }

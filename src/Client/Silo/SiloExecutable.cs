@@ -24,7 +24,7 @@ internal static class SiloExecutable
         return
         [
             Path.Combine(here, "silo", Name), // as published
-            Path.GetFullPath(Path.Combine(here, "../../Silo", Path.GetFileName(here), Name)), // as built: artifacts/bin/PROJECT/CONFIGURATION
+            Path.GetFullPath(Path.Combine(here, "../../Silo", Path.GetFileName(here), Name)), // as built
         ];
     }
 }

@@ -9,7 +9,8 @@ namespace Phi3VCluster.Client.Silo;
 /// <param name="Ranks">Null: the silo decides by its machine.</param>
 /// <param name="UntilStdinCloses">It ends with this process, however that ends.</param>
 internal sealed record SiloOptions(
-    int GatewayPort, int SiloPort, int HttpPort, string Node, int? Ranks, string DataFolder, string LogFile, bool UntilStdinCloses, string? Redis = null);
+    int GatewayPort, int SiloPort, int HttpPort, string Node, int? Ranks, string DataFolder,
+    string LogFile, bool UntilStdinCloses, string? Redis = null);
 
 /// <summary>Starts and ends silo processes.</summary>
 internal static partial class SiloProcess
@@ -98,10 +99,12 @@ internal static partial class SiloProcess
     {
         var script = $"exec setsid \"$0\" \"$@\" >\"$PHI3V_SILO_LOG\" 2>&1{(options.UntilStdinCloses ? "" : " </dev/null")}";
         var start = new ProcessStartInfo("/bin/sh") { RedirectStandardInput = options.UntilStdinCloses };
-        foreach (var argument in (string[])["-c", script, SiloExecutable.Find(), .. Arguments(options, readyFile)]) start.ArgumentList.Add(argument);
+        foreach (var argument in (string[])["-c", script, SiloExecutable.Find(), .. Arguments(options, readyFile)])
+            start.ArgumentList.Add(argument);
         start.Environment["PHI3V_SILO_LOG"] = options.LogFile;
         // The silo reads variables for options that are not given: a silo of one command must not join the cluster they speak of.
-        foreach (var shared in options.UntilStdinCloses ? (string[])["PHI3V_REDIS", "PHI3V_ADVERTISE"] : []) start.Environment.Remove(shared);
+        foreach (var shared in options.UntilStdinCloses ? (string[])["PHI3V_REDIS", "PHI3V_ADVERTISE"] : [])
+            start.Environment.Remove(shared);
         return WithRuntime(start);
     }
 
@@ -124,9 +127,12 @@ internal static partial class SiloProcess
         var since = Stopwatch.StartNew();
         while (!IsReady(readyFile))
         {
-            if (silo.HasExited) throw new CommandFailedException($"the silo ended at its start (exit code {silo.ExitCode}); {logFile} ends with:\n{Tail(logFile)}");
+            if (silo.HasExited)
+                throw new CommandFailedException(
+                    $"the silo ended at its start (exit code {silo.ExitCode}); {logFile} ends with:\n{Tail(logFile)}");
             if (since.Elapsed > ReadyDeadline)
-                throw new CommandFailedException($"the silo was not ready in {ReadyDeadline.TotalSeconds} s; {logFile} ends with:\n{Tail(logFile)}");
+                throw new CommandFailedException(
+                    $"the silo was not ready in {ReadyDeadline.TotalSeconds} s; {logFile} ends with:\n{Tail(logFile)}");
             await Task.Delay(Poll, interrupted);
         }
     }

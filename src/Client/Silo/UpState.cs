@@ -5,7 +5,8 @@ namespace Phi3VCluster.Client.Silo;
 /// <summary>The silo that <c>phi3v up</c> started, as remembered in <c>$PHI3V_HOME/cluster.json</c>.</summary>
 internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int HttpPort, string Node, int Ranks, DateTimeOffset Started)
 {
-    private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
+    private static readonly JsonSerializerOptions SnakeCase =
+        new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
     public static string Home { get; } = Path.GetFullPath(
         Environment.GetEnvironmentVariable("PHI3V_HOME") is { Length: > 0 } home

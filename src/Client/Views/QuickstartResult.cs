@@ -8,7 +8,8 @@ namespace Phi3VCluster.Client.Views;
 
 /// <summary>What the quickstart learnt. The run's own report counts; the last status stands in for what it does not say.</summary>
 /// <param name="seconds">Of the whole command, drawing and start-up included.</param>
-internal sealed class QuickstartResult(RunSpec spec, RunStatus ended, RunReport report, IReadOnlyList<PredictionRow> predictions, double seconds)
+internal sealed class QuickstartResult(
+    RunSpec spec, RunStatus ended, RunReport report, IReadOnlyList<PredictionRow> predictions, double seconds)
 {
     private const int ShownPredictions = 6;
 
@@ -49,7 +50,7 @@ internal sealed class QuickstartResult(RunSpec spec, RunStatus ended, RunReport 
         output.Line($"{metric} on held-out pages: {Words.Number(Before, "0.00")} before, {Words.Number(After, "0.00")} after " +
             "(the best constant answer scores about 0.12).");
         output.Line("What it has learnt: to find the band of a colour on a page and read the word in it. Nothing more; the model is tiny.");
-        output.Line($"Everything is in {ended.Output}; the model in {Path.Combine(ended.Output, "model")}. {Words.Duration(seconds)} in all.");
+        output.Line($"Everything is in {ended.Output}; the model in its folder model. {Words.Duration(seconds)} in all.");
     }
 
     private Table Row() => new Table()
@@ -61,7 +62,9 @@ internal sealed class QuickstartResult(RunSpec spec, RunStatus ended, RunReport 
     {
         var table = new Table().AddColumns("held-out page", "answer", "the model says", "score");
         foreach (var p in predictions.Take(ShownPredictions))
-            table.AddRow(Markup.Escape(p.Id ?? ""), Markup.Escape(p.Answers ?? ""), Markup.Escape(p.Prediction ?? ""), Words.Number(p.Score, "0.00"));
+            table.AddRow(
+                Markup.Escape(p.Id ?? ""), Markup.Escape(p.Answers ?? ""), Markup.Escape(p.Prediction ?? ""),
+                Words.Number(p.Score, "0.00"));
         return table;
     }
 

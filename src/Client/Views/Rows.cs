@@ -4,13 +4,15 @@ namespace Phi3VCluster.Client.Views;
 
 /// <summary>A run as <c>--json</c> shows it (snake_case of these names).</summary>
 internal sealed record RunRow(
-    string Run, string Name, string State, string Phase, long Step, long TotalSteps, int Epoch, int Epochs, double? Loss, double? LearningRate,
-    double? GradNorm, double? ImagesPerSecond, int WorldSize, long Generation, string? WaitingFor, string? Error, IReadOnlyList<NodeRow> Nodes,
+    string Run, string Name, string State, string Phase, long Step, long TotalSteps, int Epoch, int Epochs,
+    double? Loss, double? LearningRate, double? GradNorm, double? ImagesPerSecond, int WorldSize, long Generation,
+    string? WaitingFor, string? Error, IReadOnlyList<NodeRow> Nodes,
     string? Metric, double? EvalBefore, double? EvalAfter, string Output, double Seconds, double TrainSeconds,
     DateTimeOffset SubmittedAt, DateTimeOffset? StartedAt, DateTimeOffset? FinishedAt)
 {
     public static RunRow Of(RunStatus s) => new(
-        s.Run, s.Name, Words.Of(s.State), s.Phase, s.Step, s.TotalSteps, s.Epoch, s.Epochs, s.Loss, s.LearningRate, s.GradNorm, s.ImagesPerSecond,
+        s.Run, s.Name, Words.Of(s.State), s.Phase, s.Step, s.TotalSteps, s.Epoch, s.Epochs,
+        s.Loss, s.LearningRate, s.GradNorm, s.ImagesPerSecond,
         s.WorldSize, s.Generation, s.WaitingFor, s.Error, [.. s.Nodes.Select(n => new NodeRow(n.Node, n.Silo, n.Ranks))],
         s.Metric, s.EvalBefore, s.EvalAfter, s.Output, s.Seconds, s.TrainSeconds, s.SubmittedAt, s.StartedAt, s.FinishedAt);
 }

@@ -34,7 +34,8 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
     {
         var share = status.TotalSteps > 0 ? Math.Clamp((double)status.Step / status.TotalSteps, 0, 1) : 0;
         var done = (int)(share * BarWidth);
-        return new($"[green]{new string('━', done)}[/][grey]{new string('━', BarWidth - done)}[/] {(int)(share * 100),3}%  {Markup.Escape(status.Run)}");
+        var (full, empty) = (new string('━', done), new string('━', BarWidth - done));
+        return new($"[green]{full}[/][grey]{empty}[/] {(int)(share * 100),3}%  {Markup.Escape(status.Run)}");
     }
 
     private Task<RunStatus> FollowPlainAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted)

@@ -5,7 +5,8 @@ namespace Phi3VCluster.Client.Views;
 /// <summary>What a run wrote into its folder, as far as this machine can see it. Everything missing is null or empty.</summary>
 internal sealed record RunReport(long? Steps, double? FinalLoss, double? ImagesPerSecond, double? EvalBefore, double? EvalAfter)
 {
-    public static RunReport Read(string folder) => ReadJson(Path.Combine(folder, "report.json")) is { ValueKind: JsonValueKind.Object } report
+    public static RunReport Read(string folder) =>
+        ReadJson(Path.Combine(folder, "report.json")) is { ValueKind: JsonValueKind.Object } report
         ? new((long?)Number(report, "steps"), Number(report, "final_loss"), Number(report, "images_per_second"),
             Number(report, "eval_before"), Number(report, "eval_after"))
         : new(null, null, null, null, null);

@@ -33,5 +33,6 @@ internal static class Words
     }
 
     private static double? SecondsLeft(RunStatus s) =>
-        s is { State: RunState.Running, Step: > 0, TrainSeconds: > 0 } && s.TotalSteps > s.Step ? s.TrainSeconds / s.Step * (s.TotalSteps - s.Step) : null;
+        s is { State: RunState.Running, Step: > 0, TrainSeconds: > 0 } && s.TotalSteps > s.Step
+            ? s.TrainSeconds / s.Step * (s.TotalSteps - s.Step) : null;
 }

@@ -79,9 +79,11 @@ internal sealed class SpecBinder(List<string> problems)
         {
             if (optional && plain == "auto") return true;
             value = int.TryParse(plain, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) ? whole : null;
-            return value is not null || Wrong(optional ? "auto or a whole number" : "a whole number", $"write a number up to {int.MaxValue}");
+            return value is not null
+                || Wrong(optional ? "auto or a whole number" : "a whole number", $"write a number up to {int.MaxValue}");
         }
-        value = double.TryParse(plain, NumberStyles.Float, CultureInfo.InvariantCulture, out var real) && double.IsFinite(real) ? real : null;
+        value = double.TryParse(plain, NumberStyles.Float, CultureInfo.InvariantCulture, out var real)
+            && double.IsFinite(real) ? real : null;
         return value is not null || Wrong("a number", "write it as 0.0002 or 2.0e-4");
 
         bool Wrong(string what, string advice)

@@ -26,7 +26,8 @@ internal sealed class SpecParser
             var root = parser.Node(depth: 0);
             parser._events.Consume<DocumentEnd>();
             if (!parser._events.TryConsume<StreamEnd>(out _))
-                throw new YamlException(parser._events.Current!.Start, parser._events.Current.End, "a second document begins; a spec is one");
+                throw new YamlException(
+                    parser._events.Current!.Start, parser._events.Current.End, "a second document begins; a spec is one");
             return root;
         }
         catch (YamlException error)

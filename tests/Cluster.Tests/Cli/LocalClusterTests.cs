@@ -57,7 +57,8 @@ public sealed class LocalClusterTests : IDisposable
 
         var result = await _cli.RunAsync("up", "--gateway-port", $"{ports.Gateway}", "--silo-port", $"{ports.Silo}", "--http-port", $"{taken}");
 
-        Assert.Equal((2, $"phi3v: --http-port: the port is in use, got {taken}; choose another with --http-port.\n"), (result.ExitCode, result.Stderr));
+        Assert.Equal((2, $"phi3v: --http-port: the port is in use, got {taken}; choose another with --http-port.\n"),
+            (result.ExitCode, result.Stderr));
         Assert.False(silo.HasStarted);
     }
 
@@ -103,7 +104,8 @@ public sealed class LocalClusterTests : IDisposable
         parent.Signal(RunningProcess.Kill);
 
         await Eventually.Holds(() => !silo.IsRunning, CliSandbox.Timeout, "the local silo is gone");
-        await Eventually.Holds(() => !Directory.EnumerateDirectories(_cli.At("tmp"), "phi3v-local-*").Any(), CliSandbox.Timeout, "its folder is gone");
+        await Eventually.Holds(() => !Directory.EnumerateDirectories(_cli.At("tmp"), "phi3v-local-*").Any(),
+            CliSandbox.Timeout, "its folder is gone");
     }
 
     [Fact]

@@ -60,5 +60,6 @@ public sealed class FakeSilo
     public static FakeSilo ThatEndsAtOnce(CliSandbox sandbox, string lastWords) => new(sandbox, $"echo '{lastWords}' >&2\nexit 7\n");
 
     public static FakeSilo WhoseChecksSay(CliSandbox sandbox, params (string Check, bool Ok, string Detail)[] rows) => new(
-        sandbox, $"cat <<'END'\n{JsonSerializer.Serialize(rows.Select(r => new { check = r.Check, ok = r.Ok, detail = r.Detail }))}\nEND\n");
+        sandbox,
+        $"cat <<'END'\n{JsonSerializer.Serialize(rows.Select(r => new { check = r.Check, ok = r.Ok, detail = r.Detail }))}\nEND\n");
 }

@@ -7,7 +7,8 @@ namespace Phi3VCluster.Cluster.Tests.Processes;
 public sealed record ProcessResult(int ExitCode, string Stdout, string Stderr, TimeSpan Elapsed)
 {
     /// <summary>For assertion messages.</summary>
-    public override string ToString() => $"exit code {ExitCode} after {Elapsed.TotalSeconds:0.0} s\n--- stdout\n{Stdout}\n--- stderr\n{Stderr}";
+    public override string ToString() =>
+        $"exit code {ExitCode} after {Elapsed.TotalSeconds:0.0} s\n--- stdout\n{Stdout}\n--- stderr\n{Stderr}";
 }
 
 /// <summary>A process under test: its output is captured, and whatever is left of it and its children is killed at the end.</summary>
@@ -63,7 +64,8 @@ public sealed partial class RunningProcess : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            throw new TimeoutException($"{_process.StartInfo.FileName} {string.Join(' ', _process.StartInfo.ArgumentList)} did not end in {timeout.TotalSeconds} s.\n" +
+            throw new TimeoutException(
+                $"{_process.StartInfo.FileName} {string.Join(' ', _process.StartInfo.ArgumentList)} did not end in {timeout.TotalSeconds} s\n" +
                 $"--- stdout\n{Stdout}\n--- stderr\n{Stderr}");
         }
         return new(_process.ExitCode, Stdout, Stderr, _clock.Elapsed);
