@@ -78,11 +78,11 @@ internal sealed class ClipLayer(VisionConfig config, ModelWeights weights, strin
         if (q_NHPS.device_type != DeviceType.CPU || shape[0] * shape[1] * shape[2] * shape[2] > MostKeptScores)
             return AtenOps.Attention(q_NHPS, k_NHPS, v_NHPS, mask: null, causal: false, scale);
         var (q, k, v) = (q_NHPS.flatten(0, 1), k_NHPS.flatten(0, 1), v_NHPS.flatten(0, 1));
-        return q.mul(scale).bmm(k.transpose(1, 2)).softmax(-1).bmm(v).view(shape);
+        return q.Times(scale).bmm(k.transpose(1, 2)).softmax(-1).bmm(v).view(shape);
     }
 
     private Tensor Heads(Tensor x_ND) => x_ND.view(-1, config.PositionCount, config.HeadCount, config.HeadSize).transpose(1, 2);
 
     /// <summary>x·sigmoid(1.702x), by way of silu, whose backward is one kernel.</summary>
-    private static Tensor QuickGelu(Tensor x) => nn.functional.silu(x.mul(GeluSlope)).mul(1 / GeluSlope);
+    private static Tensor QuickGelu(Tensor x) => nn.functional.silu(x.Times(GeluSlope)).Times(1 / GeluSlope);
 }

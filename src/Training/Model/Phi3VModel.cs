@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -41,8 +42,9 @@ public sealed class Phi3VModel : IDisposable
     public SampleLoss ForwardBackward(ModelInput input, Func<int, double> weightOfMean)
     {
         using var scope = NewDisposeScope();
+        var started = Stopwatch.GetTimestamp();
         var rows = input.SupervisedRows();
-        if (rows.Length == 0) return new(0, 0);
+        if (rows.Length == 0) return new(0, 0, 0);
         var layout = new SequenceLayout(input.Ids);
         var vision = new LayerTape(records: true);
         var images = ImageTokens(vision, input);
@@ -50,13 +52,14 @@ public sealed class Phi3VModel : IDisposable
         var last = _decoder.Forward(text, _embedding.Forward(layout, images), rows);
         var loss = _decoder.Loss(text, last, input.LabelsAfter(rows));
         var value = loss.detach();
+        var forward = Stopwatch.GetElapsedTime(started);
 
         if (text.NeedsGradient && text.Backward(tensor((float)weightOfMean(rows.Length), device: loss.device)) is { } gradient)
         {
             if (_embedding.IsTrained) _embedding.Backward(layout, gradient);
             if (vision.NeedsGradient) vision.Backward(layout.ImageRows(gradient));
         }
-        return new(value.item<float>(), rows.Length); // the one wait for the device
+        return new(value.item<float>(), rows.Length, forward.TotalSeconds); // the one wait for the device
     }
 
     /// <summary>Mean cross-entropy over the supervised positions, without gradients; 0 where there are none.</summary>
@@ -105,7 +108,8 @@ public sealed class Phi3VModel : IDisposable
 
 /// <param name="Mean">Mean cross-entropy over the supervised tokens, unweighted.</param>
 /// <param name="SupervisedTokens">How many there are.</param>
-public readonly record struct SampleLoss(double Mean, int SupervisedTokens);
+/// <param name="ForwardSeconds">Host time until the loss was asked for; the rest of the call was backward.</param>
+public readonly record struct SampleLoss(double Mean, int SupervisedTokens, double ForwardSeconds);
 
 /// <param name="VisionFeatures">[crops, 576, tower width]; null without images.</param>
 /// <param name="ImageTokens">[image tokens, hidden]; null without images.</param>

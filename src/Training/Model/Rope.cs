@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -35,16 +36,16 @@ internal sealed class Rope(Phi3VConfig config) : IDisposable
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var exponent = arange(0, config.HeadSize, 2, ScalarType.Float32) / config.HeadSize;
+        var exponent = arange(0, config.HeadSize, 2, ScalarType.Float32).div(tensor((float)config.HeadSize));
         var period = tensor((float)config.RopeTheta).pow(exponent);
         var scaling = config.RopeScaling;
         if (scaling is not null)
             period = tensor([.. (isLong ? scaling.LongFactors : scaling.ShortFactors).Select(f => (float)f)], ScalarType.Float32) * period;
-        var angle = outer(arange(0, length, 1, ScalarType.Float32), 1 / period);
+        var angle = outer(arange(0, length, 1, ScalarType.Float32), period.reciprocal());
         var (cos, sin, scale) = (angle.cos(), angle.sin(), Magnitude());
         // [L, 1, S]: sin carries the sign of rotate-half, so that a rotation is x·cos + swapped(x)·sin.
-        return new((cat([cos, cos], 1) * scale).unsqueeze(1).to(type, device).DetachFromDisposeScope(),
-            (cat([-sin, sin], 1) * scale).unsqueeze(1).to(type, device).DetachFromDisposeScope());
+        return new(cat([cos, cos], 1).Times(scale).unsqueeze(1).to(type, device).DetachFromDisposeScope(),
+            cat([sin.neg(), sin], 1).Times(scale).unsqueeze(1).to(type, device).DetachFromDisposeScope());
     }
 
     private double Magnitude()

@@ -30,24 +30,24 @@ public static class LibTorch
         NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? ShimHandle() : 0);
 #pragma warning restore CA2255
 
-    private static nint s_shim;
+    private static nint _shim;
 
     private static nint ShimHandle()
     {
         Load();
-        return s_shim;
+        return _shim;
     }
 
     private static string LoadOnce()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
             throw new LibTorchException($"libtorch is loaded on Linux x64 only; this is {RuntimeInformation.RuntimeIdentifier}.");
-        Malloc.ReturnFreedMemory();
+        Malloc.KeepFreedMemory();
         var folder = FindLibTorch();
         string[] inOrder = ["libtorch_global_deps.so", "libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];
         foreach (var path in inOrder.Select(file => Path.Combine(folder, file)).Where(File.Exists))
             DynamicLinker.OpenGlobal(path);
-        s_shim = LoadShim(FindShim(), folder);
+        _shim = LoadShim(FindShim(), folder);
         return folder;
     }
 

@@ -51,7 +51,7 @@ public static class CropTensors
     /// <summary>On the accelerator: the bytes travel, a quarter of the floats, and the rank's thread is free at once.</summary>
     private static Tensor NormaliseThere(EncodedImage image, Device device) =>
         tensor(image.Rgb, [image.Height, image.Width, 3], ScalarType.Byte).to(device).permute(2, 0, 1).to(ScalarType.Float32).contiguous()
-            .div_(255f).sub_(tensor(Mean, [3, 1, 1]).to(device)).div_(tensor(Deviation, [3, 1, 1]).to(device));
+            .div_(tensor(255f).to(device)).sub_(tensor(Mean, [3, 1, 1]).to(device)).div_(tensor(Deviation, [3, 1, 1]).to(device));
 
     private static float[] Table(int channel) =>
         [.. Enumerable.Range(0, 256).Select(value => (value / 255f - Mean[channel]) / Deviation[channel])];

@@ -186,7 +186,7 @@ public sealed class Phi3VModelTests
         var text = TinyModel.Text(6);
         var silent = text with { Labels = [.. text.Ids.Select(_ => ModelInput.Ignored)] };
 
-        Assert.Equal(new SampleLoss(0, 0), model.ForwardBackward(silent, 1));
+        Assert.Equal(new SampleLoss(0, 0, 0), model.ForwardBackward(silent, 1));
 
         Assert.Equal(0, model.Loss(silent));
         Assert.Null(weights["lm_head.weight"].grad);
