@@ -1,0 +1,55 @@
+using System.Text.Json;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>
+/// The run's folder of results. All ranks hold one; only rank 0's writes. Whole files appear by rename, so a reader never sees half.
+/// </summary>
+internal sealed class RunFolder : IDisposable
+{
+    private static readonly JsonSerializerOptions Line = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    private static readonly JsonSerializerOptions Pretty = new(Line) { WriteIndented = true };
+
+    private StreamWriter? _steps;
+
+    public RunFolder(string path, bool writes)
+    {
+        (Path, Writes) = (path, writes);
+        if (writes) Directory.CreateDirectory(path);
+    }
+
+    public string Path { get; }
+
+    /// <summary>Whether this rank is the one that writes.</summary>
+    public bool Writes { get; }
+
+    public void WriteSpec(RunSpec spec) => WriteText("run.yaml", () => RunSpecYaml.ToText(spec));
+
+    /// <summary>One line a committed step, flushed: what a crash leaves is true.</summary>
+    public void AppendStep(StepRecord step)
+    {
+        if (!Writes) return;
+        _steps ??= new StreamWriter(System.IO.Path.Combine(Path, "steps.jsonl"), append: true) { AutoFlush = true };
+        _steps.WriteLine(JsonSerializer.Serialize(step, Line));
+    }
+
+    public void WriteEvaluation(string file, EvaluationResult evaluation) => WriteText(file, () => JsonSerializer.Serialize(evaluation, Pretty));
+
+    public void WriteReport(RunReport report)
+    {
+        WriteText("report.json", () => JsonSerializer.Serialize(report, Pretty));
+        WriteText("report.md", report.ToMarkdown);
+    }
+
+    public void Dispose() => _steps?.Dispose();
+
+    private void WriteText(string file, Func<string> text)
+    {
+        if (!Writes) return;
+        var target = System.IO.Path.Combine(Path, file);
+        var temporary = target + ".partial";
+        File.WriteAllText(temporary, text() + "\n");
+        File.Move(temporary, target, overwrite: true);
+    }
+}

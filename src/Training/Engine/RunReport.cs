@@ -1,0 +1,40 @@
+using System.Globalization;
+using System.Text;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>What the run came to, as <c>report.json</c> (snake_case) and <c>report.md</c>.</summary>
+/// <param name="Seconds">Wall time on rank 0 from the first line of the run to its export.</param>
+/// <param name="TrainSeconds">Of which training steps.</param>
+/// <param name="Phases">Rank 0's seconds by phase.</param>
+internal sealed record RunReport(string Run, string Method, string Precision, int WorldSize, string Device, int GlobalBatch, int Epochs, double LearningRate,
+    string? Metric, double? EvalBefore, double? EvalAfter, long Steps, double FinalLoss, double ImagesPerSecond, double TokensPerSecond,
+    double Seconds, double TrainSeconds, long TrainedParameters, IReadOnlyDictionary<string, double> Phases, string Exported)
+{
+    public static RunReport Of(RunSpec spec, TrainerParts parts, RankProgress progress, Throughput throughput) => new(
+        progress.Id.Run, spec.Method.Kind, spec.Precision, parts.Collective.WorldSize, "cpu", spec.Batch.Global, spec.Epochs, spec.Optimizer.LearningRate,
+        parts.Evaluator is null ? null : spec.Evaluation.Metric, progress.EvalBefore, progress.EvalAfter, progress.Step, progress.Loss ?? double.NaN,
+        throughput.ImagesPerSecond, throughput.Seconds > 0 ? throughput.Tokens / throughput.Seconds : 0,
+        parts.Clock.Seconds.Values.Sum(), throughput.Seconds, parts.Parameters.Count,
+        parts.Clock.Seconds.ToDictionary(phase => phase.Key, phase => Math.Round(phase.Value, 3)), parts.ExportFolder);
+
+    /// <summary>The row in the form of the recipe's tables, and where the time went.</summary>
+    public string ToMarkdown()
+    {
+        var text = new StringBuilder();
+        text.AppendLine(CultureInfo.InvariantCulture, $"# {Run}").AppendLine()
+            .AppendLine(CultureInfo.InvariantCulture, $"| method | dtype | ranks | device | batch size | learning rate | epochs | {Metric ?? "metric"} before | after | images/s |")
+            .AppendLine("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+            .AppendLine(CultureInfo.InvariantCulture,
+                $"| {Method} | {Precision} | {WorldSize} | {Device} | {GlobalBatch} | {LearningRate:g} | {Epochs} | {Percent(EvalBefore)} | {Percent(EvalAfter)} | {ImagesPerSecond:f2} |")
+            .AppendLine()
+            .AppendLine(CultureInfo.InvariantCulture, $"{Steps} steps, final loss {FinalLoss:f4}, {TrainedParameters:n0} trained parameters, {TokensPerSecond:n0} tokens/s, exported to `{Exported}`.")
+            .AppendLine().AppendLine("| phase | seconds | share |").AppendLine("| --- | --- | --- |");
+        foreach (var (phase, seconds) in Phases.OrderByDescending(p => p.Value))
+            text.AppendLine(CultureInfo.InvariantCulture, $"| {phase} | {seconds:f1} | {seconds / Seconds:p1} |");
+        return text.ToString();
+    }
+
+    private static string Percent(double? ratio) => ratio is { } value ? (100 * value).ToString("f2", CultureInfo.InvariantCulture) : "-";
+}

@@ -1,0 +1,25 @@
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Collectives;
+using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Evaluation;
+using Phi3VCluster.Training.Methods;
+using Phi3VCluster.Training.Optim;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>Holds the names a spec chooses by against what this build has.</summary>
+public static class RunSpecNames
+{
+    public static IReadOnlyList<string> Problems(RunSpec spec) =>
+    [
+        .. Unknown<ITrainingMethod>(spec.Method.Kind, "method.kind"),
+        .. Unknown<IDataset>(spec.Data.Kind, "data.kind"),
+        .. Unknown<ILearningRateSchedule>(spec.Optimizer.Schedule, "optimizer.schedule"),
+        .. Unknown<IMetric>(spec.Evaluation.Metric, "evaluation.metric"),
+        .. spec.Cluster.Collective == "auto" ? [] : Unknown<ICollectiveBackend>(spec.Cluster.Collective, "cluster.collective"),
+    ];
+
+    private static IEnumerable<string> Unknown<T>(string name, string path) where T : class, INamed => Catalog<T>.All.Any(one => one.Name == name)
+        ? []
+        : [$"{path}: unknown, got {name}; choose one of {string.Join(", ", Catalog<T>.All.Select(one => one.Name))}."];
+}

@@ -1,0 +1,32 @@
+using Phi3VCluster.Training.Collectives;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>What a rank did for a step: its samples, its part of the loss, and the fault that it will vote with.</summary>
+internal sealed class StepWork
+{
+    public IReadOnlyList<EncodedSample> Share { get; set; } = [];
+
+    /// <summary>This rank's part of the global batch's loss.</summary>
+    public double Loss { get; set; }
+
+    /// <summary>The first thing that went wrong.</summary>
+    public Exception? Fault { get; private set; }
+
+    public long Images => Share.Sum(sample => (long)sample.Images.Count);
+    public long Tokens => Share.Sum(sample => (long)sample.InputIds.Length);
+
+    /// <summary>Runs a part of the step unless an earlier part failed; keeps what it throws. Aborts pass through: nobody votes then.</summary>
+    public void Guard(Action part)
+    {
+        if (Fault is not null) return;
+        try
+        {
+            part();
+        }
+        catch (Exception error) when (error is not (CollectiveException or OperationCanceledException))
+        {
+            Fault = error;
+        }
+    }
+}

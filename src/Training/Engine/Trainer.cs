@@ -1,0 +1,103 @@
+using System.Diagnostics;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Data;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>
+/// A rank's whole run, top to bottom: evaluate, train epoch by epoch, evaluate, export. Every rank of a run executes the same lines;
+/// what only one may do (write files) is in <see cref="RunFolder"/>, which does nothing on ranks other than 0.
+/// </summary>
+internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToken stop) : IDisposable
+{
+    private readonly Throughput _throughput = new();
+    private Action<RankProgress> _publish = _ => { };
+    private RankProgress _progress = null!;
+    private long _step;
+
+    /// <summary>Trains to the end, on the calling thread.</summary>
+    /// <param name="publish">Takes each new state; called on this thread, several times a second.</param>
+    /// <exception cref="RankFault">The run cannot go on.</exception>
+    /// <exception cref="OperationCanceledException">Aborted while no collective was running.</exception>
+    public void Run(RankProgress start, Action<RankProgress> publish, EpochBarrier barrier)
+    {
+        var total = (long)spec.Epochs * parts.Order.StepsPerEpoch;
+        (_publish, _progress) = (publish, start with { TotalSteps = total });
+        parts.Folder.WriteSpec(spec);
+
+        var before = spec.Evaluation.Before ? Evaluate(RankPhase.EvaluatingBefore, "eval-before.json") : null;
+        Publish(_progress with { Phase = RankPhase.Training, EvalBefore = before });
+        for (var epoch = 0; epoch < spec.Epochs; epoch++)
+        {
+            TrainEpoch(epoch, total);
+            WaitForAll(barrier, epoch);
+        }
+        var after = Evaluate(RankPhase.EvaluatingAfter, "eval-after.json");
+
+        Publish(_progress with { Phase = RankPhase.Exporting, EvalAfter = after });
+        parts.Clock.Enter(Phase.Export);
+        parts.Export();
+        parts.Clock.Enter(Phase.Idle);
+        parts.Folder.WriteReport(RunReport.Of(spec, parts, _progress, _throughput));
+        Publish(_progress with { Phase = RankPhase.Finished });
+    }
+
+    public void Dispose() => parts.Dispose();
+
+    private void TrainEpoch(int epoch, long totalSteps)
+    {
+        for (var n = 0; n < parts.Order.StepsPerEpoch; n++)
+        {
+            stop.ThrowIfCancellationRequested();
+            var started = Stopwatch.GetTimestamp();
+            var samples = parts.Order.GlobalBatch(epoch, n);
+
+            var result = parts.Step.Run(new(epoch, n, samples.Count), ++_step, totalSteps);
+
+            parts.Clock.Enter(Phase.Idle);
+            Committed(epoch, n, samples, result, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        }
+    }
+
+    private void Committed(int epoch, int indexInEpoch, IReadOnlyList<int> samples, StepResult result, double seconds)
+    {
+        _throughput.Add(result.Images, result.Tokens, seconds);
+        if (parts.Folder.Writes)
+        {
+            var record = new StepRecord(_step, epoch, parts.Collective.Generation, parts.Collective.WorldSize, result.Loss, result.GradNorm,
+                result.LearningRate, LossScale: 1, result.Images, result.Tokens, seconds, [.. samples.Select(i => parts.Training.Read(i).Id)]);
+            parts.Folder.AppendStep(record);
+            parts.Metrics.StepCommitted(record, _throughput.ImagesPerSecond, (indexInEpoch + 1.0) / parts.Order.StepsPerEpoch);
+        }
+        Publish(_progress with
+        {
+            Step = _step,
+            Loss = result.Loss,
+            GradNorm = result.GradNorm,
+            LearningRate = result.LearningRate,
+            ImagesPerSecond = _throughput.RecentImagesPerSecond,
+            TrainSeconds = _throughput.Seconds,
+        });
+    }
+
+    private void WaitForAll(EpochBarrier barrier, int epoch)
+    {
+        Publish(_progress with { Phase = RankPhase.AtBarrier, Epoch = epoch + 1 });
+        barrier.Wait(epoch + 1, stop);
+        Publish(_progress with { Phase = RankPhase.Training });
+    }
+
+    /// <returns>The metric over all held-out samples, or null when there are none.</returns>
+    private double? Evaluate(RankPhase phase, string file)
+    {
+        if (parts.Evaluator is not { } evaluator) return null;
+        Publish(_progress with { Phase = phase });
+        parts.Clock.Enter(Phase.Evaluate);
+        var evaluation = evaluator.Run(stop);
+        parts.Clock.Enter(Phase.Idle);
+        parts.Folder.WriteEvaluation(file, evaluation);
+        return evaluation.Value;
+    }
+
+    private void Publish(RankProgress progress) => _publish(_progress = progress);
+}

@@ -1,0 +1,93 @@
+using Phi3VCluster.Samples;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Engine;
+
+namespace Phi3VCluster.Training.Tests.Engine;
+
+public sealed class TrainerTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("phi3v-trainer").FullName;
+    private readonly QuickstartFiles _files;
+
+    public TrainerTests() => _files = QuickstartFiles.Create(Path.Combine(_folder, "sample"), seed: 3, new SampleSizes(TrainPages: 11, EvalPages: 3, TinySizes.Smallest));
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Theory]
+    [InlineData("full", "sample")]
+    [InlineData("lora", "token")]
+    public void Two_and_three_ranks_lose_what_one_rank_loses(string method, string loss)
+    {
+        var one = Losses(Run("one", worldSize: 1, method, loss));
+        foreach (var worldSize in (int[])[2, 3])
+        {
+            var many = Losses(Run($"many-{worldSize}", worldSize, method, loss));
+            Assert.Equal(one.Count, many.Count);
+            foreach (var (expected, actual) in one.Zip(many)) Assert.Equal(expected, actual, 1e-5 * expected);
+        }
+        Assert.Equal(6, one.Count); // 11 samples by 4: the last step of each of the two epochs has three
+    }
+
+    [Fact]
+    public void A_run_repeats_bit_by_bit()
+    {
+        var first = Run("first", worldSize: 2, "full", "sample");
+        var second = Run("second", worldSize: 2, "full", "sample");
+        Assert.Equal(File.ReadAllBytes(Path.Combine(first, "model/model.safetensors")), File.ReadAllBytes(Path.Combine(second, "model/model.safetensors")));
+        Assert.Equal(Losses(first), Losses(second));
+    }
+
+    [Fact]
+    public void Every_epoch_takes_every_sample_once()
+    {
+        var steps = LocalRun.Steps(Run("order", worldSize: 2, "full", "sample"));
+        foreach (var epoch in steps.GroupBy(step => step.GetProperty("epoch").GetInt32()))
+        {
+            var ids = epoch.SelectMany(step => step.GetProperty("sample_ids").EnumerateArray().Select(id => id.GetString())).ToList();
+            Assert.Equal(11, ids.Count);
+            Assert.Equal(11, ids.Distinct().Count());
+        }
+    }
+
+    [Fact]
+    public void A_run_leaves_every_artefact()
+    {
+        var output = Run("artefacts", worldSize: 2, "lora", "sample");
+        string[] expected = ["run.yaml", "steps.jsonl", "eval-before.json", "eval-after.json", "report.json", "report.md", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"];
+        Assert.All(expected, file => Assert.True(new FileInfo(Path.Combine(output, file)) is { Exists: true, Length: > 0 }, file));
+        Assert.Empty(Directory.EnumerateFiles(output, "*.partial"));
+    }
+
+    [Fact]
+    public void A_broken_image_ends_the_run_and_names_the_sample()
+    {
+        var page = Directory.EnumerateFiles(_folder, "*.png", SearchOption.AllDirectories).Order().Last(path => path.Contains("train"));
+        File.WriteAllBytes(page, [1, 2, 3]);
+
+        var ends = LocalRun.Train(Spec("full", "sample"), worldSize: 2, Path.Combine(_folder, "broken"));
+
+        Assert.Contains(ends, end => end.Phase == RankPhase.Failed && end.Error!.Contains(Path.GetFileName(page)));
+    }
+
+    private string Run(string name, int worldSize, string method, string loss)
+    {
+        var output = Path.Combine(_folder, name);
+        var ends = LocalRun.Train(Spec(method, loss), worldSize, output);
+        Assert.All(ends, end => Assert.True(end.Phase == RankPhase.Finished, $"rank {end.Id.Rank}: {end.Error}"));
+        return output;
+    }
+
+    private static List<double> Losses(string output) => [.. LocalRun.Steps(output).Select(step => step.GetProperty("loss").GetDouble())];
+
+    private RunSpec Spec(string method, string loss) => new()
+    {
+        Model = new() { Path = _files.Checkpoint, NumCrops = 1 },
+        Method = new() { Kind = method, Rank = 4 },
+        Data = new() { Train = _files.Train, Eval = _files.Eval, ShuffleTurns = true },
+        Batch = new() { Global = 4 },
+        Epochs = 2,
+        Optimizer = new() { LearningRate = 1e-3, WarmupSteps = 2, Loss = loss },
+        Evaluation = new() { MaxNewTokens = 3 },
+        Output = _folder,
+    };
+}
