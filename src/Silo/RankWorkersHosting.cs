@@ -4,13 +4,7 @@ namespace Phi3VCluster.Silo;
 
 internal static class RankWorkersHosting
 {
-    /// <summary>The node's data plane.</summary>
-    public static IServiceCollection AddRankWorkers(this IServiceCollection services, int capacity) =>
-        services.AddSingleton(_ => Create(capacity));
-
-    private static IRankWorkers Create(int capacity)
-    {
-        var implementation = typeof(IRankWorkers).Assembly.GetTypes().Single(t => t.IsClass && t.IsAssignableTo(typeof(IRankWorkers)));
-        return (IRankWorkers)Activator.CreateInstance(implementation, capacity)!;
-    }
+    /// <summary>The node's data plane; disposed with the host, which ends every rank.</summary>
+    public static IServiceCollection AddRankWorkers(this IServiceCollection services, SiloSettings settings) =>
+        services.AddSingleton<IRankWorkers>(_ => new RankWorkers(settings.Ranks, settings.Advertise?.ToString() ?? "127.0.0.1"));
 }

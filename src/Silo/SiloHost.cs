@@ -44,7 +44,7 @@ internal static class SiloHost
             .Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, settings.HttpPort));
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = ShutdownPatience);
-        builder.Services.AddRankWorkers(settings.Ranks);
+        builder.Services.AddRankWorkers(settings);
         builder.Services.AddOpenTelemetry().WithMetrics(metrics =>
             metrics.AddMeter(RunMetrics.MeterName, "Microsoft.Orleans").AddPrometheusExporter());
         builder.UseOrleans(silo => silo.UseClusteringAndStorage(settings).AddControlPlane());
