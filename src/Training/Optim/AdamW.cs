@@ -45,7 +45,7 @@ public sealed class AdamW : IDisposable
     {
         using var quiet = no_grad();
         using Scalar count = ++StepCount;
-        using var alias = _stepCount.fill_(count);
+        _stepCount.fill_(count);
         foreach (var group in _groups) group.Step(learningRate, _spec, _stepCount);
     }
 

@@ -1,4 +1,5 @@
 using Phi3VCluster.Training.Native;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -62,7 +63,8 @@ public sealed class FlatParameters : IDisposable
     public void ZeroGradients()
     {
         using var quiet = no_grad();
-        using var alias = Gradients.zero_();
+        using Scalar zero = 0.0;
+        Gradients.fill_(zero); // zero_ would make a tensor more
     }
 
     public void Dispose()

@@ -17,13 +17,14 @@ public static class GradientNorm
     {
         using var quiet = no_grad();
         using var total = zeros([], ScalarType.Float64, gradients.device);
+        using Scalar one = 1.0; // an implicit one would wait for its finalizer, block by block
         var step = gradients.device.type == DeviceType.CPU ? CpuBlock : GpuBlock;
         for (var offset = shard.Offset; offset < shard.End; offset += step)
         {
             using var part = gradients.narrow(0, offset, Math.Min(step, shard.End - offset));
             using var block = part.to(ScalarType.Float64);
             using var square = block.dot(block);
-            using var alias = total.add_(square);
+            total.add_(square, one);
         }
         return total.item<double>(); // the one wait for the device
     }
@@ -40,6 +41,6 @@ public static class GradientNorm
         using var quiet = no_grad();
         using var part = gradients.narrow(0, shard.Offset, shard.Count);
         using Scalar scale = coefficient;
-        using var alias = part.mul_(scale);
+        part.mul_(scale);
     }
 }

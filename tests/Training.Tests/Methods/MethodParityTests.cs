@@ -1,0 +1,61 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Methods;
+using Phi3VCluster.Training.Tests.Optim;
+
+namespace Phi3VCluster.Training.Tests.Methods;
+
+/// <summary>Our plan against what the original declared trainable, and what its optimizer decayed.</summary>
+[Trait("Category", "Parity")]
+public sealed class MethodParityTests
+{
+    public static TheoryData<string> Trajectories() => [.. Trajectory.Names()];
+
+    [Theory, MemberData(nameof(Trajectories))]
+    public void A_method_trains_and_decays_what_the_recorded_run_did(string folder)
+    {
+        using var trajectory = Trajectory.Read(folder);
+        var run = trajectory.RootElement;
+        var kind = run.GetProperty("method").GetString()!;
+        var method = Catalog<ITrainingMethod>.All.SingleOrDefault(method => method.Name == kind);
+        Assert.SkipWhen(method is null || run.GetProperty("dora").GetBoolean(), $"no method {folder} in the catalogue");
+        var adapted = run.GetProperty("rank").ValueKind == JsonValueKind.Number;
+        var spec = new MethodSpec { FreezeVision = run.GetProperty("freeze_vision").GetBoolean(), Rank = adapted ? run.GetProperty("rank").GetInt32() : 1 };
+
+        var used = UsedWeights();
+
+        var trained = method!.Plan(used, spec).Trained;
+
+        Assert.Equal(NamesIn(run.GetProperty("trained"), used), trained.Select(tensor => tensor.Tensor.Name).Order(StringComparer.Ordinal));
+        Assert.Equal(NamesIn(run.GetProperty("decayed"), used), trained.Where(t => t.Decays).Select(t => t.Tensor.Name).Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>A full run declares weights that get no gradient, as no forward pass reads them; those are nobody's to train.</summary>
+    private static IEnumerable<string> NamesIn(JsonElement list, TensorInfo[] used) => list.EnumerateArray()
+        .Select(name => name.GetString()!.Replace(".default.", ".", StringComparison.Ordinal))
+        .Where(name => name.Contains(".lora_") || used.Any(weight => weight.Name == name))
+        .Order(StringComparer.Ordinal);
+
+    /// <summary>The checkpoint's weights without the tower's last layer and what follows it, which no forward pass reads.</summary>
+    private static TensorInfo[] UsedWeights()
+    {
+        using var header = ReadHeader(Path.Combine(Trajectory.Fixtures, "model", "tiny", "model.safetensors"));
+        var weights = header.RootElement.EnumerateObject().Where(entry => entry.Name != "__metadata__")
+            .Select(entry => new TensorInfo(entry.Name, [.. entry.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())])).ToArray();
+        var last = weights.Max(weight => TowerLayer(weight.Name));
+        return [.. weights.Where(weight => TowerLayer(weight.Name) != last && !weight.Name.Contains("post_layernorm") && !weight.Name.EndsWith("wte.weight"))];
+    }
+
+    private static int TowerLayer(string name) => name.Split(".encoder.layers.") is [_, var rest] ? int.Parse(rest.Split('.')[0]) : -1;
+
+    private static JsonDocument ReadHeader(string path)
+    {
+        using var file = File.OpenRead(path);
+        var length = new byte[8];
+        file.ReadExactly(length);
+        var header = new byte[BinaryPrimitives.ReadInt64LittleEndian(length)];
+        file.ReadExactly(header);
+        return JsonDocument.Parse(header);
+    }
+}
