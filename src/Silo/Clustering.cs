@@ -3,6 +3,7 @@ using Orleans.Configuration;
 using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Spec;
 using StackExchange.Redis;
 
 namespace Phi3VCluster.Silo;
@@ -16,10 +17,24 @@ internal static class Clustering
         return settings.Redis is null ? silo.Alone(settings) : silo.TogetherInRedis(settings, settings.Redis);
     }
 
+    /// <summary>Asked before the silo starts, which would retry and log for pages.</summary>
+    /// <exception cref="InputException">There is no Redis at that address.</exception>
+    public static async Task RequireAsync(string redis)
+    {
+        try
+        {
+            await using var connection = await ConnectionMultiplexer.ConnectAsync(redis);
+        }
+        catch (Exception e) when (e is RedisConnectionException or ArgumentException)
+        {
+            throw new InputException($"--redis: no Redis answers at '{redis}'; start it, or correct the address, host:port.");
+        }
+    }
+
     private static ISiloBuilder Alone(this ISiloBuilder silo, SiloSettings settings)
     {
         silo.UseLocalhostClustering(settings.SiloPort, settings.GatewayPort, serviceId: GrainKeys.ServiceId, clusterId: GrainKeys.ClusterId);
-        silo.ConfigureEndpoints(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort, settings.GatewayPort, listenOnAnyHostAddress: settings.Advertise is not null);
+        silo.ListenAt(settings);
         silo.Configure<DevelopmentClusterMembershipOptions>(options =>
             options.PrimarySiloEndpoint = new IPEndPoint(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort));
         silo.Services.AddKeyedSingleton<IGrainStorage>(StateStore.Name, (services, _) =>
@@ -30,7 +45,7 @@ internal static class Clustering
     private static ISiloBuilder TogetherInRedis(this ISiloBuilder silo, SiloSettings settings, string redis)
     {
         silo.Configure<ClusterOptions>(options => (options.ServiceId, options.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId));
-        silo.ConfigureEndpoints(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort, settings.GatewayPort, listenOnAnyHostAddress: settings.Advertise is not null);
+        silo.ListenAt(settings);
         silo.UseRedisClustering(options => options.ConfigurationOptions = ConfigurationOptions.Parse(redis));
         return silo.AddRedisGrainStorage(StateStore.Name, options =>
         {
@@ -38,4 +53,7 @@ internal static class Clustering
             options.GrainStorageSerializer = new JsonStateSerializer();
         });
     }
+
+    private static void ListenAt(this ISiloBuilder silo, SiloSettings settings) => silo.ConfigureEndpoints(
+        settings.Advertise ?? IPAddress.Loopback, settings.SiloPort, settings.GatewayPort, listenOnAnyHostAddress: settings.Advertise is not null);
 }

@@ -1,9 +1,9 @@
 using OpenTelemetry.Metrics;
+using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Nodes;
 using Phi3VCluster.Grains.Runs;
 using Phi3VCluster.Spec;
-using StackExchange.Redis;
 
 namespace Phi3VCluster.Silo;
 
@@ -17,21 +17,16 @@ internal static class SiloHost
     public static async Task<int> RunAsync(SiloSettings settings)
     {
         settings = Ports.Claim(settings);
+        if (settings.Redis is { } redis) await Clustering.RequireAsync(redis);
         await using var app = Build(settings);
+        app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
         EndSurely.WhenStopping(app.Lifetime, ShutdownPatience);
         if (settings.UntilStdinCloses) StandardInput.WhenItEnds(app.Lifetime.StopApplication);
-        try
-        {
-            await app.StartAsync();
-        }
-        catch (Exception e) when (InputProblemIn(e, settings) is { } problem)
-        {
-            throw new InputException(problem);
-        }
-        await app.Services.GetRequiredService<NodeReporter>().Registered.WaitAsync(app.Lifetime.ApplicationStopping)
-            .ContinueWith(registered => registered.IsCompletedSuccessfully && settings.ReadyFile is { } path ? ReadyFile.WriteAsync(path, settings) : Task.CompletedTask)
-            .Unwrap();
-        await app.WaitForShutdownAsync();
+        await app.StartAsync();
+        var stopped = app.WaitForShutdownAsync();
+        await Task.WhenAny(app.Services.GetRequiredService<NodeReporter>().Registered, stopped);
+        if (settings.ReadyFile is { } path && !stopped.IsCompleted) await ReadyFile.WriteAsync(path, settings);
+        await stopped;
         return 0;
     }
 
@@ -53,15 +48,5 @@ internal static class SiloHost
         app.MapHealth();
         app.MapPrometheusScrapingEndpoint("/metrics");
         return app;
-    }
-
-    private static string? InputProblemIn(Exception e, SiloSettings settings)
-    {
-        for (var cause = e; cause is not null; cause = cause.InnerException)
-        {
-            if (cause is InputException input) return input.Message;
-            if (cause is RedisConnectionException) return $"--redis: {settings.Redis} cannot be reached, got: {cause.Message}; start it or correct the address.";
-        }
-        return null;
     }
 }

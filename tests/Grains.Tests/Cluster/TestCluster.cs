@@ -16,10 +16,14 @@ internal sealed class TestCluster : IAsyncDisposable
 {
     private readonly Dictionary<string, FakeWorkers> _workers = [];
     private readonly FileGrainStorage _storage;
+    private readonly string _folder;
+    private readonly bool _keepsFolder;
 
-    private TestCluster(int nodes, int ranksPerNode, string dataFolder)
+    private TestCluster(int nodes, int ranksPerNode, string? dataFolder)
     {
-        _storage = new FileGrainStorage(dataFolder, new JsonStateSerializer());
+        _keepsFolder = dataFolder is not null;
+        _folder = dataFolder ?? Directory.CreateTempSubdirectory("phi3v-").FullName;
+        _storage = new FileGrainStorage(_folder, new JsonStateSerializer());
         var builder = new InProcessTestClusterBuilder((short)nodes);
         builder.ConfigureSilo((options, silo) =>
         {
@@ -46,7 +50,7 @@ internal sealed class TestCluster : IAsyncDisposable
 
     public static async Task<TestCluster> StartAsync(int nodes, int ranksPerNode, string? dataFolder = null)
     {
-        var cluster = new TestCluster(nodes, ranksPerNode, dataFolder ?? Directory.CreateTempSubdirectory("phi3v-").FullName);
+        var cluster = new TestCluster(nodes, ranksPerNode, dataFolder);
         await cluster.Host.DeployAsync();
         await Eventually.SeeAsync("all nodes are ready", cluster.Front.NodesAsync, seen => seen.Count(n => n.State == NodeState.Ready) == nodes);
         return cluster;
@@ -84,5 +88,6 @@ internal sealed class TestCluster : IAsyncDisposable
     {
         await Host.DisposeAsync();
         _storage.Dispose();
+        if (!_keepsFolder) Directory.Delete(_folder, recursive: true);
     }
 }

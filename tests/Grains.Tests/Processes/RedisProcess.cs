@@ -1,0 +1,64 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using StackExchange.Redis;
+
+namespace Phi3VCluster.Grains.Tests.Processes;
+
+/// <summary>A real Redis, if this machine has one.</summary>
+internal sealed class RedisProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+
+    private RedisProcess(Process process, string address) => (_process, Address) = (process, address);
+
+    public string Address { get; }
+
+    public static async Task<RedisProcess> StartAsync(string folder)
+    {
+        var path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(p => Path.Combine(p, "redis-server")).FirstOrDefault(File.Exists);
+        Assert.SkipWhen(path is null, "redis-server is not installed");
+        var port = FreePort();
+        var process = Process.Start(new ProcessStartInfo(path!, ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--daemonize", "no"])
+        {
+            RedirectStandardOutput = true,
+        })!;
+        _ = process.StandardOutput.ReadToEndAsync(); // else it would block on a full pipe
+        var redis = new RedisProcess(process, $"127.0.0.1:{port}");
+        await Eventually.SeeAsync("Redis answers", redis.AnswersAsync, answers => answers);
+        return redis;
+    }
+
+    public async Task<IReadOnlyList<string>> KeysAsync()
+    {
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(Address);
+        return [.. connection.GetServer(Address).Keys().Select(k => k.ToString())];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+
+    private async Task<bool> AnswersAsync()
+    {
+        try
+        {
+            _ = await KeysAsync();
+            return true;
+        }
+        catch (RedisConnectionException)
+        {
+            return false;
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}

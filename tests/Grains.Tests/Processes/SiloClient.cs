@@ -1,0 +1,32 @@
+using System.Net;
+using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Orleans.Hosting;
+using Phi3VCluster.Grains.Interfaces;
+
+namespace Phi3VCluster.Grains.Tests.Processes;
+
+/// <summary>A client that reaches a silo as the CLI does.</summary>
+internal static class SiloClient
+{
+    public static async Task<IHost> ConnectAsync(JsonElement ready)
+    {
+        var host = Host.CreateEmptyApplicationBuilder(null).UseOrleansClient(client => client
+            .UseStaticClustering(new IPEndPoint(IPAddress.Loopback, ready.GetProperty("gateway_port").GetInt32()))
+            .Configure<Orleans.Configuration.ClusterOptions>(o => (o.ServiceId, o.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId))).Build();
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        await host.StartAsync(patience.Token);
+        return host;
+    }
+
+    public static IClusterGrain Front(this IHost client) => client.Services.GetRequiredService<IGrainFactory>().GetCluster();
+
+    public static IRunGrain Run(this IHost client, string run) => client.Services.GetRequiredService<IGrainFactory>().GetRun(run);
+
+    private static HostApplicationBuilder UseOrleansClient(this HostApplicationBuilder builder, Action<IClientBuilder> configure)
+    {
+        OrleansClientGenericHostExtensions.UseOrleansClient(builder, configure);
+        return builder;
+    }
+}

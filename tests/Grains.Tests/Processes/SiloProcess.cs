@@ -1,0 +1,70 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+
+namespace Phi3VCluster.Grains.Tests.Processes;
+
+/// <summary>The silo's executable, as a user starts it, on ports of its own.</summary>
+internal sealed class SiloProcess : IAsyncDisposable
+{
+    private readonly Process _process;
+    private readonly StringBuilder _errors = new();
+
+    private SiloProcess(IEnumerable<string> args)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "phi3v-silo"), args)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["DOTNET_ROOT"] = Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
+        _process = Process.Start(start)!;
+        _process.ErrorDataReceived += (_, line) => _errors.AppendLine(line.Data);
+        _process.BeginErrorReadLine();
+    }
+
+    public int Id => _process.Id;
+
+    public JsonElement Ready { get; private set; }
+
+    public string Errors => _errors.ToString();
+
+    /// <summary>Starts a silo and waits until it takes calls.</summary>
+    public static async Task<SiloProcess> StartAsync(string folder, params string[] args)
+    {
+        var readyFile = Path.Combine(folder, $"ready-{Guid.NewGuid():N}");
+        var silo = new SiloProcess(["--gateway-port", "0", "--silo-port", "0", "--http-port", "0", "--ranks", "2", "--until-stdin-closes",
+            "--data", Path.Combine(folder, "data"), "--ready-file", readyFile, .. args]);
+        await Eventually.SeeAsync($"the silo is ready, or has ended with: {silo.Errors}", () => File.Exists(readyFile) || silo._process.HasExited);
+        Assert.False(silo._process.HasExited, silo.Errors);
+        silo.Ready = JsonDocument.Parse(await File.ReadAllTextAsync(readyFile)).RootElement;
+        return silo;
+    }
+
+    /// <summary>Runs the executable to its end.</summary>
+    public static async Task<(int ExitCode, string Output, string Errors)> RunAsync(params string[] args)
+    {
+        await using var silo = new SiloProcess(args);
+        var output = await silo._process.StandardOutput.ReadToEndAsync();
+        return (await silo.ExitAsync(), output, silo.Errors);
+    }
+
+    public void CloseStandardInput() => _process.StandardInput.Close();
+
+    public void Kill() => _process.Kill();
+
+    public async Task<int> ExitAsync()
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        await _process.WaitForExitAsync(patience.Token);
+        return _process.ExitCode;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited) _process.Kill();
+        await _process.WaitForExitAsync();
+        _process.Dispose();
+    }
+}
