@@ -11,6 +11,9 @@ internal static class RingSockets
 {
     public static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>Ranks that share cores take turns: the more fits, the fewer turns. The kernel may allow less.</summary>
+    private const int LocalBufferBytes = 1 << 20;
+
     private const int Backlog = 64, KeepAliveSeconds = 5, KeepAliveProbeSeconds = 2, KeepAliveProbes = 3;
 
     public static Socket Listen(EndPoint at, ProtocolType protocol)
@@ -75,7 +78,11 @@ internal static class RingSockets
 
     public static Socket Tune(Socket socket)
     {
-        if (socket.AddressFamily == AddressFamily.Unix) return socket;
+        if (socket.AddressFamily == AddressFamily.Unix)
+        {
+            socket.SendBufferSize = LocalBufferBytes;
+            return socket; // TCP's buffers grow by themselves, but only if nobody sets them
+        }
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true); // a host without power sends no goodbye
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, KeepAliveSeconds);
