@@ -1,9 +1,8 @@
-using System.IO.Enumeration;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Data;
 
-/// <summary>Finds the files that a spec's path or glob (* and ?, in any part of the path) means.</summary>
+/// <summary>Finds the files that a spec's path or glob (as <see cref="FilePattern"/> reads it) means.</summary>
 internal static class DataFiles
 {
     private static readonly char[] Wildcards = ['*', '?'];
@@ -13,18 +12,10 @@ internal static class DataFiles
     public static IReadOnlyList<string> Find(DataSpec spec, string pathOrGlob)
     {
         if (pathOrGlob.Length == 0) throw new InputException($"{Setting(spec, pathOrGlob)}: is empty; give a file or glob.");
-        // A file whose name holds a wildcard is still that file.
         if (File.Exists(pathOrGlob)) return [pathOrGlob];
         if (pathOrGlob.IndexOfAny(Wildcards) < 0)
             throw new InputException($"{Setting(spec, pathOrGlob)}: no such file, got {pathOrGlob}{Instead(pathOrGlob)}; give a file or glob.");
-        var parts = pathOrGlob.Split('/');
-        IEnumerable<string> found = [pathOrGlob.StartsWith('/') ? "/" : ""];
-        for (var i = 0; i < parts.Length; i++)
-        {
-            var (part, last) = (parts[i], i == parts.Length - 1);
-            if (part.Length > 0) found = found.SelectMany(folder => Match(folder, part, last));
-        }
-        var files = found.Order(StringComparer.Ordinal).ToList();
+        var files = FilePattern.Match(pathOrGlob);
         return files.Count > 0 ? files : throw new InputException($"{Setting(spec, pathOrGlob)}: no file matches, got {pathOrGlob}; give a file or glob.");
     }
 
@@ -33,19 +24,6 @@ internal static class DataFiles
 
     /// <summary>The folder that relative image paths start from.</summary>
     public static string ImageRoot(DataSpec spec, string file) => spec.ImageRoot ?? Path.GetDirectoryName(Path.GetFullPath(file))!;
-
-    private static IEnumerable<string> Match(string folder, string part, bool last)
-    {
-        if (part.IndexOfAny(Wildcards) < 0)
-        {
-            var path = Path.Combine(folder, part);
-            return (last ? File.Exists(path) : Directory.Exists(path)) ? [path] : [];
-        }
-        var from = new DirectoryInfo(folder.Length == 0 ? "." : folder);
-        if (!from.Exists) return [];
-        var entries = last ? from.EnumerateFiles() : from.EnumerateDirectories().Cast<FileSystemInfo>();
-        return entries.Where(e => FileSystemName.MatchesSimpleExpression(part, e.Name, ignoreCase: false)).Select(e => Path.Combine(folder, e.Name));
-    }
 
     private static string Instead(string path)
     {

@@ -8,8 +8,8 @@ public sealed class SampleOrder
 {
     private readonly int _seed;
     private readonly bool _shuffle;
-    // Replaced as a whole: a reader of the old epoch keeps the old array.
-    private volatile Epoch? _latest;
+    // The prefetcher is an epoch ahead of the step at times, so the orders of two are kept: even ones and odd ones.
+    private readonly Epoch?[] _known = new Epoch?[2];
 
     public SampleOrder(int sampleCount, int globalBatch, int seed, bool shuffle)
     {
@@ -28,10 +28,11 @@ public sealed class SampleOrder
     /// <summary>All sample indices, each once, in the order of <paramref name="epoch"/> (from 0).</summary>
     public IReadOnlyList<int> Of(int epoch)
     {
-        if (_latest is { } known && known.Number == epoch) return known.Indices;
+        ref var known = ref _known[epoch % 2];
+        if (Volatile.Read(ref known) is { } kept && kept.Number == epoch) return kept.Indices;
         var indices = Enumerable.Range(0, SampleCount).ToArray();
         if (_shuffle) SplitMix64.For("order", _seed, epoch).Shuffle<int>(indices);
-        _latest = new(epoch, indices);
+        Volatile.Write(ref known, new(epoch, indices));
         return indices;
     }
 
@@ -41,7 +42,7 @@ public sealed class SampleOrder
     {
         ArgumentOutOfRangeException.ThrowIfNegative(step);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(step, StepsPerEpoch);
-        return [.. Of(epoch).Skip(step * BatchSize).Take(BatchSize)];
+        return [.. Of(epoch).Skip(step * BatchSize).Take(BatchSize)]; // Skip jumps: the order is an array
     }
 
     /// <summary>What a rank takes of a global batch: position i goes to rank i mod world size, so shares differ by at most one.</summary>
