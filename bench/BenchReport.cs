@@ -17,27 +17,29 @@ internal static class BenchReport
 
     /// <summary>One document on standard output.</summary>
     public static void WriteJson(IBenchmark benchmark, IEnumerable<BenchRow> rows) =>
-        Console.Out.WriteLine(JsonSerializer.Serialize(new { Benchmark = benchmark.Name, Cores = Environment.ProcessorCount, Rows = rows.ToList() }, SnakeCase));
+        Console.WriteLine(JsonSerializer.Serialize(
+            new { Benchmark = benchmark.Name, Cores = Environment.ProcessorCount, Rows = rows.ToList() }, SnakeCase));
 
-    /// <summary>A table that grows as rows are measured.</summary>
+    /// <summary>A table; while it is measured, the latest row where a person watches.</summary>
     public static void WriteTable(IEnumerable<BenchRow> rows)
     {
         var table = new Table().AddColumns("case", "measured", "unit", "peer", "peer measured", "ratio", "note");
         foreach (var right in new[] { 1, 4, 5 }) table.Columns[right].RightAligned();
-        AnsiConsole.Live(table).Start(live =>
+        AnsiConsole.Status().Start("measuring", status =>
         {
             foreach (var row in rows)
             {
                 table.AddRow(Cells(row));
-                live.Refresh();
+                status.Status(Markup.Escape($"measured {row.Case}"));
             }
         });
+        AnsiConsole.Write(table);
     }
 
     private static string[] Cells(BenchRow row) =>
     [
-        Markup.Escape(row.Case), Number(row.Measured), row.Unit, Markup.Escape(row.Peer ?? ""), Number(row.PeerMeasured), Number(row.Ratio),
-        Markup.Escape(row.Note ?? ""),
+        Markup.Escape(row.Case), Number(row.Measured), row.Unit, Markup.Escape(row.Peer ?? ""), Number(row.PeerMeasured),
+        Number(row.Ratio), Markup.Escape(row.Note ?? ""),
     ];
 
     private static string Number(double? value) => value?.ToString("G3", CultureInfo.InvariantCulture) ?? "";

@@ -13,5 +13,7 @@ internal sealed record BenchRow(string Case, double Measured, string Unit)
     public string? Note { get; init; }
 
     /// <summary>How many times better than the peer; above 1, ours is.</summary>
-    public double? Ratio => PeerMeasured is not { } peer ? null : Unit.EndsWith("/s", StringComparison.Ordinal) ? Measured / peer : peer / Measured;
+    public double? Ratio => PeerMeasured is not { } peer ? null : LargerIsBetter ? Measured / peer : peer / Measured;
+
+    private bool LargerIsBetter => Unit.EndsWith("/s", StringComparison.Ordinal);
 }

@@ -8,7 +8,7 @@ internal interface IBenchmark : INamed
     /// <summary>One line for the list.</summary>
     string Description { get; }
 
-    /// <summary>Measures; rows come as they are done. Peers are measured in the same run: stored times of other days compare nothing.</summary>
+    /// <summary>Measures; rows come as they are done. Peers are measured in the same run: other days' times compare nothing.</summary>
     IEnumerable<BenchRow> Run(BenchOptions options);
 }
 

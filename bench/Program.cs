@@ -7,7 +7,10 @@ using Phi3VCluster.Training;
 var name = new Argument<string?>("NAME") { Description = "The benchmark; none lists them all.", Arity = ArgumentArity.ZeroOrOne };
 var json = new Option<bool>("--json") { Description = "One JSON document instead of a table." };
 var noPeers = new Option<bool>("--no-peers") { Description = "Measure only this project." };
-var root = new RootCommand("Benchmarks, each beside another implementation where there is one. Example: bench all-reduce --json") { name, json, noPeers };
+var root = new RootCommand("Benchmarks, each beside another implementation where there is one. Example: bench all-reduce --json")
+{
+    name, json, noPeers,
+};
 root.SetAction(parsed =>
 {
     if (parsed.GetValue(name) is not { } wanted)

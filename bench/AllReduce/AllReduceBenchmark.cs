@@ -40,7 +40,7 @@ internal sealed class AllReduceBenchmark : IBenchmark
         var workers = Enumerable.Range(0, ranks).Select(_ => StartWorker()).ToArray();
         try
         {
-            var addresses = string.Join(' ', workers.Select(worker => worker.StandardOutput.ReadLine() ?? throw new InvalidOperationException("a worker ended early; its reason is on stderr.")));
+            var addresses = string.Join(' ', workers.Select(worker => ReadLine(worker, "a worker")));
             for (var rank = 0; rank < ranks; rank++) workers[rank].StandardInput.WriteLine($"{rank} {addresses}");
             return ReadSeconds(workers[0]);
         }
@@ -52,14 +52,16 @@ internal sealed class AllReduceBenchmark : IBenchmark
 
     /// <summary>Reads one number a case from rank 0's standard output.</summary>
     internal static double[] ReadSeconds(Process rank0) =>
-        [.. AllReduceCase.All.Select(_ => double.Parse(
-            rank0.StandardOutput.ReadLine() ?? throw new InvalidOperationException("rank 0 ended early; its reason is on stderr."), CultureInfo.InvariantCulture))];
+        [.. AllReduceCase.All.Select(_ => double.Parse(ReadLine(rank0, "rank 0"), CultureInfo.InvariantCulture))];
 
     internal static void End(Process process)
     {
         if (!process.WaitForExit(TimeSpan.FromSeconds(10))) process.Kill();
         process.Dispose();
     }
+
+    private static string ReadLine(Process worker, string who) =>
+        worker.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"{who} ended early; its reason is on stderr.");
 
     private static Process StartWorker()
     {

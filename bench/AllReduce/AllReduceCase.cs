@@ -11,6 +11,6 @@ internal sealed record AllReduceCase(string Label, long Bytes, int WarmUps, int 
         new("512 MiB", 512L << 20, 1, 5),
     ];
 
-    /// <summary>The bytes that any all-reduce of n ranks must move through each rank's link, per second (NCCL's and gloo's definition).</summary>
+    /// <summary>Bytes that any all-reduce of n ranks must move through each rank's link, per second (gloo's definition).</summary>
     public double BusGibPerSecond(int ranks, double seconds) => 2.0 * (ranks - 1) / ranks * Bytes / seconds / (1L << 30);
 }

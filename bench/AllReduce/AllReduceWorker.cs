@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Phi3VCluster.Training;
 using Phi3VCluster.Training.Collectives;
@@ -30,23 +29,9 @@ internal static class AllReduceWorker
         foreach (var one in AllReduceCase.All)
         {
             using var buffer = zeros(one.Bytes / sizeof(float));
-            var seconds = Median(one, () => world.AllReduce(buffer));
+            var seconds = Timing.Median(one.WarmUps, one.Repetitions, () => world.AllReduce(buffer));
             if (rank == 0) Console.WriteLine(seconds.ToString("R", CultureInfo.InvariantCulture));
         }
         return 0;
-    }
-
-    private static double Median(AllReduceCase one, Action reduce)
-    {
-        for (var i = 0; i < one.WarmUps; i++) reduce();
-        var times = new double[one.Repetitions];
-        for (var i = 0; i < times.Length; i++)
-        {
-            var start = Stopwatch.GetTimestamp();
-            reduce();
-            times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        }
-        Array.Sort(times);
-        return times[times.Length / 2];
     }
 }

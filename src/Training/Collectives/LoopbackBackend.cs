@@ -13,9 +13,10 @@ internal sealed class LoopbackBackend : ICollectiveBackend
     {
         public string Address => "loopback://";
 
-        public ICollective Connect(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop) => addresses.Count == 1
-            ? new LoopbackCollective(generation)
-            : throw new CollectiveException($"loopback joins one rank, got {addresses.Count}; choose a collective that crosses processes, e.g. tcp.");
+        public ICollective Connect(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop) =>
+            addresses.Count == 1
+                ? new LoopbackCollective(generation)
+                : throw new CollectiveException($"loopback joins one rank, got {addresses.Count}; choose another, e.g. tcp.");
 
         public void Dispose() { }
     }

@@ -3,15 +3,17 @@ using System.Net.Sockets;
 namespace Phi3VCluster.Training.Collectives;
 
 /// <summary>
-/// Waits for the previous rank. Strangers and ranks of other generations are told who is here, which they take as a refusal, and the wait
-/// goes on: a straggler of the last generation must not break this one.
+/// Waits for the previous rank. Strangers and ranks of other generations are told who is here, which they take as a refusal, and
+/// the wait goes on: a straggler of the last generation must not break this one.
 /// </summary>
 internal sealed class RingAcceptor(IReadOnlyList<Socket> listeners, RingHandshake own, int peer)
 {
     /// <summary>Who connects speaks at once; a port scanner does not.</summary>
     private static readonly TimeSpan GreetingPatience = TimeSpan.FromSeconds(2);
 
-    /// <exception cref="CollectiveException">The previous rank did not come before <paramref name="stop"/>; says who came instead.</exception>
+    /// <exception cref="CollectiveException">
+    /// The previous rank did not come before <paramref name="stop"/>; says who came instead.
+    /// </exception>
     public Socket Accept(CancellationToken stop)
     {
         var stranger = "";

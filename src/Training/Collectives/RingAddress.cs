@@ -11,11 +11,14 @@ internal sealed record RingAddress(string Host, int Port, Guid Key)
     /// <summary>Name in Linux' abstract namespace: no file to clean up, gone with the process.</summary>
     public string LocalName => $"\0phi3v-{Key:N}";
 
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"tcp://{(Host.Contains(':') ? $"[{Host}]" : Host)}:{Port}/{Key:N}");
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"tcp://{(Host.Contains(':') ? $"[{Host}]" : Host)}:{Port}/{Key:N}");
 
     /// <exception cref="CollectiveException">The text is no such address.</exception>
     public static RingAddress Parse(string text) =>
-        Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri is { Scheme: "tcp", Port: > 0 } && Guid.TryParseExact(uri.AbsolutePath.Trim('/'), "N", out var key)
+        Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri is { Scheme: "tcp", Port: > 0 }
+            && Guid.TryParseExact(uri.AbsolutePath.Trim('/'), "N", out var key)
             ? new(uri.DnsSafeHost, uri.Port, key)
-            : throw new CollectiveException($"'{text}' is no address of a tcp collective; expected tcp://host:port/key. Do all ranks use the same collective?");
+            : throw new CollectiveException($"'{text}' is no address of a tcp collective; expected tcp://host:port/key. "
+                + "Do all ranks use the same collective?");
 }

@@ -12,27 +12,29 @@ internal static class RingConnector
     /// <param name="greeting">What this rank says of itself.</param>
     /// <param name="peer">The next rank's number.</param>
     /// <param name="stop">Ends the wait for an answer.</param>
-    /// <exception cref="CollectiveException">The peer is not there, is of another generation, or did not answer before <paramref name="stop"/>.</exception>
+    /// <exception cref="CollectiveException">
+    /// The peer is not there, is of another generation, or did not answer before <paramref name="stop"/>.
+    /// </exception>
     public static Socket Connect(RingAddress to, RingHandshake greeting, int peer, CancellationToken stop)
     {
         Socket? socket = null;
+        var (where, who) = ($"rank {peer} at {to.Host}:{to.Port}", $"rank {greeting.Rank} of generation {greeting.Generation}");
         try
         {
             socket = RingSockets.TryConnectLocal(to.LocalName) ?? RingSockets.ConnectTcp(to.Host, to.Port, stop);
             greeting.Send(socket);
             var refusal = RingHandshake.Receive(socket, AnswerPatience, stop) is { } answer ? greeting.Refuse(answer, peer) : "it hung up";
-            if (refusal is null) return socket;
-            throw new CollectiveException($"rank {peer} at {to.Host}:{to.Port} is not the next rank of rank {greeting.Rank} in generation {greeting.Generation}: {refusal}.");
+            return refusal is null ? socket : throw new CollectiveException($"{where} is not the peer of {who}: {refusal}.");
         }
         catch (OperationCanceledException late)
         {
             socket?.Dispose();
-            throw new CollectiveException($"rank {peer} at {to.Host}:{to.Port} did not answer rank {greeting.Rank} of generation {greeting.Generation} in time.", late);
+            throw new CollectiveException($"{where} did not answer {who} in time.", late);
         }
         catch (SocketException lost)
         {
             socket?.Dispose();
-            throw new CollectiveException($"rank {peer} at {to.Host}:{to.Port} cannot be reached by rank {greeting.Rank} of generation {greeting.Generation}: {lost.Message}.", lost);
+            throw new CollectiveException($"{where} cannot be reached by {who}: {lost.Message}.", lost);
         }
         catch (CollectiveException)
         {

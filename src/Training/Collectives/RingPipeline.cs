@@ -59,7 +59,7 @@ internal sealed unsafe class RingPipeline(RingLink link) : IDisposable
     private bool CanSend => _left < _leaving || (_sending < _path.Length - 1 && Sendable > 0);
 
     /// <summary>Bytes of the segment in work that may go now: all, or what has arrived of it.</summary>
-    private long Sendable => (_sending == 0 || _sending < _receiving ? _path[_sending].Bytes : _sending == _receiving ? _ready : 0) - _sent;
+    private long Sendable => (_sending < _receiving ? _path[_sending].Bytes : _sending == _receiving ? _ready : 0) - _sent;
 
     private void Start(RingOperation operation, RingSegment[] path)
     {
@@ -114,7 +114,8 @@ internal sealed unsafe class RingPipeline(RingLink link) : IDisposable
     private void SkipDone()
     {
         while (_receiving < _path.Length && _ready == _path[_receiving].Bytes) (_receiving, _ready) = (_receiving + 1, 0);
-        while (_sending < _path.Length - 1 && _sent == _path[_sending].Bytes && (_sending == 0 || _sending < _receiving)) (_sending, _sent) = (_sending + 1, 0);
+        var last = _path.Length - 1; // is received only
+        while (_sending < last && _sending < _receiving && _sent == _path[_sending].Bytes) (_sending, _sent) = (_sending + 1, 0);
     }
 
     private int TryReceiveHeader()
@@ -124,8 +125,8 @@ internal sealed unsafe class RingPipeline(RingLink link) : IDisposable
         _headerBytes += count;
         if (_headerBytes < RingOperation.Bytes) return count;
         var theirs = MemoryMarshal.Read<RingOperation>(kept);
-        return theirs == _mine
-            ? count
-            : throw new CollectiveException($"rank {link.PreviousRank} called {theirs}, this rank called {_mine}; all ranks must make the same calls");
+        if (theirs == _mine) return count;
+        throw new CollectiveException(
+            $"rank {link.PreviousRank} called {theirs}, this rank called {_mine}; all ranks must make the same calls");
     }
 }

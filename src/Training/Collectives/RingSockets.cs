@@ -33,7 +33,9 @@ internal static class RingSockets
     }
 
     /// <exception cref="SocketException">Refused, unreachable, or no such host.</exception>
-    /// <exception cref="OperationCanceledException"><paramref name="stop"/> came first: a host that is gone answers nothing for minutes.</exception>
+    /// <exception cref="OperationCanceledException">
+    /// <paramref name="stop"/> came first: a host that is gone answers nothing for minutes.
+    /// </exception>
     public static Socket ConnectTcp(string host, int port, CancellationToken stop)
     {
         var at = new IPEndPoint(Resolve(host), port);

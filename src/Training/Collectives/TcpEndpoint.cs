@@ -22,7 +22,8 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         catch (SocketException refused)
         {
             _tcp?.Dispose();
-            throw new CollectiveException($"cannot listen on '{host}': {refused.Message}; give a name or an address of this machine.", refused);
+            throw new CollectiveException(
+                $"cannot listen on '{host}': {refused.Message}; give a name or an address of this machine.", refused);
         }
     }
 
@@ -34,7 +35,7 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         {
             return addresses.Count == 1
                 ? new LoopbackCollective(generation)
-                : new TcpRing(generation, rank, addresses.Count, ConnectNeighbours(generation, rank, [.. addresses.Select(RingAddress.Parse)], stop));
+                : new TcpRing(generation, rank, addresses.Count, ConnectNeighbours(generation, rank, addresses, stop));
         }
     }
 
@@ -45,15 +46,17 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
     }
 
     /// <summary>Both sides at once: if every rank first waited for the next one, none would answer.</summary>
-    private RingLink ConnectNeighbours(long generation, int rank, RingAddress[] addresses, CancellationToken stop)
+    private RingLink ConnectNeighbours(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop)
     {
-        var world = addresses.Length;
+        var world = addresses.Count;
         var (next, previous) = ((rank + 1) % world, (rank + world - 1) % world);
-        var greeting = RingHandshake.Of(addresses[next], generation, rank, world);
+        var nextAddress = RingAddress.Parse(addresses[next]);
+        var greeting = RingHandshake.Of(nextAddress, generation, rank, world);
         var acceptor = new RingAcceptor([_tcp, _local], RingHandshake.Of(_address, generation, rank, world), previous);
 
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        var connecting = Task.Run(() => Guard(() => RingConnector.Connect(addresses[next], greeting, next, either.Token), either), CancellationToken.None);
+        Socket? Connect() => Guard(() => RingConnector.Connect(nextAddress, greeting, next, either.Token), either);
+        var connecting = Task.Run(Connect, CancellationToken.None);
         var fromPrevious = Guard(() => acceptor.Accept(either.Token), either);
         var toNext = connecting.GetAwaiter().GetResult();
         if (toNext is not null && fromPrevious is not null) return new RingLink(toNext, fromPrevious, rank, world);

@@ -38,20 +38,21 @@ internal sealed unsafe class TcpRing : ICollective
     public void AllReduce(Tensor buffer)
     {
         CollectiveBuffer.Check(buffer, summed: true);
-        if (buffer.numel() * sizeof(float) <= SmallBytes) Operate(RingOperationKind.AllReduce, buffer, GatherAndSum);
-        else Operate(RingOperationKind.AllReduce, buffer, (operation, data) => _pipeline.Run(operation, Path(operation, data, 0, 2 * WorldSize - 2)));
+        var small = buffer.numel() * sizeof(float) <= SmallBytes;
+        var last = 2 * WorldSize - 2;
+        Operate(RingOperationKind.AllReduce, buffer, small ? GatherAndSum : (operation, data) => Travel(operation, data, 0, last));
     }
 
     public void ReduceScatter(Tensor buffer)
     {
         CollectiveBuffer.Check(buffer, summed: true);
-        Operate(RingOperationKind.ReduceScatter, buffer, (operation, data) => _pipeline.Run(operation, Path(operation, data, 0, WorldSize - 1)));
+        Operate(RingOperationKind.ReduceScatter, buffer, (operation, data) => Travel(operation, data, 0, WorldSize - 1));
     }
 
     public void AllGather(Tensor buffer)
     {
         CollectiveBuffer.Check(buffer, summed: false);
-        Operate(RingOperationKind.AllGather, buffer, (operation, data) => _pipeline.Run(operation, Path(operation, data, WorldSize - 1, 2 * WorldSize - 2)));
+        Operate(RingOperationKind.AllGather, buffer, (operation, data) => Travel(operation, data, WorldSize - 1, 2 * WorldSize - 2));
     }
 
     public void Abort(string reason) => _link.Abort($"aborted: {reason}");
@@ -82,25 +83,27 @@ internal sealed unsafe class TcpRing : ICollective
             catch (CollectiveException failure)
             {
                 _link.Abort(failure.Message); // half a message is on the wire: nothing can follow it, and peers must not wait
-                throw new CollectiveException($"{kind} {operation.Number} of rank {Rank} of {WorldSize} (generation {Generation}): {failure.Message}.", failure);
+                throw new CollectiveException(
+                    $"{kind} {operation.Number} of rank {Rank} of {WorldSize} (generation {Generation}): {failure.Message}.", failure);
             }
         }
         GC.KeepAlive(buffer);
     }
 
     /// <summary>
-    /// Stations <paramref name="first"/> … <paramref name="last"/> of the whole way: station k is shard (rank − 1 − k) mod n. Arriving
-    /// at stations 1 … n−1 means being summed, the last of them being the own shard; from then on sums are handed round.
+    /// Takes stations <paramref name="first"/> … <paramref name="last"/> of the whole way: station k is shard (rank − 1 − k) mod n.
+    /// Arriving at stations 1 … n−1 means being summed, the last of them being the own shard; from then on sums are handed round.
     /// </summary>
-    private RingSegment[] Path(RingOperation operation, nint data, int first, int last)
+    private void Travel(RingOperation operation, nint data, int first, int last)
     {
         var path = new RingSegment[last - first + 1];
         for (var k = first; k <= last; k++)
         {
             var shard = ShardRange.Of(operation.Elements, (Rank - 1 - k + 2 * WorldSize) % WorldSize, WorldSize);
-            path[k - first] = new(data + (nint)(shard.Offset * operation.ElementBytes), shard.Count * operation.ElementBytes, Sum: k < WorldSize);
+            var (offset, bytes) = (shard.Offset * operation.ElementBytes, shard.Count * operation.ElementBytes);
+            path[k - first] = new(data + (nint)offset, bytes, Sum: k < WorldSize);
         }
-        return path;
+        _pipeline.Run(operation, path);
     }
 
     /// <summary>n−1 hops instead of 2(n−1): every rank gets every buffer and sums them in the order of ranks.</summary>

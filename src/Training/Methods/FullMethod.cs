@@ -8,7 +8,7 @@ internal sealed class FullMethod : ITrainingMethod
     public string Name => "full";
 
     public TrainingPlan Plan(IReadOnlyList<TensorInfo> weights, MethodSpec spec) => new(
-        [.. weights.Select(weight =>
-            new TrainedTensor(weight, TrainedRole.Weight, WeightNames.ModuleOf(weight.Name), WeightNames.Decays(weight.Name), InitialDeviation: 0))],
+        [.. weights.Select(weight => new TrainedTensor(
+            weight, TrainedRole.Weight, WeightNames.ModuleOf(weight.Name), WeightNames.Decays(weight.Name), InitialDeviation: 0))],
         AdapterScale: 1);
 }

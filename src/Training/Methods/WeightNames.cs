@@ -14,13 +14,15 @@ internal static class WeightNames
     ];
 
     /// <summary>The name without <c>.weight</c>; other names (biases, separators, embeddings) stand for themselves.</summary>
-    public static string ModuleOf(string name) => name.EndsWith(Suffix, StringComparison.Ordinal) ? name[..^Suffix.Length] : name;
+    public static string ModuleOf(string name) =>
+        name.EndsWith(Suffix, StringComparison.Ordinal) ? name[..^Suffix.Length] : name;
 
     /// <summary>
     /// Hugging Face's rule: all weights decay but those of <c>nn.LayerNorm</c> (the CLIP tower's; the decoder's RMSNorm is none)
     /// and names with "bias".
     /// </summary>
-    public static bool Decays(string name) => !name.Contains("bias", StringComparison.Ordinal) && !name.Split('.').Any(ClipLayerNorms.Contains);
+    public static bool Decays(string name) =>
+        !name.Contains("bias", StringComparison.Ordinal) && !name.Split('.').Any(ClipLayerNorms.Contains);
 
     /// <summary>Whether LoRA adapts it: the matrix of a linear layer of decoder, tower or projector.</summary>
     public static bool IsAdapted(TensorInfo weight)

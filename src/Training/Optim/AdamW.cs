@@ -58,7 +58,8 @@ public sealed class AdamW : IDisposable
     }
 
     /// <summary>The shard's ranges that share a weight decay, as views made once.</summary>
-    private sealed class DecayGroup(double weightDecay, IReadOnlyList<ShardRange> ranges, FlatParameters parameters, AdamW owner) : IDisposable
+    private sealed class DecayGroup(double weightDecay, IReadOnlyList<ShardRange> ranges, FlatParameters parameters, AdamW owner)
+        : IDisposable
     {
         private readonly Tensor[] _values = Views(parameters.Values, ranges, 0);
         private readonly Tensor[] _gradients = Views(parameters.Gradients, ranges, 0);
@@ -70,7 +71,8 @@ public sealed class AdamW : IDisposable
             if (_values.Length == 0) return;
             var counts = new Tensor[_values.Length];
             Array.Fill(counts, stepCount);
-            AtenOps.FusedAdamW(_values, _gradients, _first, _second, counts, learningRate, spec.Betas[0], spec.Betas[1], weightDecay, spec.Epsilon);
+            AtenOps.FusedAdamW(
+                _values, _gradients, _first, _second, counts, learningRate, spec.Betas[0], spec.Betas[1], weightDecay, spec.Epsilon);
         }
 
         public void Dispose()

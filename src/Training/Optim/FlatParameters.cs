@@ -33,7 +33,8 @@ public sealed class FlatParameters : IDisposable
         foreach (var (info, _) in entries)
         {
             var slice = new ShardRange(offset, info.ElementCount);
-            if (!_slices.TryAdd(info.Name, slice)) throw new ArgumentException($"two trained tensors are named {info.Name}", nameof(entries));
+            if (!_slices.TryAdd(info.Name, slice))
+                throw new ArgumentException($"two trained tensors are named {info.Name}", nameof(entries));
             _leaves.Add(info.Name, Leaf(info, slice));
             offset = slice.End;
         }

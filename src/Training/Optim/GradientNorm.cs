@@ -3,11 +3,13 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Optim;
 
-/// <summary>The global norm of sharded gradients: every rank squares its own shard, the sums are added over ranks, all scale alike.</summary>
+/// <summary>
+/// The global norm of sharded gradients: every rank squares its own shard, the sums are added over ranks, all scale alike.
+/// </summary>
 public static class GradientNorm
 {
-    /// <summary>Elements that are float64 at a time: in cache on a CPU, few launches and little memory on a GPU.</summary>
-    private const long CpuBlock = 64 << 10, GpuBlock = 16 << 20;
+    /// <summary>Elements that are float64 at a time on a device: few launches, 128 MiB.</summary>
+    private const long GpuBlock = 16 << 20;
 
     /// <summary>Keeps a norm of zero from dividing by zero; PyTorch's.</summary>
     private const double Epsilon = 1e-6;
@@ -15,21 +17,14 @@ public static class GradientNorm
     /// <summary>Sum of squares over a shard, in float64. Not finite if a gradient is not.</summary>
     public static double SquareSum(Tensor gradients, ShardRange shard)
     {
-        using var quiet = no_grad();
-        using var total = zeros([], ScalarType.Float64, gradients.device);
-        using Scalar one = 1.0; // an implicit one would wait for its finalizer, block by block
-        var step = gradients.device.type == DeviceType.CPU ? CpuBlock : GpuBlock;
-        for (var offset = shard.Offset; offset < shard.End; offset += step)
-        {
-            using var part = gradients.narrow(0, offset, Math.Min(step, shard.End - offset));
-            using var block = part.to(ScalarType.Float64);
-            using var square = block.dot(block);
-            total.add_(square, one);
-        }
-        return total.item<double>(); // the one wait for the device
+        if (shard.Count == 0) return 0;
+        using var part = gradients.narrow(0, shard.Offset, shard.Count);
+        return part.device.type == DeviceType.CPU ? SquareSums.OfMemory(part) : SquareSums.OfBlocks(part, GpuBlock);
     }
 
-    /// <summary>Scales a shard so that the global norm is at most <paramref name="maxNorm"/>, as torch.nn.utils.clip_grad_norm_ does.</summary>
+    /// <summary>
+    /// Scales a shard so that the global norm is at most <paramref name="maxNorm"/>, as torch.nn.utils.clip_grad_norm_ does.
+    /// </summary>
     /// <param name="gradients">1-D; the shard of it is changed.</param>
     /// <param name="shard">This rank's part.</param>
     /// <param name="maxNorm">0 never clips.</param>

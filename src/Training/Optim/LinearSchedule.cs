@@ -6,5 +6,6 @@ internal sealed class LinearSchedule : ILearningRateSchedule
     public string Name => "linear";
 
     public double RateAt(long step, long totalSteps, int warmupSteps, double peak) =>
-        peak * (WarmUp.Factor(step - 1, warmupSteps) ?? Math.Max(0, (double)(totalSteps - (step - 1)) / Math.Max(1, totalSteps - warmupSteps)));
+        peak * (WarmUp.Factor(step - 1, warmupSteps)
+            ?? Math.Max(0, (double)(totalSteps - (step - 1)) / Math.Max(1, totalSteps - warmupSteps)));
 }

@@ -20,7 +20,8 @@ public sealed class CollectiveContractTests
         return worlds;
     }
 
-    public static TheoryData<string> BetweenRanks() => [.. HostBackends().Where(backend => backend.MaxWorldSize > 1).Select(backend => backend.Name)];
+    public static TheoryData<string> BetweenRanks() =>
+        [.. HostBackends().Where(backend => backend.MaxWorldSize > 1).Select(backend => backend.Name)];
 
     [Theory, MemberData(nameof(Worlds))]
     public void All_reduce_of_integers_is_the_exact_sum_for_every_size(string backend, int worldSize)
@@ -55,7 +56,8 @@ public sealed class CollectiveContractTests
     public void All_gather_of_any_type_brings_every_rank_every_part(string backend, int worldSize)
     {
         ScalarType[] types = [ScalarType.Byte, ScalarType.Float32, ScalarType.Int64];
-        var failures = Ranks.Run(Find(backend), worldSize, world => types.SelectMany(type => Sizes.Select(size => (type, size))).Where(given =>
+        var cases = types.SelectMany(type => Sizes.Select(size => (type, size))).ToArray();
+        var failures = Ranks.Run(Find(backend), worldSize, world => cases.Where(given =>
         {
             using var scope = NewDisposeScope();
             var whole = arange(given.size).remainder(251).to(given.type);
@@ -129,5 +131,6 @@ public sealed class CollectiveContractTests
     private static ICollectiveBackend Find(string name) => Catalog<ICollectiveBackend>.Find(name, "test");
 
     /// <summary>Those that move host memory: the tensors of these tests.</summary>
-    private static IEnumerable<ICollectiveBackend> HostBackends() => Catalog<ICollectiveBackend>.All.Where(backend => backend.Name != "nccl");
+    private static IEnumerable<ICollectiveBackend> HostBackends() =>
+        Catalog<ICollectiveBackend>.All.Where(backend => backend.Name != "nccl");
 }

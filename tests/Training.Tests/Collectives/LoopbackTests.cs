@@ -9,7 +9,9 @@ public sealed class LoopbackTests
     {
         using var endpoint = Catalog<ICollectiveBackend>.Find("loopback", "test").Open("127.0.0.1");
 
-        var error = Assert.Throws<CollectiveException>(() => endpoint.Connect(1, 0, ["loopback://", "loopback://"], CancellationToken.None));
+        string[] two = [endpoint.Address, endpoint.Address];
+
+        var error = Assert.Throws<CollectiveException>(() => endpoint.Connect(1, 0, two, CancellationToken.None));
 
         Assert.Contains("got 2", error.Message);
     }

@@ -28,6 +28,22 @@ public sealed class GradientNormTests
         Assert.Equal(gradients.data<float>().ToArray().Sum(g => (double)g * g), parts, 1e-6);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    [InlineData(8)]
+    [InlineData(1_003)]
+    public void One_pass_over_memory_and_blocks_on_a_device_sum_the_same(long count)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(5);
+        var numbers = randn(count, generator: generator);
+        var expected = numbers.data<float>().ToArray().Sum(x => (double)x * x);
+
+        Assert.Equal(expected, SquareSums.OfMemory(numbers), expected * 1e-12);
+        Assert.Equal(expected, SquareSums.OfBlocks(numbers, 100), expected * 1e-12);
+    }
+
     [Fact]
     public void A_gradient_that_is_not_a_number_shows_in_the_sum()
     {

@@ -14,7 +14,7 @@ internal static class Trajectory
     {
         var root = Path.Combine(Fixtures, "trajectories");
         return Directory.Exists(root)
-            ? Directory.GetDirectories(root).Where(folder => File.Exists(FileIn(folder))).Select(folder => Path.GetFileName(folder)!).Order()
+            ? Directory.GetDirectories(root).Where(folder => File.Exists(FileIn(folder))).Select(Path.GetFileName).Order()!
             : [Absent];
     }
 
