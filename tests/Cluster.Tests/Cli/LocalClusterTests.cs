@@ -14,7 +14,7 @@ public sealed class LocalClusterTests : IDisposable
     public async Task Up_starts_one_silo_that_stays_and_down_stops_it()
     {
         var silo = FakeSilo.ThatGetsReady(_cli);
-        var ports = FreePorts();
+        var ports = FreePorts.Take();
 
         var up = await _cli.JsonAsync(0, ["up", "--ranks", "3", .. ports.Options]);
         Assert.Equal((silo.ProcessId, ports.Gateway), (up.GetProperty("process_id").GetInt32(), up.GetProperty("gateway_port").GetInt32()));
@@ -35,7 +35,7 @@ public sealed class LocalClusterTests : IDisposable
     public async Task What_a_killed_silo_left_behind_does_not_stop_the_next_one()
     {
         var silo = FakeSilo.ThatGetsReady(_cli);
-        var ports = FreePorts();
+        var ports = FreePorts.Take();
         await _cli.JsonAsync(0, ["up", .. ports.Options]);
         var first = silo.ProcessId;
         System.Diagnostics.Process.GetProcessById(first).Kill();
@@ -53,7 +53,7 @@ public sealed class LocalClusterTests : IDisposable
         var silo = FakeSilo.ThatGetsReady(_cli);
         using var other = new TcpListener(IPAddress.Loopback, 0);
         other.Start();
-        var (taken, ports) = (((IPEndPoint)other.LocalEndpoint).Port, FreePorts());
+        var (taken, ports) = (((IPEndPoint)other.LocalEndpoint).Port, FreePorts.Take());
 
         var result = await _cli.RunAsync("up", "--gateway-port", $"{ports.Gateway}", "--silo-port", $"{ports.Silo}", "--http-port", $"{taken}");
 
@@ -67,7 +67,7 @@ public sealed class LocalClusterTests : IDisposable
     {
         FakeSilo.ThatEndsAtOnce(_cli, "no such device: cuda:9");
 
-        var result = await _cli.RunAsync(["up", .. FreePorts().Options]);
+        var result = await _cli.RunAsync(["up", .. FreePorts.Take().Options]);
 
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("exit code 7", result.Stderr);
@@ -149,25 +149,11 @@ public sealed class LocalClusterTests : IDisposable
         Assert.Equal((true, "none configured; commands that wait start their own"), rows["cluster"]);
     }
 
-    private static Ports FreePorts()
-    {
-        var listeners = Enumerable.Range(0, 3).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
-        foreach (var listener in listeners) listener.Start();
-        var free = listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port).ToArray();
-        foreach (var listener in listeners) listener.Dispose();
-        return new(free[0], free[1], free[2]);
-    }
-
     private string WriteGoodSpec()
     {
         _cli.Write("model/config.json", "{}");
         _cli.Write("model/model.safetensors", "");
         _cli.Write("train.jsonl", "");
         return _cli.Write("good.yaml", "model: { path: model }\ndata: { train: 'train*.jsonl' }\n");
-    }
-
-    private sealed record Ports(int Gateway, int Silo, int Http)
-    {
-        public string[] Options => ["--gateway-port", $"{Gateway}", "--silo-port", $"{Silo}", "--http-port", $"{Http}"];
     }
 }

@@ -55,5 +55,37 @@ public sealed class CliSandbox : IDisposable
         return JsonDocument.Parse(result.Stdout).RootElement;
     }
 
-    public void Dispose() => Directory.Delete(Folder, recursive: true);
+    /// <summary>
+    /// Processes that were started from here, whoever their parent is now: the sandbox is in their environment. A process that ended
+    /// but was not collected by its parent yet has none any more.
+    /// </summary>
+    /// <param name="name">Only those with this in their command line.</param>
+    public IReadOnlyList<int> Processes(string name = "") =>
+    [
+        .. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(n => n!.All(char.IsAsciiDigit))
+            .Where(n => ReadProc(n!, "environ").Contains($"PHI3V_HOME={At("home")}\0", StringComparison.Ordinal)
+                && ReadProc(n!, "cmdline").Contains(name, StringComparison.Ordinal))
+            .Select(n => int.Parse(n!)),
+    ];
+
+    /// <summary>Files and folders that commands made for themselves and have not removed.</summary>
+    public IReadOnlyList<string> TemporaryFiles() => [.. Directory.EnumerateFileSystemEntries(At("tmp"))];
+
+    public void Dispose()
+    {
+        foreach (var left in Processes()) RunningProcess.Signal(left, RunningProcess.Kill); // those of a test that failed
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    private static string ReadProc(string process, string file)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process}/{file}");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException) // it has just ended, or is another user's
+        {
+            return "";
+        }
+    }
 }

@@ -8,12 +8,16 @@ public static class Eventually
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
 
     /// <param name="what">What did not happen, for the message.</param>
-    public static async Task Holds(Func<bool> condition, TimeSpan timeout, string what)
+    public static Task Holds(Func<bool> condition, TimeSpan timeout, string what) =>
+        Holds(() => Task.FromResult(condition()), timeout, () => what);
+
+    /// <param name="what">Asked when it did not happen.</param>
+    public static async Task Holds(Func<Task<bool>> condition, TimeSpan timeout, Func<string> what)
     {
         var since = Stopwatch.StartNew();
-        while (!condition())
+        while (!await condition())
         {
-            Assert.True(since.Elapsed < timeout, $"Not within {timeout.TotalSeconds} s: {what}");
+            if (since.Elapsed >= timeout) Assert.Fail($"Not within {timeout.TotalSeconds} s: {what()}");
             await Task.Delay(Poll);
         }
     }

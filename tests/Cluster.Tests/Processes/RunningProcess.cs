@@ -71,7 +71,9 @@ public sealed partial class RunningProcess : IAsyncDisposable
         return new(_process.ExitCode, Stdout, Stderr, _clock.Elapsed);
     }
 
-    public void Signal(int signal) => _ = kill(_process.Id, signal);
+    public void Signal(int signal) => Signal(_process.Id, signal);
+
+    public static void Signal(int process, int signal) => _ = kill(process, signal);
 
     public async ValueTask DisposeAsync()
     {
