@@ -35,6 +35,7 @@ internal static class SiloHost
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().SetMinimumLevel(settings.LogLevel)
             .AddFilter("Orleans.Runtime.Silo", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error) // it warns of each start without server GC
+            .AddFilter("Orleans.Runtime.Watchdog", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error) // its first round takes the machine's uptime for a delay
             .AddSimpleConsole(options => (options.SingleLine, options.TimestampFormat) = (true, "HH:mm:ss.fff "))
             .Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, settings.HttpPort));

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Phi3VCluster.Client.App;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Silo;
 
@@ -25,6 +26,7 @@ internal static partial class SiloProcess
 
     /// <summary>Starts a silo and waits until it answers.</summary>
     /// <exception cref="CommandFailedException">It ended or was not ready in time; says what its log says.</exception>
+    /// <exception cref="InputException">It refused its options.</exception>
     public static async Task<Process> StartAsync(SiloOptions options, CancellationToken interrupted)
     {
         Directory.CreateDirectory(options.DataFolder);
@@ -127,6 +129,8 @@ internal static partial class SiloProcess
         var since = Stopwatch.StartNew();
         while (!IsReady(readyFile))
         {
+            if (silo.HasExited && silo.ExitCode == ExitCode.BadInput && Problems(logFile) is { Length: > 0 } problems)
+                throw new InputException(problems);
             if (silo.HasExited)
                 throw new CommandFailedException(
                     $"the silo ended at its start (exit code {silo.ExitCode}); {logFile} ends with:\n{Tail(logFile)}");
@@ -136,6 +140,9 @@ internal static partial class SiloProcess
             await Task.Delay(Poll, interrupted);
         }
     }
+
+    // A silo that refuses its options has said why, a line each, and nothing else: the user gave them to us.
+    private static string[] Problems(string logFile) => [.. File.ReadLines(logFile).Where(line => line.Length > 0)];
 
     private static bool IsReady(string readyFile)
     {

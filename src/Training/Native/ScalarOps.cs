@@ -19,6 +19,6 @@ public static class ScalarOps
     public static void Scale(this Tensor x, double factor)
     {
         using Scalar scalar = factor;
-        using var alias = x.mul_(scalar);
+        x.mul_(scalar); // returns x itself, which is the caller's to dispose
     }
 }

@@ -27,7 +27,8 @@ public sealed class LiveClusterTests : IDisposable
                 node.GetProperty("leased_to").GetArrayLength(), node.GetProperty("device").GetString()));
 
         var run = await cluster.SubmitAsync(_run.Spec(ranks: 2));
-        var done = await cluster.UntilStateAsync(run, "done");
+        var done = await cluster.UntilAsync(run, s => s.GetProperty("state").GetString() is "done" or "failed", "the run ends");
+        Assert.Equal("done", done.GetProperty("state").GetString());
 
         Assert.Equal(
             (6, 6, 2, 2, 1, 0),
@@ -61,12 +62,12 @@ public sealed class LiveClusterTests : IDisposable
 
         var waiting = await cluster.UntilAsync(run, s => s.GetProperty("waiting_for").ValueKind == JsonValueKind.String, "it says what it waits for");
         Assert.Equal("queued", waiting.GetProperty("state").GetString());
-        Assert.Equal("3 ranks; the cluster has 2, 2 of them free", waiting.GetProperty("waiting_for").GetString());
+        Assert.Equal("3 cpu ranks; the cluster has 2, 2 of them free", waiting.GetProperty("waiting_for").GetString());
 
         await _cli.JsonAsync(0, "cancel", run);
-        await cluster.UntilStateAsync(run, "cancelled");
+        await cluster.UntilEndAsync(run, "cancelled");
         var next = await cluster.SubmitAsync(_run.Spec(ranks: 2, epochs: 1)); // the head of the queue is free
-        await cluster.UntilStateAsync(next, "done");
+        await cluster.UntilEndAsync(next, "done");
         await cluster.DownAsync();
     }
 
@@ -75,15 +76,15 @@ public sealed class LiveClusterTests : IDisposable
     {
         var cluster = await LiveCluster.UpAsync(_cli, ranks: 2);
         var first = await cluster.SubmitAsync(_run.EndlessSpec(ranks: 2));
-        await cluster.UntilAsync(first, s => s.GetProperty("step").GetInt32() >= 2, "it trains");
+        await _run.UntilTrainingAsync();
         var second = await cluster.SubmitAsync(_run.Spec(ranks: 2, epochs: 1));
 
         var since = System.Diagnostics.Stopwatch.StartNew();
         await _cli.JsonAsync(0, "cancel", first);
-        await cluster.UntilStateAsync(first, "cancelled");
+        await cluster.UntilEndAsync(first, "cancelled");
 
         Assert.True(since.Elapsed < CancelDeadline, $"the end took {since.Elapsed}");
-        await cluster.UntilStateAsync(second, "done");
+        await cluster.UntilEndAsync(second, "done");
         Assert.Equal(
             [(second, "done"), (first, "cancelled")],
             (await _cli.JsonAsync(0, "runs")).EnumerateArray().Select(r => (r.GetProperty("run").GetString()!, r.GetProperty("state").GetString()!)));
@@ -111,12 +112,12 @@ public sealed class LiveClusterTests : IDisposable
     {
         var cluster = await LiveCluster.UpAsync(_cli, ranks: 2);
         var run = await cluster.SubmitAsync(_run.EndlessSpec(ranks: 2));
-        await cluster.UntilAsync(run, s => s.GetProperty("step").GetInt32() >= 2, "it trains");
+        await _run.UntilTrainingAsync();
 
         await cluster.DownAsync();
 
         cluster = await LiveCluster.UpAsync(_cli, ranks: 2);
-        var ended = await cluster.UntilStateAsync(run, "failed");
+        var ended = await cluster.UntilEndAsync(run, "failed");
         Assert.Contains("stopped", ended.GetProperty("error").GetString());
         await cluster.DownAsync();
     }

@@ -19,13 +19,13 @@ public sealed class RedisTests : IDisposable
         var cluster = await LiveCluster.UpAsync(_cli, ranks: 2, "--redis", $"127.0.0.1:{port}");
 
         var id = await cluster.SubmitAsync(run.Spec(ranks: 2, epochs: 1));
-        await cluster.UntilStateAsync(id, "done");
+        await cluster.UntilEndAsync(id, "done");
 
         var keys = await AskAsync(port, "KEYS *", until: text => text.Contains(id));
         Assert.Contains("/state/run/", keys);
         _ = await _cli.JsonAsync(0, "down");
         cluster = await LiveCluster.UpAsync(_cli, ranks: 2, "--redis", $"127.0.0.1:{port}");
-        await cluster.UntilStateAsync(id, "done");
+        await cluster.UntilEndAsync(id, "done");
         _ = await _cli.JsonAsync(0, "down");
         Assert.Empty(_cli.Processes("phi3v-silo"));
     }

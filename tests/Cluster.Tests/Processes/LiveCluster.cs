@@ -36,8 +36,13 @@ public sealed class LiveCluster
         return status;
     }
 
-    public Task<JsonElement> UntilStateAsync(string run, string state) =>
-        UntilAsync(run, s => s.GetProperty("state").GetString() == state, $"{run} is {state}");
+    /// <summary>One command that stays with the run, instead of many that ask.</summary>
+    public async Task<JsonElement> UntilEndAsync(string run, string state)
+    {
+        var ended = await _cli.JsonAsync(state == "done" ? 0 : 1, "watch", run);
+        Assert.True(state == ended.GetProperty("state").GetString(), $"{state} was expected of {ended}");
+        return ended;
+    }
 
     public async Task DownAsync()
     {

@@ -42,15 +42,17 @@ public sealed class TinyRun
         return ("train-0003", file);
     }
 
-    /// <summary>The lines of <c>steps.jsonl</c> of the sandbox's only run so far.</summary>
-    public int CommittedSteps()
+    /// <summary>Until the sandbox's only run so far has committed two steps.</summary>
+    public Task UntilTrainingAsync() => Eventually.Holds(() => CommittedSteps() >= 2, CliSandbox.Timeout, "two steps are committed");
+
+    public static IReadOnlyList<JsonElement> Lines(string file) => [.. File.ReadLines(file).Select(l => JsonDocument.Parse(l).RootElement)];
+
+    public static JsonElement Json(string file) => JsonDocument.Parse(File.ReadAllText(file)).RootElement;
+
+    private int CommittedSteps()
     {
         var steps = Directory.Exists(_cli.At("output"))
             ? Directory.EnumerateFiles(_cli.At("output"), "steps.jsonl", SearchOption.AllDirectories).SingleOrDefault() : null;
         return steps is null ? 0 : File.ReadLines(steps).Count();
     }
-
-    public static IReadOnlyList<JsonElement> Lines(string file) => [.. File.ReadLines(file).Select(l => JsonDocument.Parse(l).RootElement)];
-
-    public static JsonElement Json(string file) => JsonDocument.Parse(File.ReadAllText(file)).RootElement;
 }
