@@ -32,7 +32,8 @@ public readonly record struct RankKey(string Run, int Rank, string Node)
         key = null;
         var at = text?.IndexOf('@') ?? -1;
         var slash = at < 0 ? -1 : text!.LastIndexOf('/', at);
-        if (slash < 1 || at == text!.Length - 1 || !int.TryParse(text.AsSpan(slash + 1, at - slash - 1), out var rank) || rank < 0) return false;
+        if (slash < 1 || at == text!.Length - 1
+            || !int.TryParse(text.AsSpan(slash + 1, at - slash - 1), out var rank) || rank < 0) return false;
         key = new RankKey(text[..slash], rank, text[(at + 1)..]);
         return true;
     }

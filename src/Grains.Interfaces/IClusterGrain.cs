@@ -18,7 +18,7 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("Nodes")]
     Task<IReadOnlyList<NodeInfo>> NodesAsync();
 
-    /// <summary>A node's heartbeat, every two seconds. A node that is silent for long, or was declared dead, is lost with its ranks.</summary>
+    /// <summary>A node's heartbeat, every two seconds. A node that is long silent, or was declared dead, is lost with its ranks.</summary>
     [Alias("RegisterNode")]
     Task RegisterNodeAsync(NodeInfo node);
 

@@ -26,7 +26,7 @@ public interface IRunGrain : IGrainWithStringKey
     [Alias("Wait")]
     Task WaitAsync(string waitingFor);
 
-    /// <summary>From the cluster: these ranks are the run's now. <see cref="Answer.Stale"/> gives them back: the run does not wait any more.</summary>
+    /// <summary>From the cluster: these ranks are the run's now. <see cref="Answer.Stale"/> gives them back.</summary>
     [Alias("Start")]
     Task<Answer> StartAsync(Lease lease);
 

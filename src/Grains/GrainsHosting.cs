@@ -28,7 +28,7 @@ public static class GrainsHosting
         return silo.Configure<ClusterMembershipOptions>(DetectFailuresFast);
     }
 
-    /// <summary>A training step waits for its slowest rank, so a dead node must be noticed in seconds; Orleans' defaults take a dozen.</summary>
+    /// <summary>A training step waits for its slowest rank, so a dead node must be noticed in seconds, not a dozen.</summary>
     private static void DetectFailuresFast(ClusterMembershipOptions options)
     {
         options.ProbeTimeout = TimeSpan.FromSeconds(1);

@@ -33,7 +33,9 @@ internal static class Clustering
 
     private static ISiloBuilder Alone(this ISiloBuilder silo, SiloSettings settings)
     {
-        silo.UseLocalhostClustering(settings.SiloPort, settings.GatewayPort, serviceId: GrainKeys.ServiceId, clusterId: GrainKeys.ClusterId);
+        silo.UseLocalhostClustering(
+            settings.SiloPort, settings.GatewayPort,
+            serviceId: GrainKeys.ServiceId, clusterId: GrainKeys.ClusterId);
         silo.ListenAt(settings);
         silo.Configure<DevelopmentClusterMembershipOptions>(options =>
             options.PrimarySiloEndpoint = new IPEndPoint(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort));
@@ -55,5 +57,8 @@ internal static class Clustering
     }
 
     private static void ListenAt(this ISiloBuilder silo, SiloSettings settings) => silo.ConfigureEndpoints(
-        settings.Advertise ?? IPAddress.Loopback, settings.SiloPort, settings.GatewayPort, listenOnAnyHostAddress: settings.Advertise is not null);
+        settings.Advertise ?? IPAddress.Loopback,
+        settings.SiloPort,
+        settings.GatewayPort,
+        listenOnAnyHostAddress: settings.Advertise is not null);
 }

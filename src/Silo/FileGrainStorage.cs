@@ -26,7 +26,8 @@ internal sealed class FileGrainStorage : IGrainStorage, IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"--data: the folder {folder} cannot be used, got: {e.Message} Stop the silo that uses it, or choose another folder.");
+            throw new InputException(
+                $"--data: the folder {folder} cannot be used, got: {e.Message} Stop the silo that uses it, or choose another folder.");
         }
     }
 
@@ -87,5 +88,6 @@ internal sealed class FileGrainStorage : IGrainStorage, IDisposable
         return (System.Text.Encoding.ASCII.GetString(content, 0, end), new BinaryData(content.AsMemory(end + 1)));
     }
 
-    private string PathOf(string stateName, GrainId grainId) => Path.Combine(_folder, $"{stateName}-{Uri.EscapeDataString(grainId.ToString())}.state");
+    private string PathOf(string stateName, GrainId grainId) =>
+        Path.Combine(_folder, $"{stateName}-{Uri.EscapeDataString(grainId.ToString())}.state");
 }

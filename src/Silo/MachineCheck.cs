@@ -16,10 +16,16 @@ internal static class MachineCheck
     public static int Run(TextWriter output)
     {
         var loads = Try("libtorch", LibTorch.Load);
+        Func<Row>[] withTorch =
+        [
+            () => Try("torch version", () => __version__),
+            () => Try("tensor arithmetic", MultiplyAndCompare),
+            () => Try("device", Device),
+        ];
         List<Row> rows =
         [
             loads,
-            .. loads.Ok ? [Try("torch version", () => __version__), Try("tensor arithmetic", MultiplyAndCompare), Try("device", Device)] : Array.Empty<Row>(),
+            .. loads.Ok ? withTorch.Select(row => row()) : [],
             Try("cores", () => $"{Environment.ProcessorCount}"),
             Try("memory", () => $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1L << 30):F1} GiB"),
         ];
@@ -43,7 +49,9 @@ internal static class MachineCheck
     {
         using var scope = NewDisposeScope();
         var product = ones(8, 8).matmul(ones(8, 8));
-        return product.allclose(full([8, 8], 8f)) ? "8 x 8 matrix product is right" : throw new InvalidOperationException("an 8 x 8 matrix product is wrong");
+        return product.allclose(full([8, 8], 8f))
+            ? "8 x 8 matrix product is right"
+            : throw new InvalidOperationException("an 8 x 8 matrix product is wrong");
     }
 
     private static string Device() => cuda.is_available() ? $"cuda, {cuda.device_count()} GPUs" : "cpu";

@@ -61,7 +61,10 @@ internal static class SiloCommandLine
         DefaultValueFactory = _ => LogLevel.Warning,
     };
 
-    private static readonly Option<bool> Check = new("--check") { Description = "Check this machine, print rows of JSON and exit; starts no silo." };
+    private static readonly Option<bool> Check = new("--check")
+    {
+        Description = "Check this machine, print rows of JSON and exit; starts no silo.",
+    };
 
     public static async Task<int> RunAsync(string[] args)
     {
@@ -71,7 +74,7 @@ internal static class SiloCommandLine
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
-        if (result.Errors.Count == 0) return await result.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        if (result.Errors.Count == 0) return await result.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
         foreach (var error in result.Errors) await Console.Error.WriteLineAsync(error.Message);
         return 2;
     }

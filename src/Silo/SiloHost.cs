@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging.Console;
 using OpenTelemetry.Metrics;
 using Orleans.Storage;
 using Phi3VCluster.Grains;
@@ -34,10 +35,12 @@ internal static class SiloHost
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().SetMinimumLevel(settings.LogLevel)
-            .AddFilter("Orleans.Runtime.Silo", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error) // it warns of each start without server GC
-            .AddFilter("Orleans.Runtime.Watchdog", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error) // its first round takes the machine's uptime for a delay
+            // It warns at each start that the GC is not the server's, which would take memory from the ranks.
+            .AddFilter("Orleans.Runtime.Silo", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error)
+            // Its first round takes the machine's uptime for a delay.
+            .AddFilter("Orleans.Runtime.Watchdog", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error)
             .AddSimpleConsole(options => (options.SingleLine, options.TimestampFormat) = (true, "HH:mm:ss.fff "))
-            .Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
+            .Services.Configure<ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, settings.HttpPort));
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = ShutdownPatience);
         builder.Services.AddRankWorkers(settings);

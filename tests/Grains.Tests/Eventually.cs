@@ -4,7 +4,7 @@ internal static class Eventually
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    /// <summary>Waits until <paramref name="good"/> holds of what <paramref name="look"/> sees, and says what it saw last if that never happens.</summary>
+    /// <summary>Waits until what <paramref name="look"/> sees is good; if that never happens, says what it saw last.</summary>
     public static async Task<T> SeeAsync<T>(string what, Func<Task<T>> look, Func<T, bool> good)
     {
         using var deadline = new CancellationTokenSource(Patience);

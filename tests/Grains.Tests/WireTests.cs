@@ -50,7 +50,8 @@ public sealed class WireTests
     public void Progress_never_goes_back_and_a_lagging_rank_adds_nothing()
     {
         var progress = new RunProgress()
-            .With(new() { Generation = 1, Rank = 0, Phase = ReportedPhase.Training, Step = 5, TotalSteps = 9, Loss = 2, Epoch = 1, EvalBefore = 0.25 })
+            .With(new() { Generation = 1, Rank = 0, Phase = ReportedPhase.Training, Step = 5, TotalSteps = 9, Epoch = 1, Loss = 2 })
+            .With(new() { Generation = 1, Rank = 0, Phase = ReportedPhase.Training, Step = 5, EvalBefore = 0.25 })
             .With(new() { Generation = 1, Rank = 1, Phase = ReportedPhase.Starting, Step = 4, TotalSteps = 9, Loss = 3 });
 
         Assert.Equal((5, 2.0, 0.25, ReportedPhase.Training), (progress.Step, progress.Loss, progress.EvalBefore, progress.Phase));

@@ -17,7 +17,8 @@ internal sealed class NodeBook(Func<string, bool> isAlive, TimeProvider time)
 
     public void ForgetLongLost()
     {
-        foreach (var (name, _) in _nodes.Where(n => time.GetElapsedTime(n.Value.HeardAt) > SilenceUntilForgotten).ToList()) _nodes.Remove(name);
+        foreach (var (name, _) in _nodes.Where(n => time.GetElapsedTime(n.Value.HeardAt) > SilenceUntilForgotten).ToList())
+            _nodes.Remove(name);
     }
 
     /// <returns>Why the silo that a rank was leased on is lost, or null if it is not.</returns>

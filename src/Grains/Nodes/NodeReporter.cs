@@ -43,7 +43,8 @@ public sealed class NodeReporter : BackgroundService
         await base.StopAsync(cancellationToken);
     }
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(BeatAsync(stoppingToken), ReportLoopAsync(stoppingToken));
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(BeatAsync(stoppingToken), ReportLoopAsync(stoppingToken));
 
     private async Task BeatAsync(CancellationToken stop)
     {
@@ -55,7 +56,7 @@ public sealed class NodeReporter : BackgroundService
                 await RegisterAsync().WaitAsync(HeartbeatPatience, stop);
                 _registered.TrySetResult();
             }
-            catch (Exception e) when (!stop.IsCancellationRequested) // the cluster's grain is moving to another silo, or the network is down
+            catch (Exception e) when (!stop.IsCancellationRequested) // the cluster's grain moves to another silo, or the network is down
             {
                 _log.HeartbeatFailed(e.Message);
             }
@@ -111,7 +112,8 @@ public sealed class NodeReporter : BackgroundService
     {
         foreach (var rank in reported)
             if (HasEnded(rank)) _workers.Forget(rank.Id);
-            else if (reply.Stale.Contains(new StaleRank(rank.Id.Generation, rank.Id.Rank))) _workers.Abort(rank.Id, $"{run} went on without this rank");
+            else if (reply.Stale.Contains(new StaleRank(rank.Id.Generation, rank.Id.Rank)))
+                _workers.Abort(rank.Id, $"{run} went on without this rank");
     }
 
     private void End(RankProgress rank, string reason)
@@ -131,7 +133,7 @@ public sealed class NodeReporter : BackgroundService
             _log.HeartbeatFailed(e.Message);
         }
         foreach (var rank in _workers.Progress().Where(r => !HasEnded(r))) _workers.Abort(rank.Id, StateStore.SiloStopped);
-        while (_workers.Progress().Count > 0) await Task.Delay(TimeSpan.FromMilliseconds(20)); // the report loop forgets those whose end was heard
+        while (_workers.Progress().Count > 0) await Task.Delay(TimeSpan.FromMilliseconds(20)); // the report loop forgets them
     }
 
     private Task RegisterAsync() => _grains.GetCluster().RegisterNodeAsync(new NodeInfo

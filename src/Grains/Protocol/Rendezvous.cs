@@ -45,7 +45,8 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
             Phase = new RunPhase.Gathering(ImmutableSortedDictionary<int, string>.Empty),
         };
         var nodes = string.Join(", ", e.Places.GroupBy(p => p.Node).Select(g => $"{g.Count()} on {g.Key}"));
-        return new(opened, [Log($"generation {opened.Generation} opened: {Count(e.Places.Count, "rank")}, {nodes}"), .. opened.RepeatedCommands()]);
+        var log = Log($"generation {opened.Generation} opened: {(e.Places.Count == 1 ? "1 rank" : $"{e.Places.Count} ranks")}, {nodes}");
+        return new(opened, [log, .. opened.RepeatedCommands()]);
     }
 
     private Decision OnJoined(RunEvent.Joined e)
@@ -74,7 +75,8 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
         (RunPhase.Running, ReportedPhase.Failed or ReportedPhase.Stopped) => Fail($"{Describe(e.Rank)}: {Cause(e)}", [e.Rank]),
         (RunPhase.Running, _) => Unchanged(),
         (RunPhase.Stopping s, ReportedPhase.Failed) when s.Remaining.Contains(e.Rank) => Fail($"{Describe(e.Rank)}: {Cause(e)}", [e.Rank]),
-        (RunPhase.Stopping s, ReportedPhase.Finished or ReportedPhase.Stopped) when s.Remaining.Contains(e.Rank) => End(s.Final, "", [e.Rank]),
+        (RunPhase.Stopping s, ReportedPhase.Finished or ReportedPhase.Stopped) when s.Remaining.Contains(e.Rank)
+            => End(s.Final, "", [e.Rank]),
         (RunPhase.Stopping, _) => Unchanged(),
         _ => Stale(),
     };
@@ -128,15 +130,19 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
     private Decision End(RunPhase final, string reason, IReadOnlyCollection<int> gone)
     {
         var remaining = Live().Except(gone);
-        ImmutableArray<RunCommand> aborts = Phase is RunPhase.Stopping ? [] : [.. remaining.Select(r => new RunCommand.Abort(Places[r], reason))];
-        if (Phase is RunPhase.Queued or RunPhase.Gathering || remaining.IsEmpty) return Finish(final, aborts); // no rank has begun, or none is left
+        ImmutableArray<RunCommand> aborts = Phase is RunPhase.Stopping
+            ? []
+            : [.. remaining.Select(r => new RunCommand.Abort(Places[r], reason))];
+        if (Phase is RunPhase.Queued or RunPhase.Gathering || remaining.IsEmpty) return Finish(final, aborts); // nobody has to stop
         var stopping = this with { Phase = new RunPhase.Stopping(final, remaining) };
         return new(stopping, Phase is RunPhase.Stopping ? [] : [Log("stopping"), .. aborts, new RunCommand.StartTimer(RunTimer.Stop)]);
     }
 
-    private Decision Finish(RunPhase final, ImmutableArray<RunCommand> before) => new(
-        this with { Phase = final },
-        [.. before, Log(final is RunPhase.Failed f ? $"failed: {f.Error}" : final is RunPhase.Done ? "done" : "cancelled"), new RunCommand.Release()]);
+    private Decision Finish(RunPhase final, ImmutableArray<RunCommand> before)
+    {
+        var last = Log(final is RunPhase.Failed failed ? $"failed: {failed.Error}" : final is RunPhase.Done ? "done" : "cancelled");
+        return new(this with { Phase = final }, [.. before, last, new RunCommand.Release()]);
+    }
 
     /// <summary>The commands that lead on from this phase.</summary>
     private ImmutableArray<RunCommand> RepeatedCommands() => Phase switch
@@ -147,7 +153,8 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
             .. Places.Where(p => !g.Addresses.ContainsKey(p.Rank)).Select(p => new RunCommand.Prepare(p)),
             new RunCommand.StartTimer(RunTimer.Join),
         ],
-        RunPhase.Running r => [.. Places.Where(p => !r.Finished.Contains(p.Rank)).Select(p => new RunCommand.Begin(p, [.. r.Addresses.Values]))],
+        RunPhase.Running r
+            => [.. Places.Where(p => !r.Finished.Contains(p.Rank)).Select(p => new RunCommand.Begin(p, [.. r.Addresses.Values]))],
         RunPhase.Stopping s =>
         [
             .. s.Remaining.Select(r => new RunCommand.Abort(Places[r], "the run is stopping")),
@@ -170,9 +177,8 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
 
     private string Describe(int rank) => $"rank {rank} ({Places[rank].Node})";
 
-    private static string Cause(RunEvent.Reported e) => e.Error ?? (e.Phase == ReportedPhase.Stopped ? "it was stopped" : "it failed and did not say why");
-
-    private static string Count(int n, string noun) => n == 1 ? $"1 {noun}" : $"{n} {noun}s";
+    private static string Cause(RunEvent.Reported e) =>
+        e.Error ?? (e.Phase == ReportedPhase.Stopped ? "it was stopped" : "it failed and did not say why");
 
     private static RunCommand Log(string text) => new RunCommand.Log(text);
 

@@ -6,6 +6,9 @@ namespace Phi3VCluster.Grains.Queue;
 internal static class RunIds
 {
     /// <summary>{name}-{yyyyMMdd-HHmmss}-{4 hex}: tells people what and when; the end tells two of one second apart.</summary>
-    public static string New(string name, DateTimeOffset now) =>
-        $"{name}-{now.UtcDateTime.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture)}-{RandomNumberGenerator.GetHexString(4, lowercase: true)}";
+    public static string New(string name, DateTimeOffset now)
+    {
+        var when = now.UtcDateTime.ToString("yyyyMMdd-HHmmss", CultureInfo.InvariantCulture);
+        return $"{name}-{when}-{RandomNumberGenerator.GetHexString(4, lowercase: true)}";
+    }
 }

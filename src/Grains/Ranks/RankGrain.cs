@@ -23,7 +23,9 @@ internal sealed class RankGrain(IRankWorkers workers, ILogger<RankGrain> log) : 
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        _key = RankKey.TryParse(this.GetPrimaryKeyString(), out var key) ? key.Value : throw new OrleansException("placed without a rank's key.");
+        _key = RankKey.TryParse(this.GetPrimaryKeyString(), out var key)
+            ? key.Value
+            : throw new OrleansException("placed without a rank's key.");
         return Task.CompletedTask;
     }
 
@@ -70,7 +72,8 @@ internal sealed class RankGrain(IRankWorkers workers, ILogger<RankGrain> log) : 
     {
         try
         {
-            return new(preparation.Generation, _key.Rank, workers.Prepare(Id(preparation.Generation), preparation.SpecJson, preparation.Collective), []);
+            var address = workers.Prepare(Id(preparation.Generation), preparation.SpecJson, preparation.Collective);
+            return new(preparation.Generation, _key.Rank, address, []);
         }
         catch (InputException e)
         {

@@ -144,7 +144,8 @@ internal sealed class RunGrain(
         switch (command)
         {
             case RunCommand.Prepare c:
-                _ranks.Prepare(Submitted().Run, c.Place, new Preparation(generation, Submitted().SpecJson, CollectiveChoice.For(_spec, Run.Lease!)));
+                var preparation = new Preparation(generation, Submitted().SpecJson, CollectiveChoice.For(_spec, Run.Lease!));
+                _ranks.Prepare(Submitted().Run, c.Place, preparation);
                 break;
             case RunCommand.Begin c:
                 _ranks.Begin(Submitted().Run, c.Place, new Assignment(generation, c.Addresses, Submitted().Output));

@@ -38,7 +38,11 @@ internal sealed class StoredRun
             Generation = Rendezvous.Generation,
             WaitingFor = WaitingForAt(phase),
             Error = phase is RunPhase.Failed failed ? failed.Error : null,
-            Nodes = [.. Rendezvous.Places.GroupBy(p => (p.Node, p.Silo)).Select(g => new NodeRanks(g.Key.Node, g.Key.Silo, [.. g.Select(p => p.Rank)]))],
+            Nodes =
+            [
+                .. Rendezvous.Places.GroupBy(p => (p.Node, p.Silo))
+                    .Select(g => new NodeRanks(g.Key.Node, g.Key.Silo, [.. g.Select(p => p.Rank)])),
+            ],
             Metric = spec.Data.Eval is null ? null : spec.Evaluation.Metric,
             EvalBefore = Progress.EvalBefore,
             EvalAfter = Progress.EvalAfter,
@@ -59,5 +63,6 @@ internal sealed class StoredRun
         _ => null,
     };
 
-    private string PhaseWord(RunPhase phase) => phase is RunPhase.Running ? Words.Kebab(Progress.Phase.ToString()) : Words.Kebab(phase.GetType().Name);
+    private string PhaseWord(RunPhase phase) =>
+        phase is RunPhase.Running ? Words.Kebab(Progress.Phase.ToString()) : Words.Kebab(phase.GetType().Name);
 }

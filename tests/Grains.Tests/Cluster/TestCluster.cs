@@ -52,7 +52,9 @@ internal sealed class TestCluster : IAsyncDisposable
     {
         var cluster = new TestCluster(nodes, ranksPerNode, dataFolder);
         await cluster.Host.DeployAsync();
-        await Eventually.SeeAsync("all nodes are ready", cluster.Front.NodesAsync, seen => seen.Count(n => n.State == NodeState.Ready) == nodes);
+        await Eventually.SeeAsync(
+            "all nodes are ready", cluster.Front.NodesAsync,
+            seen => seen.Count(n => n.State == NodeState.Ready) == nodes);
         return cluster;
     }
 
@@ -64,7 +66,8 @@ internal sealed class TestCluster : IAsyncDisposable
             Output = "/output",
             Epochs = epochs,
             Cluster = new() { MinRanks = minRanks, MaxRanks = maxRanks },
-            Data = new() { Eval = "eval.jsonl" },
+            Model = new() { Path = "/model" },
+            Data = new() { Train = "/train.jsonl", Eval = "/eval.jsonl" },
         };
         var reply = await Front.SubmitAsync(new SubmitRequest(JsonSerializer.Serialize(spec, JsonSerializerOptions.Web)));
         Assert.Empty(reply.Problems);

@@ -16,10 +16,13 @@ internal sealed class RedisProcess : IAsyncDisposable
 
     public static async Task<RedisProcess> StartAsync(string folder)
     {
-        var path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(p => Path.Combine(p, "redis-server")).FirstOrDefault(File.Exists);
+        var path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
+            .Select(p => Path.Combine(p, "redis-server"))
+            .FirstOrDefault(File.Exists);
         Assert.SkipWhen(path is null, "redis-server is not installed");
         var port = FreePort();
-        var process = Process.Start(new ProcessStartInfo(path!, ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--daemonize", "no"])
+        var process = Process.Start(new ProcessStartInfo(path!,
+            ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--daemonize", "no"])
         {
             RedirectStandardOutput = true,
         })!;

@@ -14,7 +14,8 @@ internal static class SiloClient
     {
         var host = Host.CreateEmptyApplicationBuilder(null).UseOrleansClient(client => client
             .UseStaticClustering(new IPEndPoint(IPAddress.Loopback, ready.GetProperty("gateway_port").GetInt32()))
-            .Configure<Orleans.Configuration.ClusterOptions>(o => (o.ServiceId, o.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId))).Build();
+            .Configure<Orleans.Configuration.ClusterOptions>(o =>
+                (o.ServiceId, o.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId))).Build();
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         await host.StartAsync(patience.Token);
         return host;

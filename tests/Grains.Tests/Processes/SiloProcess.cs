@@ -18,7 +18,8 @@ internal sealed class SiloProcess : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        start.Environment["DOTNET_ROOT"] = Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
+        start.Environment["DOTNET_ROOT"] =
+            Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
         _process = Process.Start(start)!;
         _process.ErrorDataReceived += (_, line) => _errors.AppendLine(line.Data);
         _process.BeginErrorReadLine();
@@ -36,7 +37,8 @@ internal sealed class SiloProcess : IAsyncDisposable
         var readyFile = Path.Combine(folder, $"ready-{Guid.NewGuid():N}");
         var silo = new SiloProcess(["--gateway-port", "0", "--silo-port", "0", "--http-port", "0", "--ranks", "2", "--until-stdin-closes",
             "--data", Path.Combine(folder, "data"), "--ready-file", readyFile, .. args]);
-        await Eventually.SeeAsync($"the silo is ready, or has ended with: {silo.Errors}", () => File.Exists(readyFile) || silo._process.HasExited);
+        await Eventually.SeeAsync($"the silo is ready, or has ended with: {silo.Errors}",
+            () => File.Exists(readyFile) || silo._process.HasExited);
         Assert.False(silo._process.HasExited, silo.Errors);
         silo.Ready = JsonDocument.Parse(await File.ReadAllTextAsync(readyFile)).RootElement;
         return silo;

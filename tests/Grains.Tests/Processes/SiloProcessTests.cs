@@ -53,7 +53,8 @@ public sealed class SiloProcessTests : IDisposable
         taken.Start();
         var port = ((IPEndPoint)taken.LocalEndpoint).Port;
 
-        var (exitCode, _, errors) = await SiloProcess.RunAsync("--gateway-port", $"{port}", "--silo-port", "0", "--http-port", "0", "--data", _folder);
+        var (exitCode, _, errors) = await SiloProcess.RunAsync(
+            "--gateway-port", $"{port}", "--silo-port", "0", "--http-port", "0", "--data", _folder);
 
         Assert.Equal(2, exitCode);
         Assert.Equal($"--gateway-port: port {port} is in use; stop what uses it, or choose another, 0 for any free one.", errors.Trim());
@@ -62,7 +63,8 @@ public sealed class SiloProcessTests : IDisposable
     [Fact]
     public async Task A_Redis_that_does_not_answer_is_named_in_one_sentence()
     {
-        var (exitCode, _, errors) = await SiloProcess.RunAsync("--redis", "127.0.0.1:1", "--gateway-port", "0", "--silo-port", "0", "--http-port", "0");
+        var (exitCode, _, errors) = await SiloProcess.RunAsync(
+            "--redis", "127.0.0.1:1", "--gateway-port", "0", "--silo-port", "0", "--http-port", "0");
 
         Assert.Equal(2, exitCode);
         Assert.Equal("--redis: no Redis answers at '127.0.0.1:1'; start it, or correct the address, host:port.", errors.Trim());
@@ -100,11 +102,15 @@ public sealed class SiloProcessTests : IDisposable
         await using var first = await SiloProcess.StartAsync(_folder, "--redis", redis.Address, "--node", "n1");
         await using var second = await SiloProcess.StartAsync(_folder, "--redis", redis.Address, "--node", "n2");
         using var client = await SiloClient.ConnectAsync(second.Ready);
-        await Eventually.SeeAsync("both nodes are there", client.Front().NodesAsync, nodes => nodes.Select(n => n.Node).SequenceEqual(["n1", "n2"]));
+        await Eventually.SeeAsync(
+            "both nodes are there", client.Front().NodesAsync,
+            nodes => nodes.Select(n => n.Node).SequenceEqual(["n1", "n2"]));
 
         var run = (await client.Front().SubmitAsync(new SubmitRequest(TooLarge))).RunId;
 
-        await Eventually.SeeAsync("the run waits", () => client.Run(run).StatusAsync(), s => s.WaitingFor == "64 ranks; the cluster has 4, 4 of them free");
+        await Eventually.SeeAsync("the run waits",
+            () => client.Run(run).StatusAsync(),
+            s => s.WaitingFor == "64 ranks; the cluster has 4, 4 of them free");
         var keys = await redis.KeysAsync();
         Assert.Contains(keys, k => k.Contains("/state/", StringComparison.Ordinal) && k.Contains(run, StringComparison.Ordinal));
         Assert.Contains(keys, k => k.Contains("/state/", StringComparison.Ordinal) && k.Contains("cluster", StringComparison.Ordinal));
@@ -112,5 +118,7 @@ public sealed class SiloProcessTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    private const string TooLarge = """{ "name": "large", "output": "/output", "cluster": { "minRanks": 64, "maxRanks": 64 } }""";
+    private const string TooLarge = """
+        { "name": "large", "output": "/o", "model": { "path": "/m" }, "data": { "train": "/t" }, "cluster": { "minRanks": 64, "maxRanks": 64 } }
+        """;
 }

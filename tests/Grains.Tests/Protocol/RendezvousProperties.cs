@@ -38,7 +38,8 @@ public sealed class RendezvousProperties
         var reached = new HashSet<(int Rank, int Epoch)>();
         foreach (var step in Play(seed).Steps)
         {
-            if (step is { Event: RunEvent.Reported { Generation: 1, Phase: ReportedPhase.AtBarrier } e, Decision.Stale: false }) reached.Add((e.Rank, e.Epoch));
+            if (step is { Event: RunEvent.Reported { Generation: 1, Phase: ReportedPhase.AtBarrier } e, Decision.Stale: false })
+                reached.Add((e.Rank, e.Epoch));
             foreach (var pass in step.Decision.Commands.OfType<RunCommand.PassBarrier>())
                 Assert.Equal(Ranks, reached.Count(r => r.Epoch == pass.Epoch));
         }

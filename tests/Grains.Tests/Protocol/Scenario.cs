@@ -35,7 +35,8 @@ internal static class Scenario
             "leased" => new RunEvent.Leased([.. words[1..].Select((node, rank) => new RankPlace(rank, node, $"silo-{node}"))]),
             "joined" => new RunEvent.Joined(Generation(), Rank(), words[3]),
             "refused" => new RunEvent.Refused(Generation(), Rank(), [Rest(3)]),
-            "reported" => new RunEvent.Reported(Generation(), Rank(), Enum.Parse<ReportedPhase>(words[3]), Int(words[4]), words.Length > 5 ? Rest(5) : null),
+            "reported" => new RunEvent.Reported(
+                Generation(), Rank(), Enum.Parse<ReportedPhase>(words[3]), Int(words[4]), words.Length > 5 ? Rest(5) : null),
             "rank-lost" => new RunEvent.RankLost(Generation(), Rank(), Rest(3)),
             "node-lost" => new RunEvent.NodeLost(words[1], Rest(2)),
             "timeout" => new RunEvent.TimedOut(Generation(), Enum.Parse<RunTimer>(words[2], ignoreCase: true)),

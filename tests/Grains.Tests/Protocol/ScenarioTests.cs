@@ -4,7 +4,8 @@ namespace Phi3VCluster.Grains.Tests.Protocol;
 
 public sealed class ScenarioTests
 {
-    public static TheoryData<string> Files() => [.. Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, "Scenarios"), "*.txt").Select(f => Path.GetFileName(f))];
+    public static TheoryData<string> Files() =>
+        [.. Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, "Scenarios"), "*.txt").Select(f => Path.GetFileName(f))];
 
     /// <summary>After a change of the protocol, PHI3V_REWRITE_SCENARIOS=1 writes the files anew: then review their difference.</summary>
     [Theory, MemberData(nameof(Files))]
@@ -18,5 +19,6 @@ public sealed class ScenarioTests
         Assert.Equal(recorded, replayed);
     }
 
-    private static string SourceOf(string file, [CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "..", "Scenarios", file);
+    private static string SourceOf(string file, [CallerFilePath] string here = "") =>
+        Path.Combine(Path.GetDirectoryName(here)!, "..", "Scenarios", file);
 }

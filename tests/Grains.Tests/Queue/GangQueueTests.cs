@@ -75,7 +75,8 @@ public sealed class GangQueueTests
     [Fact]
     public void The_queue_survives_its_storage()
     {
-        var stored = new StoredCluster { Queue = GangQueue.Empty.Enqueue(Demand("a", 1, 2)).Enqueue(Demand("b", 1, 1)).LeaseNext([Node("n1", 2)]).Queue };
+        var queue = GangQueue.Empty.Enqueue(Demand("a", 1, 2)).Enqueue(Demand("b", 1, 1));
+        var stored = new StoredCluster { Queue = queue.LeaseNext([Node("n1", 2)]).Queue };
         stored.End(new() { Run = "c", State = Interfaces.RunState.Failed, Error = "x" });
         var serializer = new JsonStateSerializer();
 
@@ -92,5 +93,6 @@ public sealed class GangQueueTests
 
     private static RankDemand Demand(string run, int min, int max, string device = "auto") => new(run, min, max, device);
 
-    private static NodeCapacity Node(string name, int ranks, int? free = null, string device = "cpu") => new(name, $"silo-{name}", device, ranks, free ?? ranks);
+    private static NodeCapacity Node(string name, int ranks, int? free = null, string device = "cpu") =>
+        new(name, $"silo-{name}", device, ranks, free ?? ranks);
 }
