@@ -101,8 +101,9 @@ internal sealed class RankWorker : IDisposable
 
     private void Publish(RankProgress progress)
     {
+        var enters = progress.Phase != _progress.Phase; // left unsaid, a barrier of milliseconds would show for a second
         _progress = progress;
-        if (progress.Phase is RankPhase.AtBarrier or RankPhase.Finished or RankPhase.Failed or RankPhase.Stopped) _reportSoon();
+        if (enters) _reportSoon();
     }
 
     private static string Explain(Exception error) => error is InputException or CollectiveException or RankFault

@@ -36,7 +36,6 @@ public sealed class DocVqaTests : IDisposable
         Assert.InRange(answer.GetProperty("eval_after").GetDouble(), 0, 1);
         foreach (var file in (string[])["adapter/adapter_model.safetensors", "adapter/adapter_config.json", "eval-before.json", "eval-after.json"])
             Assert.True(File.Exists(Path.Combine(folder, file)), $"there is no {file}");
-        TestContext.Current.TestOutputHelper?.WriteLine($"{answer}");
         Assert.Empty(_cli.Processes());
         Assert.Empty(_cli.TemporaryFiles());
     }

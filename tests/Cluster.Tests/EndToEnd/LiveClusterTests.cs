@@ -46,7 +46,7 @@ public sealed class LiveClusterTests : IDisposable
         using var http = new HttpClient { BaseAddress = new($"http://127.0.0.1:{cluster.Ports.Http}") };
         Assert.Equal(HttpStatusCode.OK, (await http.GetAsync("/health")).StatusCode);
         var metrics = await http.GetStringAsync("/metrics");
-        Assert.Matches($"(?m)^phi3v_train_steps_total\\{{.*run=\"{run}\".*\\}} 6 ", metrics);
+        Assert.Matches($"(?m)^phi3v_train_steps_total\\{{.*run=\"{run}\".*\\}} 6$", metrics);
         Assert.Contains("phi3v_phase_seconds_total{", metrics);
 
         await cluster.DownAsync();
