@@ -74,12 +74,7 @@ public sealed class CheckpointFolder : IDisposable
     public Tensor View(string name) => _byName[name].View(name);
 
     /// <summary>Writes the tensor into <paramref name="destination"/>, of any type and device, straight from the file.</summary>
-    public void CopyTo(string name, Tensor destination)
-    {
-        using var _ = no_grad(); // the destination may be a trained leaf
-        using var view = View(name);
-        destination.copy_(view);
-    }
+    public void CopyTo(string name, Tensor destination) => _byName[name].CopyTo(name, destination);
 
     public void Dispose() => _files.ForEach(file => file.Dispose());
 

@@ -50,12 +50,7 @@ public sealed class PeftAdapter : IDisposable
     public TensorInfo Info(string name) => new(name, _file.Info(Prefix + name).Shape);
 
     /// <summary>Writes the tensor into <paramref name="destination"/>, of any type and device.</summary>
-    public void CopyTo(string name, Tensor destination)
-    {
-        using var _ = no_grad();
-        using var view = _file.View(Prefix + name);
-        destination.copy_(view);
-    }
+    public void CopyTo(string name, Tensor destination) => _file.CopyTo(Prefix + name, destination);
 
     /// <summary>Writes an adapter that PEFT loads.</summary>
     /// <param name="baseModel">The base model's name or folder, for the reader.</param>

@@ -1,4 +1,4 @@
-using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Phi3VCluster.Training.Processing;
@@ -10,39 +10,50 @@ namespace Phi3VCluster.Training.Processing;
 internal sealed class BytePairEncoder
 {
     private const char WordMark = '▁';
-    /// <summary>Bounds the cache: some 10 MB when it is full of common words. The longest are rules drawn with dashes or dots.</summary>
-    private const int CachedWords = 1 << 16, CachedWordLength = 256;
+    /// <summary>The longest are rules drawn with dashes or dots.</summary>
+    private const int CachedWordLength = 256;
+    /// <summary>Of one UTF-16 unit: the bytes of a character that the vocabulary lacks.</summary>
+    private const int MostSymbols = 3;
+    private const int None = -1;
 
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _vocabulary;
+    private readonly int[] _idOfChar = new int[1 << 16];
     private readonly int[]? _byteIds;
     private readonly int? _unknownId;
     private readonly bool _fuseUnknown, _splitsAtWords;
-    private readonly Dictionary<ulong, Merge> _merges;
-    private readonly ConcurrentDictionary<string, int[]> _cache = new(StringComparer.Ordinal);
-    // Counted apart: the dictionary's own Count takes all its locks.
-    private int _cachedWords;
+    private readonly MergeTable _merges;
+    private readonly WordCache _cache = new();
 
     public BytePairEncoder(TokenizerJson file)
     {
         _vocabulary = file.Vocabulary.GetAlternateLookup<ReadOnlySpan<char>>();
-        _merges = file.Merges;
+        Array.Fill(_idOfChar, None);
+        foreach (var (token, id) in file.Vocabulary)
+            if (token.Length == 1) _idOfChar[token[0]] = id;
+        _merges = new(file.Merges);
         _byteIds = file.ByteIds;
         (_unknownId, _fuseUnknown) = (file.UnknownId, file.FuseUnknown);
         _splitsAtWords = file.MergesStayInWords;
     }
 
+    // Compiled well at once, as all of the loops below: most texts are over before tiered compilation has noticed that they matter.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Encode(string piece, List<long> ids)
     {
-        if (!_splitsAtWords)
-        {
-            Append(EncodeWord(piece), ids);
-            return;
-        }
+        Span<int> symbols = stackalloc int[CachedWordLength * MostSymbols];
         for (var start = 0; start < piece.Length;)
         {
-            var end = WordEnd(piece, start);
-            Append(Cached(piece.AsSpan(start, end - start)), ids);
+            var end = _splitsAtWords ? WordEnd(piece, start) : piece.Length;
+            var word = piece.AsSpan(start, end - start);
             start = end;
+            if (word.Length > CachedWordLength)
+            {
+                Append(Merged(word, new int[word.Length * MostSymbols]), ids);
+                continue;
+            }
+            var known = _cache.Find(word, out var slot);
+            if (known is null) _cache.Keep(slot, word, known = Merged(word, symbols).ToArray());
+            Append(known, ids);
         }
     }
 
@@ -54,58 +65,53 @@ internal sealed class BytePairEncoder
         return rest < 0 ? piece.Length : at + rest;
     }
 
-    private int[] Cached(ReadOnlySpan<char> word)
-    {
-        if (word.Length > CachedWordLength) return EncodeWord(word);
-        if (_cache.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(word, out var known)) return known;
-        var ids = EncodeWord(word);
-        if (_cachedWords < CachedWords && _cache.TryAdd(word.ToString(), ids)) Interlocked.Increment(ref _cachedWords);
-        return ids;
-    }
-
-    private static void Append(int[] word, List<long> ids)
+    private static void Append(ReadOnlySpan<int> word, List<long> ids)
     {
         foreach (var id in word) ids.Add(id);
     }
 
-    private int[] EncodeWord(ReadOnlySpan<char> word)
+    private ReadOnlySpan<int> Merged(ReadOnlySpan<char> word, Span<int> symbols) =>
+        symbols[.._merges.MergeAll(symbols[..Spell(word, symbols)])];
+
+    /// <returns>How many symbols the word has.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private int Spell(ReadOnlySpan<char> word, Span<int> symbols)
     {
-        var symbols = Symbols(word);
-        if (symbols.Count > 1) new SymbolList(symbols, _merges).MergeAll();
-        symbols.RemoveAll(id => id < 0);
-        return [.. symbols];
+        var (count, afterUnknown) = (0, false);
+        for (var at = 0; at < word.Length;)
+        {
+            var id = _idOfChar[word[at]];
+            if (id == None || char.IsSurrogate(word[at]))
+            {
+                Rune.DecodeFromUtf16(word[at..], out var rune, out var length);
+                at += length;
+                count = SpellRare(rune, symbols, count, ref afterUnknown);
+                continue;
+            }
+            symbols[count++] = id;
+            afterUnknown = false;
+            at++;
+        }
+        return count;
     }
 
-    private List<int> Symbols(ReadOnlySpan<char> word)
+    private int SpellRare(Rune rune, Span<int> symbols, int count, ref bool afterUnknown)
     {
-        var symbols = new List<int>(word.Length);
-        var afterUnknown = false;
         Span<char> spelled = stackalloc char[2];
         Span<byte> bytes = stackalloc byte[4];
-        foreach (var rune in word.EnumerateRunes())
+        var isUnknown = false;
+        if (_vocabulary.TryGetValue(spelled[..rune.EncodeToUtf16(spelled)], out var id)) symbols[count++] = id;
+        else if (_byteIds is { } byteIds)
         {
-            if (_vocabulary.TryGetValue(spelled[..rune.EncodeToUtf16(spelled)], out var id))
-            {
-                symbols.Add(id);
-                afterUnknown = false;
-            }
-            else if (_byteIds is { } byteIds)
-            {
-                foreach (var one in bytes[..rune.EncodeToUtf8(bytes)]) symbols.Add(byteIds[one]);
-                afterUnknown = false;
-            }
-            else if (_unknownId is { } unknown)
-            {
-                if (!(afterUnknown && _fuseUnknown)) symbols.Add(unknown);
-                afterUnknown = true;
-            }
+            foreach (var one in bytes[..rune.EncodeToUtf8(bytes)]) symbols[count++] = byteIds[one];
         }
-        return symbols;
+        else if (_unknownId is { } unknown)
+        {
+            if (!(afterUnknown && _fuseUnknown)) symbols[count++] = unknown;
+            isUnknown = true;
+        }
+        else return count;
+        afterUnknown = isUnknown;
+        return count;
     }
-}
-
-/// <summary>What a pair of tokens becomes, and how early.</summary>
-internal readonly record struct Merge(int Rank, int Id)
-{
-    public static ulong Key(int left, int right) => ((ulong)(uint)left << 32) | (uint)right;
 }

@@ -10,8 +10,8 @@ namespace Phi3VCluster.Training.Processing;
 /// </summary>
 public static class ImageDecoder
 {
-    /// <summary>Pillow's own limit against decompression bombs.</summary>
-    public const long MaxPixels = 178_956_970;
+    /// <summary>Where Pillow begins to warn of decompression bombs: decoded, 358 MB.</summary>
+    public const long MaxPixels = 89_478_485;
 
     /// <summary>Width and height in pixels, without decoding.</summary>
     /// <exception cref="InputException">Not an image.</exception>

@@ -7,6 +7,9 @@ namespace Phi3VCluster.Training.Processing;
 /// <summary>What a Hugging Face <c>tokenizer.json</c> holds, checked to ask for nothing that <see cref="Tokenizer"/> does not do.</summary>
 internal sealed class TokenizerJson
 {
+    /// <summary>Tables are as long as the largest id: a broken one must not fill the memory.</summary>
+    private const int LargestId = (1 << 22) - 1;
+
     public required Dictionary<string, int> Vocabulary { get; init; }
     public required Dictionary<ulong, Merge> Merges { get; init; }
     public required IReadOnlyList<AddedToken> AddedTokens { get; init; }
@@ -32,7 +35,7 @@ internal sealed class TokenizerJson
         {
             throw new InputException($"{path}: cannot be read ({e.Message}); give a folder that holds the model's tokenizer.json.");
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or FormatException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or ArgumentException)
         {
             throw new InputException($"{path}: not a tokenizer ({e.Message}); copy the model's tokenizer.json again.");
         }
@@ -46,7 +49,7 @@ internal sealed class TokenizerJson
         steps.RefuseSet(root, "pre_tokenizer");
         foreach (var name in (string[])["dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"]) steps.RefuseSet(model, name);
 
-        var vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(t => t.Name, t => t.Value.GetInt32(), StringComparer.Ordinal);
+        var vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(t => t.Name, t => Id(t.Value), StringComparer.Ordinal);
         var added = Property(root, "added_tokens")?.EnumerateArray().Select(Added).ToList() ?? [];
         if (Property(root, "added_tokens")?.EnumerateArray().FirstOrDefault(t => Flag(t, "normalized")) is { ValueKind: JsonValueKind.Object } normalized)
             throw steps.Unsupported($"added token {normalized.GetProperty("content")} with normalized");
@@ -72,14 +75,20 @@ internal sealed class TokenizerJson
 
     private static bool Flag(JsonElement from, string name) => Property(from, name)?.GetBoolean() ?? false;
 
-    private static AddedToken Added(JsonElement token) => new(token.GetProperty("id").GetInt32(), token.GetProperty("content").GetString()!,
+    /// <exception cref="FormatException">Null, or not a string.</exception>
+    internal static string Text(JsonElement value) =>
+        value.ValueKind == JsonValueKind.String ? value.GetString()! : throw new FormatException($"a string is expected, got {value}");
+
+    private static int Id(JsonElement value) => value.GetInt32() is >= 0 and <= LargestId and var id
+        ? id : throw new FormatException($"token ids are from 0 to {LargestId}, got {value}");
+
+    private static AddedToken Added(JsonElement token) => new(Id(token.GetProperty("id")), Text(token.GetProperty("content")),
         Flag(token, "special"), Flag(token, "lstrip"), Flag(token, "rstrip"), Flag(token, "single_word"));
 
     /// <summary>Older files write a merge as "a b", newer ones as ["a", "b"].</summary>
     private static (string Left, string Right) Pair(JsonElement merge)
     {
-        if (merge.ValueKind == JsonValueKind.Array) return (merge[0].GetString()!, merge[1].GetString()!);
-        var parts = merge.GetString()!.Split(' ');
+        var parts = merge.ValueKind == JsonValueKind.Array ? [.. merge.EnumerateArray().Select(Text)] : Text(merge).Split(' ');
         return parts.Length == 2 ? (parts[0], parts[1]) : throw new FormatException($"merge '{merge}' is not two tokens");
     }
 

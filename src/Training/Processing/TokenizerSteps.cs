@@ -33,7 +33,7 @@ internal sealed class TokenizerSteps(string path)
         "Replace" => new DecoderStep.Replace(Pattern(step), Text(step, "content")),
         "ByteFallback" => new DecoderStep.ByteFallback(),
         "Fuse" => new DecoderStep.Fuse(),
-        "Strip" => new DecoderStep.Strip(Text(step, "content")[0], step.GetProperty("start").GetInt32(), step.GetProperty("stop").GetInt32()),
+        "Strip" => new DecoderStep.Strip(Letter(step), step.GetProperty("start").GetInt32(), step.GetProperty("stop").GetInt32()),
         var other => throw Unsupported($"decoder {other}"),
     }))];
 
@@ -45,8 +45,11 @@ internal sealed class TokenizerSteps(string path)
 
     private static string Kind(JsonElement step) => step.ValueKind == JsonValueKind.Object ? Text(step, "type") : step.ToString();
 
-    private static string Text(JsonElement step, string name) => step.GetProperty(name).GetString()!;
+    private static string Text(JsonElement step, string name) => TokenizerJson.Text(step.GetProperty(name));
 
-    private string Pattern(JsonElement step) => TokenizerJson.Property(step.GetProperty("pattern"), "String")?.GetString()
-        ?? throw Unsupported("a Replace pattern that is not a plain string");
+    private char Letter(JsonElement step) => Text(step, "content") is [var letter] ? letter : throw Unsupported("a Strip of more or less than one character");
+
+    private string Pattern(JsonElement step) =>
+        TokenizerJson.Property(step.GetProperty("pattern"), "String") is { ValueKind: JsonValueKind.String } pattern && pattern.GetString() is { Length: > 0 } text
+            ? text : throw Unsupported("a Replace pattern that is not a plain string");
 }

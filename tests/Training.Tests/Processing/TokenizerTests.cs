@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Processing;
 
@@ -91,6 +92,16 @@ internal static class SmallTokenizer
 
     public static IReadOnlyList<string> Tokens { get; } =
         [.. Added, .. Enumerable.Range(0, 256).Select(b => $"<0x{b:X2}>"), .. Words];
+
+    /// <summary>The same file without byte fallback: a twentieth of the size.</summary>
+    public static string WithoutBytes(string file)
+    {
+        var json = JsonNode.Parse(file)!;
+        var model = json["model"]!.AsObject();
+        model["byte_fallback"] = false;
+        foreach (var token in Tokens.Where(token => token.StartsWith("<0x", StringComparison.Ordinal))) model["vocab"]!.AsObject().Remove(token);
+        return json.ToJsonString();
+    }
 
     public static Tokenizer Load(string folder, bool mergesAsPairs = false, string normalizer = "Prepend")
     {

@@ -1,0 +1,100 @@
+using System.Diagnostics;
+using System.Globalization;
+using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Processing;
+using SkiaSharp;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Bench.Processor;
+
+/// <summary>A scanned page, from the file's bytes to normalised crops, on one core.</summary>
+internal sealed class ProcessorBenchmark : IBenchmark
+{
+    private const int Width = 1700, Height = 2200, NumCrops = 16, WarmUps = 3, Repetitions = 15;
+    private const string Python = "/usr/bin/python3"; // Debian's: another python on the path does not see Debian's packages
+
+    public string Name => "processor";
+
+    public string Description => $"JPEG page {Width}×{Height} to crops, one core, numCrops {NumCrops}; beside the original's path with Pillow and torchvision";
+
+    public IEnumerable<BenchRow> Run(BenchOptions options)
+    {
+        LibTorch.Load();
+        set_num_threads(1);
+        var page = Page();
+        var whole = Median(() => CropTensors.Make(ImageEncoder.Encode(page, NumCrops, "page"), CPU).Dispose());
+        var encoded = ImageEncoder.Encode(page, NumCrops, "page");
+        var crops = Median(() => CropTensors.Make(encoded, CPU).Dispose());
+        var (peer, absence) = options.Peers ? Peer(page) : (null, null);
+        yield return new($"page to {NumCrops + 1} crops", 1 / whole, "pages/s")
+        {
+            Peer = peer is null ? null : "Pillow, torchvision",
+            PeerMeasured = 1 / peer,
+            Note = absence,
+        };
+        yield return new("decode, resize, pad", (whole - crops) * 1e3, "ms");
+        yield return new("normalise, crop", crops * 1e3, "ms");
+    }
+
+    private static double Median(Action work)
+    {
+        for (var i = 0; i < WarmUps; i++) work();
+        var times = new double[Repetitions];
+        for (var i = 0; i < times.Length; i++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            work();
+            times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        }
+        Array.Sort(times);
+        return times[times.Length / 2];
+    }
+
+    /// <summary>Lines of grey words on white, as a scanner gives it.</summary>
+    private static byte[] Page()
+    {
+        using var bitmap = new SKBitmap(new SKImageInfo(Width, Height, SKColorType.Rgb888x, SKAlphaType.Opaque));
+        using var canvas = new SKCanvas(bitmap);
+        using var ink = new SKPaint();
+        canvas.Clear(SKColors.White);
+        var random = new Training.SplitMix64(1);
+        for (var y = 120; y < Height - 120; y += 34)
+        {
+            for (var x = 140; x < Width - 200; x += 12 + (int)random.Below(10))
+            {
+                ink.Color = new((byte)random.Below(90), (byte)random.Below(90), (byte)random.Below(90));
+                canvas.DrawRect(x, y, 2 + random.Below(9), 6 + random.Below(14), ink);
+            }
+        }
+        using var file = bitmap.Encode(SKEncodedImageFormat.Jpeg, 85);
+        return file.ToArray();
+    }
+
+    private static (double? Seconds, string? Absence) Peer(byte[] page)
+    {
+        if (!File.Exists(Python) || Start(["-c", "import torch, torchvision, PIL"]).Ended != 0)
+            return (null, "python3-torch, -torchvision or -pil not installed");
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(path, page);
+            var script = Path.Combine(AppContext.BaseDirectory, "peers", "image_processor.py");
+            var (ended, said) = Start([script, $"{Repetitions}", $"{NumCrops}", path]);
+            return ended == 0 ? (double.Parse(said, CultureInfo.InvariantCulture), null) : (null, "the peer failed; its reason is on stderr");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static (int Ended, string Said) Start(string[] arguments)
+    {
+        var start = new ProcessStartInfo(Python, arguments) { RedirectStandardOutput = true };
+        start.Environment["OMP_NUM_THREADS"] = "1";
+        using var process = Process.Start(start)!;
+        var said = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, said);
+    }
+}
