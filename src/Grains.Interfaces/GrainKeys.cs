@@ -20,6 +20,12 @@ public static class GrainKeys
 
     public static IRankGrain GetRank(this IGrainFactory grains, string run, int rank, string node) =>
         grains.GetGrain<IRankGrain>(new RankKey(run, rank, node).ToString());
+
+    public static IModelJobGrain GetModelJob(this IGrainFactory grains, Guid job, string node) =>
+        grains.GetGrain<IModelJobGrain>($"job/{job:N}@{node}");
+
+    /// <summary>The node that a key ends with, after the first '@'; null where there is none.</summary>
+    public static string? NodeOf(string? key) => key?.IndexOf('@') is { } at and > 0 && at < key.Length - 1 ? key[(at + 1)..] : null;
 }
 
 /// <summary>Key of a rank's grain, <c>run/rank@node</c>: the node in it decides where the grain lives, for good.</summary>

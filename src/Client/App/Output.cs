@@ -29,6 +29,9 @@ internal sealed class Output(bool json)
     /// <summary>A line for a person.</summary>
     public void Line(string text) => (json ? Console.Error : Console.Out).WriteLine(text);
 
+    /// <summary>What goes on meanwhile, for a command whose stdout is its answer alone.</summary>
+    public static void Note(string text) => Console.Error.WriteLine(text);
+
     public void Error(string text) => Console.Error.WriteLine($"phi3v: {text}");
 
     /// <summary>The command's result, in the form that was asked for.</summary>

@@ -16,7 +16,8 @@ internal static class Phi3VApp
         foreach (var verb in (Verb[])
         [
             new QuickstartCommand(), new UpCommand(), new DownCommand(), new NodesCommand(), new SubmitCommand(), new RunsCommand(),
-            new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(), new DoctorCommand(),
+            new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(),
+            new GenerateCommand(), new EvalCommand(), new DoctorCommand(),
         ]) root.Subcommands.Add(verb);
         var help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExample((HelpAction)help.Action!);

@@ -8,6 +8,7 @@ using Orleans.Runtime;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Jobs;
 
 namespace Phi3VCluster.Client.Cluster;
 
@@ -67,6 +68,16 @@ internal sealed class ClusterConnection : IAsyncDisposable
     public Task<RunStatus> CancelAsync(string run) => AskRunAsync(run, r => r.CancelAsync());
 
     public Task<LogPage> LogAsync(string run, long fromLine) => AskRunAsync(run, r => r.LogAsync(fromLine));
+
+    public Task StartJobAsync(Guid id, string node, ModelJob job) => AskAsync(async () =>
+    {
+        await _grains.GetModelJob(id, node).StartAsync(ModelJobJson.ToText(job));
+        return true;
+    });
+
+    public Task<ModelJobStatus> JobStatusAsync(Guid id, string node) => AskAsync(() => _grains.GetModelJob(id, node).StatusAsync());
+
+    public Task<ModelJobStatus> CancelJobAsync(Guid id, string node) => AskAsync(() => _grains.GetModelJob(id, node).CancelAsync());
 
     public async ValueTask DisposeAsync() => await CloseAsync(_host);
 

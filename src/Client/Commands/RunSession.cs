@@ -14,27 +14,9 @@ internal static class RunSession
 {
     private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
 
-    public static async Task<RunStatus> RunAsync(RunSpec spec, ClusterAddress? address, Output output, CancellationToken interrupted)
-    {
-        if (address is not null)
-        {
-            await using var shared = await ClusterConnection.OpenAsync(address, interrupted);
-            return await SubmitAndFollowAsync(shared, spec, localSilo: null, output, interrupted);
-        }
-
-        output.Line($"starting a local silo with {Words.Ranks(spec.Cluster.MaxRanks)} …");
-        await using var silo = await LocalSilo.StartAsync(spec.Cluster.MaxRanks, Path.Combine(spec.Output, "silo.log"), interrupted);
-        try
-        {
-            await using var own = await ClusterConnection.OpenAsync(silo.Address, interrupted);
-            return await SubmitAndFollowAsync(own, spec, silo, output, interrupted);
-        }
-        catch (NoClusterException error)
-        {
-            throw new CommandFailedException($"the local silo {(silo.HasEnded ? "ended" : "stopped answering")}: {error.Message}\n" +
-                $"{silo.LogFile} ends with:\n{SiloProcess.Tail(silo.LogFile)}");
-        }
-    }
+    public static Task<RunStatus> RunAsync(RunSpec spec, ClusterAddress? address, Output output, CancellationToken interrupted) =>
+        ClusterSession.UseAsync(address, spec.Cluster.MaxRanks, Path.Combine(spec.Output, "silo.log"), output.Line,
+            (cluster, silo) => SubmitAndFollowAsync(cluster, spec, silo, output, interrupted), interrupted);
 
     private static async Task<RunStatus> SubmitAndFollowAsync(
         ClusterConnection cluster, RunSpec spec, LocalSilo? localSilo, Output output, CancellationToken interrupted)

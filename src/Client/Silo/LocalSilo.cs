@@ -26,13 +26,15 @@ internal sealed class LocalSilo : IAsyncDisposable
 
     public bool HasEnded => _process.HasExited;
 
-    public static async Task<LocalSilo> StartAsync(int ranks, string logFile, CancellationToken interrupted)
+    /// <param name="logFile">Null: a log that goes when the silo does.</param>
+    public static async Task<LocalSilo> StartAsync(int ranks, string? logFile, CancellationToken interrupted)
     {
         RemoveAbandonedFolders();
         var folder = Directory.CreateTempSubdirectory($"{FolderPrefix}{Environment.ProcessId}-").FullName;
         try
         {
             var ports = Ports.Free(3);
+            logFile ??= Path.Combine(folder, "silo.log");
             var options = new SiloOptions(ports[0], ports[1], ports[2], "local", ranks, folder, logFile, UntilStdinCloses: true);
             return new(await SiloProcess.StartAsync(options, interrupted), folder, logFile, new("127.0.0.1", ports[0]));
         }

@@ -16,11 +16,11 @@ internal sealed class NodePlacementDirector(IClusterMembershipService membership
     public Task<SiloAddress> OnAddActivation(PlacementStrategy strategy, PlacementTarget target, IPlacementContext context)
     {
         var text = target.GrainIdentity.Key.ToString();
-        if (!RankKey.TryParse(text, out var key)) throw new OrleansException($"'{text}' is no key of a rank; it must be run/rank@node.");
+        if (GrainKeys.NodeOf(text) is not { } node) throw new OrleansException($"'{text}' names no node; it must end with @node.");
         var active = membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).ToList();
-        return active.Find(m => m.Name == key.Value.Node) is { } member
+        return active.Find(m => m.Name == node) is { } member
             ? Task.FromResult(member.SiloAddress)
             : throw new OrleansException(
-                $"node '{key.Value.Node}' is not in the cluster; its nodes are {string.Join(", ", active.Select(m => m.Name).Order())}.");
+                $"node '{node}' is not in the cluster; its nodes are {string.Join(", ", active.Select(m => m.Name).Order())}.");
     }
 }

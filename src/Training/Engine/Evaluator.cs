@@ -5,7 +5,6 @@ using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Evaluation;
 using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Processing;
-using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
@@ -13,10 +12,7 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class Evaluator(
     Phi3VModel model, Tokenizer tokenizer, SampleEncoder encoder, IDatasetReader data, ICollective collective, EvaluationSpec spec)
 {
-    private const string EndOfText = "<|endoftext|>";
-
-    private readonly long _endOfText = tokenizer.IdOf(EndOfText)
-        ?? throw new InputException($"model.path: the tokenizer has no {EndOfText}; use the tokenizer.json of a Phi-3-Vision checkpoint.");
+    private readonly Answerer _model = new(model, tokenizer);
     private readonly IMetric _metric = Catalog<IMetric>.Find(spec.Metric, "evaluation.metric");
 
     /// <returns>The same on every rank.</returns>
@@ -38,11 +34,8 @@ internal sealed class Evaluator(
 
     private EvaluatedSample Ask(int index, CancellationToken stop)
     {
-        using var scope = NewDisposeScope();
         var sample = data.Read(index);
-        var prompt = ModelInputs.From(encoder.EncodeForEvaluation(sample), CPU);
-        var generated = model.Generate([prompt], new() { MaxNewTokens = spec.MaxNewTokens, StopIds = [_endOfText] }, stop)[0];
-        var prediction = tokenizer.Decode([.. generated.Tokens], skipSpecial: true);
+        var prediction = _model.Ask(encoder.EncodeForEvaluation(sample), spec.MaxNewTokens, stop).Text;
         var answers = sample.Turns[^1].Answers;
         return new(index, sample.Id, prediction, answers, _metric.Score(prediction, answers));
     }

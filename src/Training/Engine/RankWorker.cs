@@ -106,7 +106,8 @@ internal sealed class RankWorker : IDisposable
         if (enters) _reportSoon();
     }
 
-    private static string Explain(Exception error) => error is InputException or CollectiveException or RankFault
+    /// <summary>What is said of a fault; the stack is for those that no user can mend.</summary>
+    internal static string Explain(Exception error) => error is InputException or CollectiveException or RankFault
         ? error.Message
         : $"{error.GetType().Name}: {error.Message}{Environment.NewLine}{error.StackTrace}";
 }

@@ -14,7 +14,7 @@ internal sealed class TrainedModel : IDisposable
 {
     private readonly RunSpec _spec;
     private readonly TrainingPlan _plan;
-    private readonly List<Tensor> _frozen = [];
+    private readonly FrozenTensors _frozen = new();
     private Phi3VModel? _model;
 
     private TrainedModel(RunSpec spec, Phi3VConfig config, TrainingPlan plan)
@@ -33,17 +33,13 @@ internal sealed class TrainedModel : IDisposable
     /// <exception cref="InputException">The checkpoint is not whole, or the method does not fit it.</exception>
     public static TrainedModel Load(RunSpec spec)
     {
-        var config = Phi3VConfig.Read(spec.Model.Path);
-        var weights = Phi3VWeights.List(config);
-        var used = weights.Where(weight => !Phi3VWeights.IsUnused(weight.Name, config)).ToList();
-        var plan = Catalog<ITrainingMethod>.Find(spec.Method.Kind, "method.kind").Plan(used, spec.Method);
+        using var checkpoint = BaseCheckpoint.Open(spec.Model.Path);
+        var plan = Catalog<ITrainingMethod>.Find(spec.Method.Kind, "method.kind").Plan(checkpoint.Used, spec.Method);
         if (plan.Trained.Count == 0) throw new InputException($"method.kind: {spec.Method.Kind} trains nothing of this model; choose another method.");
-        using var checkpoint = CheckpointFolder.Open(spec.Model.Path);
-        checkpoint.Check(weights, mayBeMissing: name => Phi3VWeights.IsUnused(name, config));
-        var trained = new TrainedModel(spec, config, plan);
+        var trained = new TrainedModel(spec, checkpoint.Config, plan);
         try
         {
-            trained._model = new Phi3VModel(config, trained.Fill(checkpoint, used));
+            trained._model = new Phi3VModel(checkpoint.Config, trained.Fill(checkpoint));
             return trained;
         }
         catch
@@ -71,29 +67,16 @@ internal sealed class TrainedModel : IDisposable
     public void Dispose()
     {
         _model?.Dispose();
-        foreach (var tensor in _frozen) tensor.Dispose();
+        _frozen.Dispose();
         Parameters.Dispose();
     }
 
-    private ModelWeights Fill(CheckpointFolder checkpoint, IReadOnlyList<TensorInfo> used)
+    private ModelWeights Fill(BaseCheckpoint checkpoint)
     {
-        var weights = new ModelWeights();
         var own = _plan.Trained.Where(t => t.Role == TrainedRole.Weight).Select(t => t.Tensor.Name).ToHashSet();
-        foreach (var (name, shape) in used.Select(weight => (weight.Name, weight.Shape)))
-        {
-            var tensor = own.Contains(name) ? Parameters[name] : Frozen(shape);
-            checkpoint.CopyTo(name, tensor); // straight from the map into its place: no second copy of the model
-            weights[name] = tensor;
-        }
+        var weights = checkpoint.Fill(weight => own.Contains(weight.Name) ? Parameters[weight.Name] : _frozen.Add(weight.Shape));
         if (_plan.HasAdapters) Attach(weights);
         return weights;
-    }
-
-    private Tensor Frozen(long[] shape)
-    {
-        var tensor = empty(shape, ScalarType.Float32).DetachFromDisposeScope();
-        _frozen.Add(tensor);
-        return tensor;
     }
 
     private void Attach(ModelWeights weights)

@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Silo;
+using Phi3VCluster.Client.Views;
+using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Jobs;
+
+namespace Phi3VCluster.Client.Commands;
+
+/// <summary>Has a node do a job and stays until it is done.</summary>
+internal static class JobSession
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan SayEvery = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60); // a node that computes with all its cores answers late
+    private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
+
+    /// <typeparam name="TResult">What the job's kind results in.</typeparam>
+    /// <exception cref="InputException">All that is wrong with the values, and with the files if they are looked for here, or the node found it.</exception>
+    public static Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, CancellationToken interrupted)
+    {
+        var files = address is null or { IsThisMachine: true } ? ModelJobValidation.FileProblems(job) : [];
+        var problems = (string[])[.. ModelJobValidation.Problems(job), .. files];
+        if (problems.Length > 0) throw new InputException(problems);
+        return ClusterSession.UseAsync(address, ranks: 1, logFile: null, Output.Note,
+            (cluster, silo) => RunOnANodeAsync<TResult>(cluster, silo, job, interrupted), interrupted);
+    }
+
+    private static async Task<TResult> RunOnANodeAsync<TResult>(
+        ClusterConnection cluster, LocalSilo? localSilo, ModelJob job, CancellationToken interrupted)
+    {
+        var node = FreeNode(await cluster.NodesAsync());
+        var id = Guid.NewGuid();
+        await cluster.StartJobAsync(id, node, job);
+        try
+        {
+            return Result<TResult>(await FollowAsync(cluster, localSilo, id, node, interrupted), node);
+        }
+        catch (OperationCanceledException)
+        {
+            await CancelAsync(cluster, id, node);
+            throw;
+        }
+    }
+
+    private static string FreeNode(IReadOnlyList<NodeInfo> nodes)
+    {
+        var ready = nodes.Where(n => n.State == NodeState.Ready).ToList();
+        return ready.Where(n => n.Free > 0).MaxBy(n => n.Free)?.Node ?? throw new CommandFailedException(
+            $"no node has a free rank: {Words.Ranks(ready.Sum(n => n.Ranks))}, all leased to " +
+            $"{string.Join(", ", ready.SelectMany(n => n.LeasedTo).Distinct())}; wait for a run to end, see `phi3v runs`.");
+    }
+
+    private static async Task<ModelJobStatus> FollowAsync(
+        ClusterConnection cluster, LocalSilo? localSilo, Guid id, string node, CancellationToken interrupted)
+    {
+        var (sinceAnswer, sinceLine, lastLine) = (Stopwatch.StartNew(), Stopwatch.StartNew(), "");
+        while (true)
+        {
+            try
+            {
+                var status = await cluster.JobStatusAsync(id, node).WaitAsync(interrupted);
+                sinceAnswer.Restart();
+                if (status.State != ModelJobState.Running) return status;
+                Say(status);
+            }
+            catch (NoClusterException) when (sinceAnswer.Elapsed < Patience && localSilo?.HasEnded != true)
+            {
+                // One lost answer is no lost node.
+            }
+            await Task.Delay(Poll, interrupted);
+        }
+
+        void Say(ModelJobStatus status)
+        {
+            var line = status.Total > 0 ? $"{status.Phase}  {status.Done}/{status.Total}" : status.Phase;
+            if (line == lastLine || sinceLine.Elapsed < SayEvery) return;
+            Output.Note(line);
+            lastLine = line;
+            sinceLine.Restart();
+        }
+    }
+
+    private static TResult Result<TResult>(ModelJobStatus status, string node) => status.State switch
+    {
+        ModelJobState.Done => ModelJobJson.FromText<TResult>(status.ResultJson!),
+        ModelJobState.Refused => throw new InputException(status.Problems),
+        ModelJobState.Lost => throw new CommandFailedException($"node {node} was restarted and knows nothing of the job; start it again."),
+        ModelJobState.Cancelled => throw new CommandFailedException($"the job was cancelled on node {node}, which stops; start it again."),
+        _ => throw new CommandFailedException($"the job failed on node {node}: {status.Error}"),
+    };
+
+    /// <summary>Nobody waits for the job any more: its node must not go on with it.</summary>
+    private static async Task CancelAsync(ClusterConnection cluster, Guid id, string node)
+    {
+        try
+        {
+            await cluster.CancelJobAsync(id, node).WaitAsync(CancelPatience);
+        }
+        catch (Exception error) when (error is TimeoutException or NoClusterException)
+        {
+            // The node drops a job that nobody asks about.
+        }
+    }
+}

@@ -1,0 +1,33 @@
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Spec.Jobs;
+using Spectre.Console;
+
+namespace Phi3VCluster.Client.Views;
+
+/// <summary>What an evaluation found.</summary>
+internal static class EvaluationView
+{
+    private const int ShownSamples = 10;
+
+    /// <summary>One key a metric that was asked for, then the samples.</summary>
+    public static object Document(EvaluateResult result)
+    {
+        var document = result.Values.ToDictionary(value => value.Key, value => (object)value.Value);
+        document["seconds"] = result.Seconds;
+        document["load_seconds"] = result.LoadSeconds;
+        document["samples"] = result.Samples;
+        return document;
+    }
+
+    public static void Show(Output to, EvaluateResult result)
+    {
+        var table = new Table().AddColumns("sample", "loss", "the model says", "answer", "score");
+        foreach (var row in result.Samples.Take(ShownSamples))
+            table.AddRow(Markup.Escape(row.Id), Words.Number(row.Loss), Markup.Escape(row.Prediction ?? "-"),
+                Markup.Escape(string.Join(" / ", row.Answers)), Words.Number(row.Score, "0.00"));
+        to.Screen.Write(table);
+        if (result.Samples.Count > ShownSamples) to.Line($"{ShownSamples} of {result.Samples.Count} samples are shown; --json has them all.");
+        to.Line(string.Join("  ", result.Values.Select(value => $"{value.Key} {Words.Number(value.Value)}")) +
+            $"  over {result.Samples.Count} samples in {Words.Duration(result.Seconds)}");
+    }
+}

@@ -1,0 +1,45 @@
+using System.Text.Json.Serialization;
+
+namespace Phi3VCluster.Spec.Jobs;
+
+/// <summary>Work for one node that trains nothing: a checkpoint is loaded, asked, and let go. Paths are as the node sees them.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "job")]
+[JsonDerivedType(typeof(GenerateJob), "generate"), JsonDerivedType(typeof(EvaluateJob), "eval")]
+public abstract record ModelJob
+{
+    /// <summary>Checkpoint folder in Hugging Face layout.</summary>
+    public string Model { get; init; } = "";
+    /// <summary>PEFT adapter folder; null for the checkpoint alone.</summary>
+    public string? Adapter { get; init; }
+    /// <summary>Most 336-pixel crops an image is cut into; null for what the checkpoint's image processor says.</summary>
+    public int? NumCrops { get; init; }
+    /// <summary>Longest answer, in tokens.</summary>
+    public int MaxNewTokens { get; init; } = 64;
+}
+
+/// <summary>One greedy answer.</summary>
+public sealed record GenerateJob : ModelJob
+{
+    /// <summary>Image files, image 1 first.</summary>
+    public IReadOnlyList<string> Images { get; init; } = [];
+    /// <summary>The user's text, or the whole prompt.</summary>
+    public string Prompt { get; init; } = "";
+    /// <summary>Whether the prompt is taken as it is, with its own image tags and template.</summary>
+    public bool IsRaw { get; init; }
+    /// <summary>Always generate <see cref="ModelJob.MaxNewTokens"/>.</summary>
+    public bool IgnoreEndOfText { get; init; }
+}
+
+/// <summary>Loss and metrics over a dataset.</summary>
+public sealed record EvaluateJob : ModelJob
+{
+    /// <summary>The metric that needs no generation: the mean loss of the samples' answers.</summary>
+    public const string Loss = "loss";
+
+    /// <summary>A dataset's name.</summary>
+    public string DataKind { get; init; } = "";
+    /// <summary>File or glob.</summary>
+    public string Data { get; init; } = "";
+    /// <summary>loss, or names of metrics over generated answers.</summary>
+    public IReadOnlyList<string> Metrics { get; init; } = [];
+}

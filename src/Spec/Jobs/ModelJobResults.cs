@@ -1,0 +1,23 @@
+namespace Phi3VCluster.Spec.Jobs;
+
+/// <param name="Text">The answer, special tokens left out.</param>
+/// <param name="Tokens">The new ids, the one that ended the answer included.</param>
+/// <param name="LogProbabilities">Natural logarithms, one a new token.</param>
+/// <param name="PromptTokens">Ids before the answer, image tokens included.</param>
+/// <param name="ImageTokens">Of each image.</param>
+/// <param name="Seconds">From the files to the answer, with the model in memory.</param>
+/// <param name="LoadSeconds">To bring the model into memory.</param>
+public sealed record GenerateResult(
+    string Text, IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities, int PromptTokens, IReadOnlyList<int> ImageTokens,
+    double Seconds, double LoadSeconds);
+
+/// <param name="Values">Mean over the samples of each metric that was asked for.</param>
+/// <param name="Samples">In the order of the data.</param>
+public sealed record EvaluateResult(
+    IReadOnlyDictionary<string, double> Values, IReadOnlyList<EvaluateRow> Samples, double Seconds, double LoadSeconds);
+
+/// <param name="Loss">Mean cross-entropy of the answers' tokens; null when not asked for.</param>
+/// <param name="Prediction">The generated answer to the last turn; null when no metric needs one.</param>
+/// <param name="Answers">Those it was held against.</param>
+/// <param name="Score">By the first of the metrics that need a prediction.</param>
+public sealed record EvaluateRow(string Id, double? Loss, string? Prediction, IReadOnlyList<string> Answers, double? Score);

@@ -1,0 +1,52 @@
+namespace Phi3VCluster.Spec.Jobs;
+
+/// <summary>What is wrong with a job, in the words of its command line. Names of datasets and metrics are checked where those are.</summary>
+public static class ModelJobValidation
+{
+    /// <summary>Looks at the values alone.</summary>
+    public static IReadOnlyList<string> Problems(ModelJob job) => [.. Common(job), .. job switch
+    {
+        GenerateJob generate => Generate(generate),
+        EvaluateJob evaluate => Evaluate(evaluate),
+        _ => [],
+    }];
+
+    /// <summary>Looks for the files, on the machine that is to read them; values that are empty are left to <see cref="Problems"/>.</summary>
+    public static IReadOnlyList<string> FileProblems(ModelJob job)
+    {
+        var problems = new List<string>();
+        if (!Blank(job.Model) && !Directory.Exists(job.Model))
+            problems.Add($"--model: no such folder, got {job.Model}; give a checkpoint folder with config.json and *.safetensors.");
+        else if (!Blank(job.Model) && !File.Exists(Path.Combine(job.Model, "config.json")))
+            problems.Add($"--model: the folder has no config.json, got {job.Model}; give a checkpoint folder in Hugging Face layout.");
+        if (job.Adapter is { } adapter && !Blank(adapter) && !Directory.Exists(adapter))
+            problems.Add($"--adapter: no such folder, got {adapter}; give a PEFT adapter folder.");
+        if (job is GenerateJob generate)
+            problems.AddRange(generate.Images.Where(image => !File.Exists(image)).Select(image => $"--image: no such file, got {image}; give an image file."));
+        if (job is EvaluateJob evaluate && !Blank(evaluate.Data) && FilePattern.Match(evaluate.Data).Count == 0)
+            problems.Add($"--data: no file matches, got {evaluate.Data}; give a file or a glob.");
+        return problems;
+    }
+
+    private static IEnumerable<string> Common(ModelJob job)
+    {
+        if (Blank(job.Model)) yield return "--model: is empty, got nothing; give a checkpoint folder.";
+        if (job.Adapter is { } adapter && Blank(adapter)) yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
+        if (job.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {job.NumCrops}; raise it.";
+        if (job.MaxNewTokens < 1) yield return $"--max-new-tokens: must be at least 1, got {job.MaxNewTokens}; raise it.";
+    }
+
+    private static IEnumerable<string> Generate(GenerateJob job)
+    {
+        if (Blank(job.Prompt)) yield return $"--prompt: is empty, got '{job.Prompt}'; write what to ask.";
+    }
+
+    private static IEnumerable<string> Evaluate(EvaluateJob job)
+    {
+        if (Blank(job.DataKind) || Blank(job.Data))
+            yield return $"--data: must be KIND:PATH, got {job.DataKind}:{job.Data}; write for example conversations:data/test.jsonl.";
+        if (job.Metrics.Count == 0) yield return "--metrics: is empty, got nothing; write for example loss,anls.";
+    }
+
+    private static bool Blank(string text) => string.IsNullOrWhiteSpace(text);
+}

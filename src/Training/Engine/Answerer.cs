@@ -1,0 +1,29 @@
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Model;
+using Phi3VCluster.Training.Processing;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>Prompts in, greedy answers as text out.</summary>
+internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer)
+{
+    private const string EndOfText = "<|endoftext|>";
+
+    private readonly long _endOfText = tokenizer.IdOf(EndOfText)
+        ?? throw new InputException($"model.path: the tokenizer has no {EndOfText}; use the tokenizer.json of a Phi-3-Vision checkpoint.");
+
+    /// <exception cref="OperationCanceledException">Between two tokens.</exception>
+    public Answer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
+    {
+        using var scope = NewDisposeScope();
+        var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = [_endOfText], IgnoreEos = ignoreEndOfText };
+        var generated = model.Generate([ModelInputs.From(prompt, CPU)], options, stop)[0];
+        return new(tokenizer.Decode([.. generated.Tokens], skipSpecial: true), generated.Tokens, generated.LogProbabilities);
+    }
+}
+
+/// <param name="Text">Special tokens left out.</param>
+/// <param name="Tokens">The new ids, a stop id included.</param>
+/// <param name="LogProbabilities">Of each new token.</param>
+internal sealed record Answer(string Text, IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities);

@@ -1,0 +1,55 @@
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Checkpoints;
+using Phi3VCluster.Training.Model;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>A checkpoint folder whose weights are those that its config asks for, open to be copied into a model.</summary>
+internal sealed class BaseCheckpoint : IDisposable
+{
+    private readonly CheckpointFolder _files;
+
+    private BaseCheckpoint(Phi3VConfig config, CheckpointFolder files)
+    {
+        (Config, _files) = (config, files);
+        Used = [.. Phi3VWeights.List(config).Where(weight => !Phi3VWeights.IsUnused(weight.Name, config))];
+    }
+
+    public Phi3VConfig Config { get; }
+
+    /// <summary>The weights that the forward pass reads, in computation order.</summary>
+    public IReadOnlyList<TensorInfo> Used { get; }
+
+    /// <exception cref="InputException">The checkpoint is not whole, or of a model that this code does not compute.</exception>
+    public static BaseCheckpoint Open(string folder)
+    {
+        var config = Phi3VConfig.Read(folder);
+        var files = CheckpointFolder.Open(folder);
+        try
+        {
+            files.Check(Phi3VWeights.List(config), mayBeMissing: name => Phi3VWeights.IsUnused(name, config));
+            return new(config, files);
+        }
+        catch
+        {
+            files.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Copies every used weight straight from its file into the place made for it: no second copy of the model.</summary>
+    public ModelWeights Fill(Func<TensorInfo, Tensor> place)
+    {
+        var weights = new ModelWeights();
+        foreach (var weight in Used)
+        {
+            var tensor = place(weight);
+            _files.CopyTo(weight.Name, tensor);
+            weights[weight.Name] = tensor;
+        }
+        return weights;
+    }
+
+    public void Dispose() => _files.Dispose();
+}

@@ -1,0 +1,58 @@
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Checkpoints;
+using Phi3VCluster.Training.Methods;
+using Phi3VCluster.Training.Model;
+
+namespace Phi3VCluster.Training.Engine.Jobs;
+
+/// <summary>A PEFT adapter that fits a checkpoint.</summary>
+internal sealed class AttachedAdapter : IDisposable
+{
+    private const string A = ".lora_A.weight", B = ".lora_B.weight";
+    private const int MostProblems = 8; // an adapter of another model fits nowhere: a line a module would hide what is wrong
+
+    private readonly PeftAdapter _adapter;
+    private readonly IReadOnlyList<string> _modules;
+
+    private AttachedAdapter(PeftAdapter adapter, IReadOnlyList<string> modules) => (_adapter, _modules) = (adapter, modules);
+
+    /// <exception cref="InputException">Not an adapter, or one of another model.</exception>
+    public static AttachedAdapter Open(string folder, BaseCheckpoint checkpoint)
+    {
+        var adapter = PeftAdapter.Load(folder);
+        var maps = Phi3VWeights.List(checkpoint.Config).Where(WeightNames.IsAdapted).ToDictionary(weight => WeightNames.ModuleOf(weight.Name));
+        var problems = adapter.Modules.Select(module => Problem(module, adapter, maps)).OfType<string>().ToList();
+        if (problems.Count == 0)
+        {
+            var used = checkpoint.Used.Select(weight => WeightNames.ModuleOf(weight.Name)).ToHashSet();
+            return new(adapter, [.. adapter.Modules.Where(used.Contains)]); // PEFT adapts the tower's last layer too, which nothing reads
+        }
+        adapter.Dispose();
+        var rest = problems.Count - MostProblems;
+        throw new InputException([
+            .. problems.Take(MostProblems).Select(problem => $"--adapter: {folder} is not of this model: {problem}; use the model it was trained from."),
+            .. rest > 0 ? (string[])[$"--adapter: {folder}: and {rest} more of {adapter.Modules.Count} modules do not fit."] : []]);
+    }
+
+    /// <param name="tensors">Keeps the adapter's matrices for the model.</param>
+    public void Attach(ModelWeights weights, FrozenTensors tensors)
+    {
+        foreach (var module in _modules)
+        {
+            var (a, b) = (tensors.Add(_adapter.Info(module + A).Shape), tensors.Add(_adapter.Info(module + B).Shape));
+            _adapter.CopyTo(module + A, a);
+            _adapter.CopyTo(module + B, b);
+            weights.Attach(module, new LowRank(a, b, _adapter.Scale));
+        }
+    }
+
+    public void Dispose() => _adapter.Dispose();
+
+    private static string? Problem(string module, PeftAdapter adapter, Dictionary<string, TensorInfo> maps)
+    {
+        if (!maps.TryGetValue(module, out var weight)) return $"there is no linear layer {module}";
+        var (inputs, outputs) = (adapter.Info(module + A).Shape[1], adapter.Info(module + B).Shape[0]);
+        return weight.Shape[0] == outputs && weight.Shape[1] == inputs ? null
+            : $"{module} must be [{weight.Shape[0]}, {weight.Shape[1]}], got [{outputs}, {inputs}]";
+    }
+}

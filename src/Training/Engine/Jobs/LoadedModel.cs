@@ -1,0 +1,63 @@
+using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Jobs;
+using Phi3VCluster.Training.Model;
+using Phi3VCluster.Training.Processing;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Engine.Jobs;
+
+/// <summary>A checkpoint in memory, with its adapter and its tokenizer, to be asked and not to be trained. One thread at a time.</summary>
+internal sealed class LoadedModel : IDisposable
+{
+    private readonly FrozenTensors _tensors = new();
+    private readonly Phi3VModel _model;
+    private readonly Answerer _answerer;
+
+    private LoadedModel(ModelJob job, BaseCheckpoint checkpoint)
+    {
+        try
+        {
+            var tokenizer = Tokenizer.Load(job.Model);
+            MaxTokens = checkpoint.Config.MaxPositions;
+            Encoder = new(tokenizer, job.NumCrops ?? ProcessorConfig.NumCrops(job.Model), MaxTokens);
+            using var adapter = job.Adapter is { } folder ? AttachedAdapter.Open(folder, checkpoint) : null;
+            var weights = checkpoint.Fill(weight => _tensors.Add(weight.Shape));
+            adapter?.Attach(weights, _tensors);
+            _model = new(checkpoint.Config, weights);
+            _answerer = new(_model, tokenizer);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public SampleEncoder Encoder { get; }
+
+    /// <summary>The longest sequence, prompt and answer together.</summary>
+    public int MaxTokens { get; }
+
+    /// <exception cref="InputException">The checkpoint or the adapter is not whole, or they do not fit each other.</exception>
+    public static LoadedModel Load(ModelJob job)
+    {
+        using var checkpoint = BaseCheckpoint.Open(job.Model);
+        return new(job, checkpoint);
+    }
+
+    public Answer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false) =>
+        _answerer.Ask(prompt, maxNewTokens, stop, ignoreEndOfText);
+
+    /// <summary>Mean cross-entropy of the sample's answer tokens.</summary>
+    public double Loss(EncodedSample sample)
+    {
+        using var scope = NewDisposeScope();
+        return _model.Loss(ModelInputs.From(sample, CPU));
+    }
+
+    public void Dispose()
+    {
+        _model?.Dispose();
+        _tensors.Dispose();
+    }
+}

@@ -1,0 +1,69 @@
+using System.Diagnostics;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Jobs;
+using Phi3VCluster.Training.Native;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Engine.Jobs;
+
+/// <summary>One job: a thread that loads a model, asks it and lets it go. All its tensor work happens there.</summary>
+internal sealed class ModelJobWorker
+{
+    private readonly ModelJob _job;
+    private readonly CancellationTokenSource _stop = new(); // has no timer and no handle: nothing to dispose
+    private readonly Thread _thread;
+    private volatile JobProgress _progress = new(JobState.Running, "loading the model");
+
+    public ModelJobWorker(ModelJob job)
+    {
+        _job = job;
+        _thread = new Thread(Main) { Name = "model-job", IsBackground = true };
+    }
+
+    public JobProgress Progress => _progress;
+
+    public void Begin() => _thread.Start();
+
+    public void Cancel() => _stop.Cancel();
+
+    public void Join(TimeSpan timeout) => _thread.Join(timeout);
+
+    private void Main()
+    {
+        try
+        {
+            var result = Run();
+            _progress = _progress with { State = JobState.Done, ResultJson = result };
+        }
+        catch (InputException error)
+        {
+            _progress = _progress with { State = JobState.Refused, Problems = error.Problems };
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            _progress = _progress with { State = JobState.Cancelled };
+        }
+        // The top frame of the job's thread: whatever went wrong is what the CLI is told.
+        catch (Exception error)
+        {
+            _progress = _progress with { State = JobState.Failed, Error = RankWorker.Explain(error) };
+        }
+    }
+
+    /// <returns>The result's JSON.</returns>
+    private string Run()
+    {
+        var problems = (string[])[.. ModelJobValidation.Problems(_job), .. ModelJobValidation.FileProblems(_job)];
+        if (problems.Length > 0) throw new InputException(problems);
+        LibTorch.Load();
+        set_num_threads(Environment.ProcessorCount); // libtorch keeps this per thread
+        return _job switch
+        {
+            GenerateJob generate => ModelJobJson.ToText(GenerationRun.Run(generate, Publish, _stop.Token)),
+            EvaluateJob evaluate => ModelJobJson.ToText(EvaluationRun.Run(evaluate, Publish, _stop.Token)),
+            _ => throw new UnreachableException(),
+        };
+    }
+
+    private void Publish(string phase, int done, int total) => _progress = _progress with { Phase = phase, Done = done, Total = total };
+}
