@@ -34,7 +34,8 @@ public sealed class DocVqaTests : IDisposable
         var folder = answer.GetProperty("output").GetString()!;
         Assert.InRange(answer.GetProperty("eval_before").GetDouble(), 0, 1);
         Assert.InRange(answer.GetProperty("eval_after").GetDouble(), 0, 1);
-        foreach (var file in (string[])["adapter/adapter_model.safetensors", "adapter/adapter_config.json", "eval-before.json", "eval-after.json"])
+        foreach (var file in
+            (string[])["adapter/adapter_model.safetensors", "adapter/adapter_config.json", "eval-before.json", "eval-after.json"])
             Assert.True(File.Exists(Path.Combine(folder, file)), $"there is no {file}");
         Assert.Empty(_cli.Processes());
         Assert.Empty(_cli.TemporaryFiles());

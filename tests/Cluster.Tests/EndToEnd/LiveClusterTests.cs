@@ -60,7 +60,8 @@ public sealed class LiveClusterTests : IDisposable
         var cluster = await LiveCluster.UpAsync(_cli, ranks: 2);
         var run = await cluster.SubmitAsync(_run.Spec(ranks: 3));
 
-        var waiting = await cluster.UntilAsync(run, s => s.GetProperty("waiting_for").ValueKind == JsonValueKind.String, "it says what it waits for");
+        var waiting = await cluster.UntilAsync(
+            run, s => s.GetProperty("waiting_for").ValueKind == JsonValueKind.String, "it says what it waits for");
         Assert.Equal("queued", waiting.GetProperty("state").GetString());
         Assert.Equal("3 cpu ranks; the cluster has 2, 2 of them free", waiting.GetProperty("waiting_for").GetString());
 
@@ -87,7 +88,8 @@ public sealed class LiveClusterTests : IDisposable
         await cluster.UntilEndAsync(second, "done");
         Assert.Equal(
             [(second, "done"), (first, "cancelled")],
-            (await _cli.JsonAsync(0, "runs")).EnumerateArray().Select(r => (r.GetProperty("run").GetString()!, r.GetProperty("state").GetString()!)));
+            (await _cli.JsonAsync(0, "runs")).EnumerateArray()
+                .Select(r => (r.GetProperty("run").GetString()!, r.GetProperty("state").GetString()!)));
         await cluster.DownAsync();
     }
 
@@ -102,7 +104,8 @@ public sealed class LiveClusterTests : IDisposable
         Assert.Equal(1, failed.ExitCode);
         Assert.Contains(sample, failed.Stdout);
         await Eventually.Holds(
-            async () => (await _cli.JsonAsync(0, "nodes"))[0] is var n && n.GetProperty("state").GetString() == "ready" && n.GetProperty("free").GetInt32() == 2,
+            async () => (await _cli.JsonAsync(0, "nodes"))[0] is var n
+                && n.GetProperty("state").GetString() == "ready" && n.GetProperty("free").GetInt32() == 2,
             CliSandbox.Timeout, () => "both ranks are free again");
         await cluster.DownAsync();
     }

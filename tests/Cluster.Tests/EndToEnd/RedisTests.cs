@@ -42,7 +42,8 @@ public sealed class RedisTests : IDisposable
 
     private async Task<RunningProcess> StartRedisAsync(int port)
     {
-        var server = Environment.GetEnvironmentVariable("PATH")!.Split(':').Select(p => Path.Combine(p, "redis-server")).FirstOrDefault(File.Exists);
+        var places = Environment.GetEnvironmentVariable("PATH")!.Split(':').Select(p => Path.Combine(p, "redis-server"));
+        var server = places.FirstOrDefault(File.Exists);
         if (server is null) Assert.Skip("there is no redis-server on PATH");
         var redis = _cli.StartOther(server, "--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no");
         await Eventually.Holds(() => redis.Stdout.Contains("Ready to accept connections"), CliSandbox.Timeout, "redis-server is ready");

@@ -51,7 +51,7 @@ public sealed class SubmitAndWaitTests : IDisposable
     [InlineData("lora", "method.adapter={0}/adapter")]
     public async Task What_a_run_exported_and_its_resolved_spec_start_another_run(string method, string setting)
     {
-        var first = await _cli.JsonAsync(0, "submit", _run.Spec(ranks: 1, epochs: 1), "--set", $"method.kind={method}", "--wait");
+        var first = await _cli.JsonAsync(0, "submit", _run.Spec(ranks: 2, epochs: 1), "--set", $"method.kind={method}", "--wait");
         var folder = first.GetProperty("output").GetString()!;
 
         var second = await _cli.JsonAsync(
@@ -85,7 +85,8 @@ public sealed class SubmitAndWaitTests : IDisposable
 
         submit.Signal(RunningProcess.Kill);
 
-        await Eventually.Holds(() => _cli.Processes("phi3v-silo").Count == 0, TimeSpan.FromSeconds(30), "the silo without its command ends");
+        await Eventually.Holds(
+            () => _cli.Processes("phi3v-silo").Count == 0, TimeSpan.FromSeconds(30), "the silo without its command ends");
     }
 
     [Fact]
