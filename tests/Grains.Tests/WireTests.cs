@@ -1,6 +1,7 @@
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Runs;
 using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Engine.Jobs;
 
 namespace Phi3VCluster.Grains.Tests;
 
@@ -10,6 +11,19 @@ public sealed class WireTests
     public void The_phases_on_the_wire_are_the_data_planes() => Assert.Equal(
         Enum.GetValues<RankPhase>().Select(p => ((int)p, p.ToString())),
         Enum.GetValues<ReportedPhase>().Select(p => ((int)p, p.ToString())));
+
+    [Fact]
+    public void The_states_of_a_job_on_the_wire_begin_with_the_data_planes() => Assert.Equal(
+        Enum.GetValues<JobState>().Select(s => ((int)s, s.ToString())).Append(((int)ModelJobState.Lost, nameof(ModelJobState.Lost))),
+        Enum.GetValues<ModelJobState>().Select(s => ((int)s, s.ToString())));
+
+    [Theory]
+    [InlineData("job/0af1@gpu-1", "gpu-1")]
+    [InlineData("run/3@gpu-1", "gpu-1")]
+    [InlineData("run/3@", null)]
+    [InlineData("run", null)]
+    [InlineData(null, null)]
+    public void A_key_ends_with_its_node(string? key, string? node) => Assert.Equal(node, GrainKeys.NodeOf(key));
 
     [Theory]
     [InlineData("vqa-20260102-030405-ab12/3@gpu-1", "vqa-20260102-030405-ab12", 3, "gpu-1")]

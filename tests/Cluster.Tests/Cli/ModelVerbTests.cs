@@ -1,0 +1,94 @@
+using System.Text;
+using System.Text.Json;
+using Phi3VCluster.Cluster.Tests.Processes;
+using Phi3VCluster.Samples;
+
+namespace Phi3VCluster.Cluster.Tests.Cli;
+
+/// <summary>generate and eval with a real silo, which each starts and stops.</summary>
+public sealed class ModelVerbTests : IDisposable
+{
+    private readonly CliSandbox _cli = new();
+    private readonly QuickstartFiles _files;
+    private readonly string _page;
+
+    public ModelVerbTests()
+    {
+        _files = QuickstartFiles.Create(_cli.At("sample"), seed: 3, new SampleSizes(TrainPages: 1, EvalPages: 2, TinySizes.Smallest));
+        _page = Directory.EnumerateFiles(_cli.At("sample"), "page-*.png", SearchOption.AllDirectories).First();
+    }
+
+    public void Dispose() => _cli.Dispose();
+
+    [Fact]
+    public async Task Generate_answers_about_an_image_with_an_adapter_and_leaves_nothing_behind()
+    {
+        var answer = await _cli.JsonAsync(0, "generate", "--model", "sample/model", "--adapter", WriteAdapter(), "--image", _page,
+            "--prompt", "What?", "--max-new-tokens", "3", "--ignore-eos");
+
+        Assert.Equal(3, answer.GetProperty("tokens").GetArrayLength());
+        Assert.All(answer.GetProperty("log_probabilities").EnumerateArray(), p => Assert.True(p.GetDouble() < 0));
+        Assert.Equal(JsonValueKind.String, answer.GetProperty("text").ValueKind);
+        var imageTokens = Assert.Single(answer.GetProperty("image_tokens").EnumerateArray()).GetInt32();
+        Assert.True(answer.GetProperty("prompt_tokens").GetInt32() > imageTokens);
+        Assert.True(answer.GetProperty("seconds").GetDouble() > 0);
+        Assert.Empty(LocalSiloFolders());
+    }
+
+    [Fact]
+    public async Task Eval_measures_what_was_asked_for()
+    {
+        var result = await _cli.JsonAsync(0, "eval", "--model", _files.Checkpoint, "--data", $"conversations:{_files.Eval}",
+            "--metrics", "loss,anls", "--max-new-tokens", "2");
+
+        Assert.True(result.GetProperty("loss").GetDouble() > 0);
+        Assert.InRange(result.GetProperty("anls").GetDouble(), 0, 1);
+        Assert.False(result.TryGetProperty("accuracy", out _));
+        Assert.All(result.GetProperty("samples").EnumerateArray(), sample => Assert.Subset(
+            sample.EnumerateObject().Select(key => key.Name).ToHashSet(), new HashSet<string> { "id", "loss", "prediction", "score" }));
+        Assert.Equal(2, result.GetProperty("samples").GetArrayLength());
+        Assert.Empty(LocalSiloFolders());
+    }
+
+    [Fact]
+    public async Task What_the_node_refuses_exits_2()
+    {
+        var result = await _cli.RunAsync("eval", "--model", _files.Checkpoint, "--data", $"docs:{_files.Eval}", "--metrics", "bleu", "--json");
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Stdout));
+        Assert.Contains("--metrics: unknown, got bleu", result.Stderr);
+        Assert.Contains("--data: unknown kind, got docs", result.Stderr);
+        Assert.Empty(LocalSiloFolders());
+    }
+
+    [Fact]
+    public async Task What_is_seen_to_be_wrong_starts_nothing()
+    {
+        var silo = FakeSilo.ThatNeverGetsReady(_cli);
+
+        var generate = await _cli.RunAsync("generate", "--model", "nowhere", "--image", "no.png", "--prompt", "", "--json");
+        var eval = await _cli.RunAsync("eval", "--model", _files.Checkpoint, "--data", "eval.jsonl");
+
+        Assert.Equal((2, ""), (generate.ExitCode, generate.Stdout));
+        Assert.Equal(["--prompt", "--model", "--image"],
+            generate.Stderr.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l["phi3v: ".Length..].Split(':')[0]));
+        Assert.Equal((2, "phi3v: --data: must be KIND:PATH, got eval.jsonl; write for example conversations:data/test.jsonl.\n"), (eval.ExitCode, eval.Stderr));
+        Assert.False(silo.HasStarted);
+    }
+
+    private string[] LocalSiloFolders() => Directory.GetDirectories(_cli.At("tmp"), "phi3v-local-*");
+
+    /// <summary>PEFT's layout, by hand: the CLI's tests load no tensors.</summary>
+    private string WriteAdapter()
+    {
+        const int rank = 2, width = 16;
+        _cli.Write("adapter/adapter_config.json", $$"""{"peft_type": "LORA", "r": {{rank}}, "lora_alpha": 4, "bias": "none"}""");
+        var bytes = rank * width * sizeof(float);
+        const string module = "base_model.model.model.layers.0.self_attn.o_proj";
+        var header = Encoding.UTF8.GetBytes($$"""
+            {"{{module}}.lora_A.weight":{"dtype":"F32","shape":[{{rank}},{{width}}],"data_offsets":[0,{{bytes}}]},"{{module}}.lora_B.weight":{"dtype":"F32","shape":[{{width}},{{rank}}],"data_offsets":[{{bytes}},{{2 * bytes}}]}}
+            """);
+        File.WriteAllBytes(_cli.At("adapter/adapter_model.safetensors"), [.. BitConverter.GetBytes((long)header.Length), .. header, .. new byte[2 * bytes]]);
+        return _cli.At("adapter");
+    }
+}
