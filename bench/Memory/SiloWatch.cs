@@ -10,7 +10,8 @@ internal static class SiloWatch
     /// <exception cref="InvalidOperationException">The run failed, or ended before anything could be read.</exception>
     public static IReadOnlyList<Reading> Train(string spec, string output)
     {
-        using var cli = Process.Start(new ProcessStartInfo(Executable(), ["submit", spec, "--wait"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var start = new ProcessStartInfo(Executable(), ["submit", spec, "--wait"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using var cli = Process.Start(start)!;
         var (text, errors) = (cli.StandardOutput.ReadToEndAsync(), cli.StandardError.ReadToEndAsync());
         var readings = new List<Reading>();
         while (!cli.WaitForExit(Interval))
@@ -20,13 +21,22 @@ internal static class SiloWatch
         }
         return cli.ExitCode == 0 && readings.Count > 1
             ? readings
-            : throw new InvalidOperationException($"the run ended with {cli.ExitCode} after {readings.Count} readings:\n{text.Result}{errors.Result}");
+            : throw new InvalidOperationException(
+                $"the run ended with {cli.ExitCode} after {readings.Count} readings:\n{text.Result}{errors.Result}");
     }
 
     /// <summary>The CLI's build output, beside the bench's.</summary>
-    private static string Executable() => Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../Client", new DirectoryInfo(AppContext.BaseDirectory).Name, "phi3v"));
+    private static string Executable()
+    {
+        var here = new DirectoryInfo(AppContext.BaseDirectory);
+        return Path.Combine(here.Parent!.Parent!.FullName, "Client", here.Name, "phi3v");
+    }
 
-    private static int? Silo(int cli) => Process.GetProcessesByName("phi3v-silo").Select(process => process.Id).FirstOrDefault(id => ParentOf(id) == cli) is > 0 and var id ? id : null;
+    private static int? Silo(int cli)
+    {
+        var silo = Process.GetProcessesByName("phi3v-silo").Select(process => process.Id).FirstOrDefault(id => ParentOf(id) == cli);
+        return silo > 0 ? silo : null;
+    }
 
     private static int ParentOf(int process) => Field(process, "PPid:") ?? 0;
 
@@ -36,7 +46,7 @@ internal static class SiloWatch
     {
         try
         {
-            var line = File.ReadLines($"/proc/{process}/status").FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal));
+            var line = File.ReadLines($"/proc/{process}/status").FirstOrDefault(l => l.StartsWith(name, StringComparison.Ordinal));
             return line is null ? null : int.Parse(line[name.Length..].Replace("kB", "").Trim());
         }
         catch (IOException)

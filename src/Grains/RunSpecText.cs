@@ -3,7 +3,9 @@ using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Grains;
 
-/// <summary>Reads the spec of a submitted run. The CLI has checked it already; the cluster takes nobody's word for it, and knows more names.</summary>
+/// <summary>
+/// Reads the spec of a submitted run. The CLI has checked it already; the cluster takes nobody's word for it, and knows more names.
+/// </summary>
 internal static class RunSpecText
 {
     /// <exception cref="InputException">All that is wrong with it.</exception>
@@ -11,7 +13,8 @@ internal static class RunSpecText
     {
         var spec = RunSpecJson.FromText(json);
         List<string> problems = [.. RunSpecValidation.Problems(spec), .. RunSpecNames.Problems(spec)];
-        if (!Path.IsPathRooted(spec.Output)) problems.Add($"output: must be an absolute path in the cluster, got '{spec.Output}'; begin it with '/'.");
+        if (!Path.IsPathRooted(spec.Output))
+            problems.Add($"output: must be an absolute path in the cluster, got '{spec.Output}'; begin it with '/'.");
         return problems.Count == 0 ? spec : throw new InputException(problems);
     }
 }

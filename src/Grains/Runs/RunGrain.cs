@@ -24,7 +24,7 @@ internal sealed class RunGrain(
     {
         _ranks = new RankCalls(GrainFactory, this.AsReference<IRunGrain>(), log);
         if (Run.Submitted is null) return;
-        _spec = RunSpecText.Parse(Run.Submitted.SpecJson);
+        _spec = RunSpecJson.FromText(Run.Submitted.SpecJson);
         foreach (var node in Run.Rendezvous.Places.Where(p => !silos.IsAlive(p.Silo)).Select(p => p.Node).Distinct())
             await HandleAsync(new RunEvent.NodeLost(node, StateStore.SiloStopped));
         await HandleAsync(new RunEvent.Reactivated());
@@ -33,7 +33,7 @@ internal sealed class RunGrain(
     public async Task QueueAsync(QueuedRun run)
     {
         if (Run.Submitted is not null) return;
-        _spec = RunSpecText.Parse(run.SpecJson);
+        _spec = RunSpecJson.FromText(run.SpecJson);
         Run.Submitted = run;
         Run.Log = Run.Log.Add(run.SubmittedAt, $"submitted; results go to {run.Output}");
         await StoreAsync();
