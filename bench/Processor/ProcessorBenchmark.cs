@@ -53,7 +53,7 @@ internal sealed class ProcessorBenchmark : IBenchmark
     /// <summary>Lines of grey words on white, as a scanner gives it.</summary>
     private static byte[] Page()
     {
-        using var bitmap = new SKBitmap(new SKImageInfo(Width, Height, SKColorType.Rgb888x, SKAlphaType.Opaque));
+        using var bitmap = new SKBitmap(new SKImageInfo(Width, Height, SKColorType.Rgba8888, SKAlphaType.Opaque));
         using var canvas = new SKCanvas(bitmap);
         using var ink = new SKPaint();
         canvas.Clear(SKColors.White);

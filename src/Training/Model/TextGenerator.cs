@@ -6,7 +6,8 @@ namespace Phi3VCluster.Training.Model;
 /// <summary>Greedy generation with cached keys and values.</summary>
 public static class TextGenerator
 {
-    /// <summary>Answers each prompt on its own, in order.</summary>
+    /// <summary>Answers each prompt on its own, in order; an answer ends where the model's context does.</summary>
+    /// <exception cref="ArgumentException">A prompt is empty, or longer than the context.</exception>
     /// <exception cref="OperationCanceledException">Between two tokens.</exception>
     public static IReadOnlyList<GeneratedText> Generate(
         this Phi3VModel model, IReadOnlyList<ModelInput> prompts, GenerationOptions options, CancellationToken stop = default) =>
@@ -16,11 +17,14 @@ public static class TextGenerator
     {
         using var scope = NewDisposeScope();
         var (tokens, logProbabilities) = (new List<long>(), new List<double>());
-        var promptLength = prompt.Ids.Length;
-        using var caches = new Caches(model.Decoder.LayerCount, promptLength + options.MaxNewTokens);
+        var (promptLength, context) = (prompt.Ids.Length, model.Config.MaxPositions);
+        if (promptLength == 0 || promptLength > context)
+            throw new ArgumentException($"a prompt has from 1 to {context} tokens, this one has {promptLength}", nameof(prompt));
+        var most = Math.Min(options.MaxNewTokens, context - promptLength + 1); // the last token is not read again
+        using var caches = new Caches(model.Decoder.LayerCount, promptLength + most);
         var embeddings = model.Embed(prompt);
         var rope = model.Decoder.Rope;
-        while (tokens.Count < options.MaxNewTokens)
+        while (tokens.Count < most)
         {
             stop.ThrowIfCancellationRequested();
             using var step = NewDisposeScope();

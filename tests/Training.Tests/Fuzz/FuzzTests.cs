@@ -76,7 +76,7 @@ public sealed class FuzzTests
         var files = ImageFiles.All.ToList();
         foreach (var (name, file) in files) Assert.True(ImageEncoder.Encode(file, 4, name).TokenCount > 0, name);
 
-        Fuzz("images", Images, mutator => mutator.Mutate(files[mutator.Below(files.Count)].Value), damaged =>
+        Fuzz("images", Images, mutator => mutator.Below(8) == 0 ? ImageFiles.FalsePng(mutator) : mutator.Mutate(files[mutator.Below(files.Count)].Value), damaged =>
         {
             ImageDecoder.ReadSize(damaged, "damaged");
             ImageEncoder.Encode(damaged, 4, "damaged");

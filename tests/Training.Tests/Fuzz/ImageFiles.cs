@@ -24,6 +24,15 @@ internal static class ImageFiles
         ["big-endian.tif"] = SmallTiff.Write(Rgb(), Width, Height, bigEndian: true),
     };
 
+    /// <summary>Whole to its checksums, but its header says what it likes.</summary>
+    public static byte[] FalsePng(Mutator mutator)
+    {
+        byte[] depths = [1, 2, 4, 8, 16], colours = [SmallPng.Grey, SmallPng.Rgb, SmallPng.Palette, SmallPng.GreyAlpha, SmallPng.RgbAlpha];
+        var most = mutator.Below(40) == 0 ? 20_000 : 200;
+        return SmallPng.Write(1 + mutator.Below(most), 1 + mutator.Below(most), depths[mutator.Below(5)], colours[mutator.Below(5)],
+            mutator.Mutate(new byte[1 + mutator.Below(4000)]), mutator.Below(2) == 0 ? [1, 2, 3, 4, 5, 6] : null);
+    }
+
     private static RgbxImage Drawn() => ImageTests.Noise(Width, Height);
 
     private static byte[] Rgb() => [.. Drawn().Pixels.Where((_, i) => i % 4 != 3)];

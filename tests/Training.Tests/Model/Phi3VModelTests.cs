@@ -138,6 +138,38 @@ public sealed class Phi3VModelTests
     }
 
     [Fact]
+    public void Prompts_given_together_are_answered_as_if_given_alone()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Phi3VModel(TinyModel.Config, TinyModel.Weights());
+        var options = new GenerationOptions { MaxNewTokens = 6, IgnoreEos = true };
+        ModelInput[] prompts = [TinyModel.Text(20), TinyModel.Text(4), TinyModel.TwoImages(), TinyModel.Text(9)];
+
+        var together = model.Generate(prompts, options);
+
+        foreach (var (prompt, answer) in prompts.Zip(together))
+        {
+            var alone = Assert.Single(model.Generate([prompt], options));
+            Assert.Equal(alone.Tokens, answer.Tokens);
+            Assert.Equal(alone.LogProbabilities, answer.LogProbabilities);
+        }
+        Assert.Empty(model.Generate([], options));
+    }
+
+    [Fact]
+    public void An_answer_ends_where_the_context_does_and_a_prompt_must_fit_it()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Phi3VModel(TinyModel.Config with { MaxPositions = 16 }, TinyModel.Weights());
+        var options = new GenerationOptions { MaxNewTokens = 9, IgnoreEos = true };
+
+        Assert.Equal(4, model.Generate([TinyModel.Text(13)], options)[0].Tokens.Count);
+        Assert.Single(model.Generate([TinyModel.Text(16)], options)[0].Tokens);
+        Assert.Contains("17", Assert.Throws<ArgumentException>(() => model.Generate([TinyModel.Text(17)], options)).Message);
+        Assert.Contains("has 0", Assert.Throws<ArgumentException>(() => model.Generate([new([], null, [])], options)).Message);
+    }
+
+    [Fact]
     public void Generation_ends_with_a_stop_id()
     {
         using var scope = NewDisposeScope();

@@ -78,6 +78,19 @@ public sealed class ImageTests
         Assert.Contains("40000×40000", Assert.Throws<InputException>(() => ImageDecoder.Decode(bitmap, "bomb.bmp")).Message);
     }
 
+    [Fact]
+    public void A_png_bomb_of_a_few_bytes_is_refused_by_its_pixel_count()
+    {
+        var bomb = SmallPng.Write(60_000, 60_000, 1, SmallPng.Grey, new byte[60_000]);
+        Assert.True(bomb.Length < 1000);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+
+        var error = Assert.Throws<InputException>(() => ImageEncoder.Encode(bomb, 16, "bomb.png"));
+
+        Assert.Contains("60000×60000", error.Message);
+        Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 1 << 20);
+    }
+
     [Theory]
     [InlineData(1700, 2200, 16, 1344, 1344, 2509)]
     [InlineData(2200, 1700, 4, 672, 672, 757)]

@@ -103,6 +103,17 @@ public sealed class SampleEncoderTests : IDisposable
     }
 
     [Fact]
+    public void An_empty_prompt_is_a_bos_and_a_long_one_is_refused()
+    {
+        Assert.Equal([_tokenizer.BosId], _encoder.EncodePrompt("empty", "", []).InputIds);
+
+        var error = Assert.Throws<InputException>(() => _encoder.EncodePrompt("long one", new('a', 6000), []));
+
+        Assert.Contains("long one", error.Message);
+        Assert.Contains("context of 2000", error.Message);
+    }
+
+    [Fact]
     public void The_trained_answer_depends_on_seed_epoch_and_sample_only()
     {
         var answers = new[] { "a", "b", "c" };

@@ -24,7 +24,7 @@ internal static class SmallPng
         using var packed = new MemoryStream();
         using (var zlib = new ZLibStream(packed, CompressionLevel.Fastest, leaveOpen: true))
         {
-            foreach (var row in rows.Chunk(rows.Length / height))
+            foreach (var row in rows.Chunk(Math.Max(rows.Length / height, 1)))
             {
                 zlib.WriteByte(0); // no filter
                 zlib.Write(row);

@@ -20,6 +20,21 @@ public sealed class TokenizerTests : IDisposable
         Assert.Equal(["▁", "a", "bc"], Spell(tokenizer, "abc"));
     }
 
+    [Theory]
+    [InlineData(24)] // the longest that is merged pair by pair
+    [InlineData(25)]
+    [InlineData(300)]
+    [InlineData(1000)]
+    public void Long_words_merge_as_the_rule_says_written_out_slowly(int length)
+    {
+        var tokenizer = SmallTokenizer.Load(_folder);
+        var random = new SplitMix64((ulong)length);
+        var word = string.Concat(Enumerable.Range(0, length).Select(_ => "abc"[random.Below(3)]));
+
+        Assert.Equal(["▁", .. SlowlyMerged(word)], Spell(tokenizer, word));
+        Assert.Equal(tokenizer.Encode(word, addBos: true), tokenizer.Encode(word, addBos: true)); // met before
+    }
+
     [Fact]
     public void What_the_vocabulary_lacks_becomes_its_bytes_and_comes_back()
     {
@@ -80,6 +95,19 @@ public sealed class TokenizerTests : IDisposable
         Assert.Throws<InputException>(() => Tokenizer.Load(Path.Combine(_folder, "nowhere")));
     }
 
+    private static List<string> SlowlyMerged(string word)
+    {
+        var symbols = word.Select(letter => letter.ToString()).ToList();
+        foreach (var (left, right) in SmallTokenizer.Merges) // no merge makes a part of an earlier one
+            for (var i = 0; i + 1 < symbols.Count; i++)
+                if (symbols[i] == left && symbols[i + 1] == right)
+                {
+                    symbols[i] += right;
+                    symbols.RemoveAt(i + 1);
+                }
+        return symbols;
+    }
+
     private static string[] Spell(Tokenizer tokenizer, string text) =>
         [.. tokenizer.Encode(text, addBos: false).Select(id => SmallTokenizer.Tokens.Single(t => tokenizer.IdOf(t) == id))];
 }
@@ -89,6 +117,8 @@ internal static class SmallTokenizer
 {
     private static readonly string[] Words = ["▁", "a", "b", "c", "\n", "aa", "bc", "ab", "▁a"];
     private static readonly string[] Added = ["<unk>", "<s>", "<|x|>", "<|x|>>", "plain", "<|end|>", "<|endoftext|>", "<|user|>", "<|assistant|>"];
+
+    public static IReadOnlyList<(string, string)> Merges { get; } = [("b", "c"), ("a", "a"), ("a", "b")];
 
     public static IReadOnlyList<string> Tokens { get; } =
         [.. Added, .. Enumerable.Range(0, 256).Select(b => $"<0x{b:X2}>"), .. Words];
@@ -105,7 +135,6 @@ internal static class SmallTokenizer
 
     public static Tokenizer Load(string folder, bool mergesAsPairs = false, string normalizer = "Prepend")
     {
-        (string, string)[] merges = [("b", "c"), ("a", "a"), ("a", "b")];
         object[] steps = [new { type = normalizer, prepend = "▁" }, new { type = "Replace", pattern = new { String = " " }, content = "▁" }];
         object[] decoders =
         [
@@ -127,7 +156,7 @@ internal static class SmallTokenizer
                 fuse_unk = true,
                 byte_fallback = true,
                 vocab = Tokens.Select((token, id) => (token, id)).ToDictionary(t => t.token, t => t.id),
-                merges = merges.Select(m => mergesAsPairs ? (object)new[] { m.Item1, m.Item2 } : $"{m.Item1} {m.Item2}"),
+                merges = Merges.Select(m => mergesAsPairs ? (object)new[] { m.Item1, m.Item2 } : $"{m.Item1} {m.Item2}"),
             },
         };
         File.WriteAllText(Path.Combine(folder, "tokenizer.json"), JsonSerializer.Serialize(file));
