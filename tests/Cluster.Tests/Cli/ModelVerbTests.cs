@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using Phi3VCluster.Cluster.Tests.Processes;
 using Phi3VCluster.Samples;
@@ -85,9 +84,11 @@ public sealed class ModelVerbTests : IDisposable
         _cli.Write("adapter/adapter_config.json", $$"""{"peft_type": "LORA", "r": {{rank}}, "lora_alpha": 4, "bias": "none"}""");
         var bytes = rank * width * sizeof(float);
         const string module = "base_model.model.model.layers.0.self_attn.o_proj";
-        var header = Encoding.UTF8.GetBytes($$"""
-            {"{{module}}.lora_A.weight":{"dtype":"F32","shape":[{{rank}},{{width}}],"data_offsets":[0,{{bytes}}]},"{{module}}.lora_B.weight":{"dtype":"F32","shape":[{{width}},{{rank}}],"data_offsets":[{{bytes}},{{2 * bytes}}]}}
-            """);
+        var header = JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, object>
+        {
+            [$"{module}.lora_A.weight"] = new { dtype = "F32", shape = (int[])[rank, width], data_offsets = (int[])[0, bytes] },
+            [$"{module}.lora_B.weight"] = new { dtype = "F32", shape = (int[])[width, rank], data_offsets = (int[])[bytes, 2 * bytes] },
+        });
         File.WriteAllBytes(_cli.At("adapter/adapter_model.safetensors"), [.. BitConverter.GetBytes((long)header.Length), .. header, .. new byte[2 * bytes]]);
         return _cli.At("adapter");
     }
