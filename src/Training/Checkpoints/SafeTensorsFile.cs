@@ -9,7 +9,7 @@ namespace Phi3VCluster.Training.Checkpoints;
 /// <summary>A safetensors file: tensors are read only when asked for, into their place or where they are.</summary>
 public sealed unsafe class SafeTensorsFile : IDisposable
 {
-    private const int ReadBytes = 1 << 23, LargestReadBytes = 1 << 26;
+    private const int ReadBytes = 1 << 20, LargestReadBytes = 1 << 26; // what is converted stays in the cache
 
     private readonly Dictionary<string, SafeTensorsEntry> _entries;
     private readonly long _dataStart;
