@@ -18,8 +18,14 @@ internal sealed class GenerateCommand : Verb
         HelpName = "TEXT",
         Required = true,
     };
-    private readonly Option<bool> _raw = new("--raw-prompt") { Description = "Take the prompt as it is, with its own <|image_k|> tags and template." };
-    private readonly Option<bool> _ignoreEos = new("--ignore-eos") { Description = "Go on after the answer's end, up to --max-new-tokens." };
+    private readonly Option<bool> _raw = new("--raw-prompt")
+    {
+        Description = "Take the prompt as it is, with its own <|image_k|> tags and template.",
+    };
+    private readonly Option<bool> _ignoreEos = new("--ignore-eos")
+    {
+        Description = "Go on after the answer's end, up to --max-new-tokens.",
+    };
     private readonly ModelOptions _model;
 
     public GenerateCommand() : base("generate", "Ask a model about images, greedily.",

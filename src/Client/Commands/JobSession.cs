@@ -18,7 +18,7 @@ internal static class JobSession
     private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
 
     /// <typeparam name="TResult">What the job's kind results in.</typeparam>
-    /// <exception cref="InputException">All that is wrong with the values, and with the files if they are looked for here, or the node found it.</exception>
+    /// <exception cref="InputException">All that is wrong with the values, and with the files where they are seen.</exception>
     public static Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, CancellationToken interrupted)
     {
         var files = address is null or { IsThisMachine: true } ? ModelJobValidation.FileProblems(job) : [];

@@ -13,7 +13,11 @@ internal sealed class ModelOptions
         HelpName = "DIR",
         Required = true,
     };
-    private readonly Option<string?> _adapter = new("--adapter") { Description = "PEFT adapter folder to put on the model.", HelpName = "DIR" };
+    private readonly Option<string?> _adapter = new("--adapter")
+    {
+        Description = "PEFT adapter folder to put on the model.",
+        HelpName = "DIR",
+    };
     private readonly Option<int?> _numCrops = new("--num-crops")
     {
         Description = "Most crops of an image. Default: the checkpoint's preprocessor_config.json, else 16.",

@@ -1,6 +1,8 @@
 namespace Phi3VCluster.Spec.Jobs;
 
-/// <summary>What is wrong with a job, in the words of its command line. Names of datasets and metrics are checked where those are.</summary>
+/// <summary>
+/// What is wrong with a job, in the words of its command line. Names of datasets and metrics are checked where those are.
+/// </summary>
 public static class ModelJobValidation
 {
     /// <summary>Looks at the values alone.</summary>
@@ -11,7 +13,7 @@ public static class ModelJobValidation
         _ => [],
     }];
 
-    /// <summary>Looks for the files, on the machine that is to read them; values that are empty are left to <see cref="Problems"/>.</summary>
+    /// <summary>Looks for the files, where they are to be read; values that are empty are left to <see cref="Problems"/>.</summary>
     public static IReadOnlyList<string> FileProblems(ModelJob job)
     {
         var problems = new List<string>();
@@ -22,7 +24,8 @@ public static class ModelJobValidation
         if (job.Adapter is { } adapter && !Blank(adapter) && !Directory.Exists(adapter))
             problems.Add($"--adapter: no such folder, got {adapter}; give a PEFT adapter folder.");
         if (job is GenerateJob generate)
-            problems.AddRange(generate.Images.Where(image => !File.Exists(image)).Select(image => $"--image: no such file, got {image}; give an image file."));
+            problems.AddRange(generate.Images.Where(image => !File.Exists(image))
+                .Select(image => $"--image: no such file, got {image}; give an image file."));
         if (job is EvaluateJob evaluate && !Blank(evaluate.Data) && FilePattern.Match(evaluate.Data).Count == 0)
             problems.Add($"--data: no file matches, got {evaluate.Data}; give a file or a glob.");
         return problems;
@@ -31,7 +34,8 @@ public static class ModelJobValidation
     private static IEnumerable<string> Common(ModelJob job)
     {
         if (Blank(job.Model)) yield return "--model: is empty, got nothing; give a checkpoint folder.";
-        if (job.Adapter is { } adapter && Blank(adapter)) yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
+        if (job.Adapter is { } adapter && Blank(adapter))
+            yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
         if (job.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {job.NumCrops}; raise it.";
         if (job.MaxNewTokens < 1) yield return $"--max-new-tokens: must be at least 1, got {job.MaxNewTokens}; raise it.";
     }

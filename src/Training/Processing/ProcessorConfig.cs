@@ -20,7 +20,8 @@ public static class ProcessorConfig
             if (!document.RootElement.TryGetProperty("num_crops", out var crops)) return UsualCrops;
             return crops.ValueKind == JsonValueKind.Number && crops.TryGetInt32(out var count) && count > 0
                 ? count
-                : throw new InputException($"{path}: num_crops must be a whole number above 0, got {crops.GetRawText()}; mend it or give --num-crops.");
+                : throw new InputException($"{path}: num_crops must be a whole number above 0, got {crops.GetRawText()}; "
+                    + "mend it or give --num-crops.");
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {

@@ -20,7 +20,8 @@ internal sealed class AttachedAdapter : IDisposable
     public static AttachedAdapter Open(string folder, BaseCheckpoint checkpoint)
     {
         var adapter = PeftAdapter.Load(folder);
-        var maps = Phi3VWeights.List(checkpoint.Config).Where(WeightNames.IsAdapted).ToDictionary(weight => WeightNames.ModuleOf(weight.Name));
+        var maps = Phi3VWeights.List(checkpoint.Config).Where(WeightNames.IsAdapted)
+            .ToDictionary(weight => WeightNames.ModuleOf(weight.Name));
         var problems = adapter.Modules.Select(module => Problem(module, adapter, maps)).OfType<string>().ToList();
         if (problems.Count == 0)
         {
@@ -30,7 +31,8 @@ internal sealed class AttachedAdapter : IDisposable
         adapter.Dispose();
         var rest = problems.Count - MostProblems;
         throw new InputException([
-            .. problems.Take(MostProblems).Select(problem => $"--adapter: {folder} is not of this model: {problem}; use the model it was trained from."),
+            .. problems.Take(MostProblems).Select(problem =>
+                $"--adapter: {folder} is not of this model: {problem}; use the model it was trained from."),
             .. rest > 0 ? (string[])[$"--adapter: {folder}: and {rest} more of {adapter.Modules.Count} modules do not fit."] : []]);
     }
 

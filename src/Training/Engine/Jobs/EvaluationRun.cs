@@ -38,7 +38,9 @@ internal static class EvaluationRun
     private static Scored Score(EvaluateJob job, Sample sample, List<IMetric> metrics, LoadedModel model, CancellationToken stop)
     {
         var answers = sample.Turns[^1].Answers;
-        double? loss = job.Metrics.Contains(EvaluateJob.Loss) ? model.Loss(model.Encoder.EncodeForTraining(WithFirstAnswers(sample), seed: 0, epoch: 0)) : null;
+        double? loss = job.Metrics.Contains(EvaluateJob.Loss)
+            ? model.Loss(model.Encoder.EncodeForTraining(WithFirstAnswers(sample), seed: 0, epoch: 0))
+            : null;
         if (metrics.Count == 0) return new(sample.Id, loss, null, answers, []);
         var prediction = model.Ask(model.Encoder.EncodeForEvaluation(sample), job.MaxNewTokens, stop).Text;
         return new(sample.Id, loss, prediction, answers, [.. metrics.Select(metric => metric.Score(prediction, answers))]);
@@ -54,7 +56,8 @@ internal static class EvaluationRun
         var problems = job.Metrics.Where(name => name != EvaluateJob.Loss && !known.ContainsKey(name)).Select(name =>
             $"--metrics: unknown, got {name}; choose some of {string.Join(", ", known.Keys.Prepend(EvaluateJob.Loss))}.").ToList();
         if (!Catalog<IDataset>.All.Any(kind => kind.Name == job.DataKind))
-            problems.Add($"--data: unknown kind, got {job.DataKind}; choose one of {string.Join(", ", Catalog<IDataset>.All.Select(kind => kind.Name))}.");
+            problems.Add($"--data: unknown kind, got {job.DataKind}; "
+                + $"choose one of {string.Join(", ", Catalog<IDataset>.All.Select(kind => kind.Name))}.");
         if (problems.Count > 0) throw new InputException(problems);
         return [.. job.Metrics.Distinct().Where(known.ContainsKey).Select(name => known[name])];
     }
