@@ -16,7 +16,8 @@ public sealed record PreparedBatch(MicroBatch Batch, IReadOnlyList<EncodedSample
 /// </summary>
 public sealed class Prefetcher : IDisposable
 {
-    public const long DefaultMaxBytes = 256L << 20;
+    /// <summary>Seconds of a small model, tens of letter pages of a large one; more only made garbage wait longer.</summary>
+    public const long DefaultMaxBytes = 64L << 20;
 
     private readonly IEnumerator<MicroBatch> _batches;
     private readonly Func<int, int, EncodedSample> _encode;
