@@ -38,7 +38,7 @@ public interface IRankWorkers
     /// <summary>Drops a finished rank from <see cref="Progress"/>, once the coordinator has seen its end.</summary>
     void Forget(RankId id);
 
-    /// <summary>Raised, on a rank's thread, when somebody waits for the next report: a barrier was reached or a rank ended.</summary>
+    /// <summary>Raised, on a rank's thread, when the next report should not wait for its second: the rank has entered another phase.</summary>
     event Action? ReportSoon;
 }
 

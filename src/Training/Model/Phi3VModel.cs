@@ -28,18 +28,13 @@ public sealed class Phi3VModel : IDisposable
 
     internal Decoder Decoder => _decoder;
 
-    /// <summary>As the other overload, with a weight that does not depend on the number of supervised tokens.</summary>
-    public SampleLoss ForwardBackward(ModelInput input, double lossWeight) => ForwardBackward(input, _ => lossWeight);
-
     /// <summary>
     /// Adds the gradients of weight · (mean cross-entropy over the supervised positions) to the grad of every trained leaf.
     /// A sample without supervised positions has loss 0 and adds nothing.
     /// </summary>
-    /// <param name="weightOfMean">
-    /// The weight, given how many tokens are supervised: constant for a mean over samples, count / total for a mean over tokens.
-    /// </param>
+    /// <param name="lossWeight">1 / samples for a mean over samples, the sample's share of all supervised tokens for one over tokens.</param>
     /// <exception cref="ArgumentException">Ids, labels and images do not fit together.</exception>
-    public SampleLoss ForwardBackward(ModelInput input, Func<int, double> weightOfMean)
+    public SampleLoss ForwardBackward(ModelInput input, double lossWeight)
     {
         using var scope = NewDisposeScope();
         var started = Stopwatch.GetTimestamp();
@@ -54,7 +49,7 @@ public sealed class Phi3VModel : IDisposable
         var value = loss.detach();
         var forward = Stopwatch.GetElapsedTime(started);
 
-        if (text.NeedsGradient && text.Backward(tensor((float)weightOfMean(rows.Length), device: loss.device)) is { } gradient)
+        if (text.NeedsGradient && text.Backward(tensor((float)lossWeight, device: loss.device)) is { } gradient)
         {
             if (_embedding.IsTrained) _embedding.Backward(layout, gradient);
             if (vision.NeedsGradient) vision.Backward(layout.ImageRows(gradient));

@@ -21,16 +21,6 @@ public static unsafe partial class Aten
         return Tensor.UnsafeCreateTensor((nint)stack[0]);
     }
 
-    /// <summary>Calls an operator that returns several tensors.</summary>
-    public static Tensor[] CallMany(string op, string overload, int returns, params ReadOnlySpan<AtenValue> arguments)
-    {
-        var stack = stackalloc ulong[Math.Max(arguments.Length, returns)];
-        Dispatch(op, overload, stack, arguments);
-        var results = new Tensor[returns];
-        for (var i = 0; i < returns; i++) results[i] = Tensor.UnsafeCreateTensor((nint)stack[i]);
-        return results;
-    }
-
     /// <summary>Calls an operator that returns nothing.</summary>
     public static void Invoke(string op, string overload, params ReadOnlySpan<AtenValue> arguments)
     {

@@ -28,7 +28,6 @@ public readonly struct AtenValue
 
     public static AtenValue Optional(Tensor? tensor) => tensor is null ? None : new(AtenKind.OptionalTensor, reference: tensor);
     public static AtenValue Optional(double number) => new(AtenKind.OptionalBits, BitConverter.DoubleToUInt64Bits(number));
-    public static AtenValue Optional(long number) => new(AtenKind.OptionalBits, (ulong)number);
 
     public override string ToString() => Kind switch
     {

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -35,7 +36,6 @@ public static class GradientNorm
         if (maxNorm == 0 || coefficient >= 1 || shard.Count == 0) return;
         using var quiet = no_grad();
         using var part = gradients.narrow(0, shard.Offset, shard.Count);
-        using Scalar scale = coefficient;
-        part.mul_(scale);
+        part.Scale(coefficient);
     }
 }
