@@ -14,7 +14,7 @@ internal static class AbsmaxCodebook
     /// <summary>What the 256 codes stand for, ascending.</summary>
     public static float[] Values { get; } = [.. Build().Order()];
 
-    private static readonly float[] Middles = [.. Values.Zip(Values[1..], (lower, upper) => (lower + upper) / 2)];
+    private static readonly byte[] Nearest = BuildNearest();
 
     public static long Blocks(long numbers) => (numbers + BlockSize - 1) / BlockSize;
 
@@ -36,15 +36,24 @@ internal static class AbsmaxCodebook
     {
         var largest = 0f;
         foreach (var value in values) largest = MathF.Max(largest, MathF.Abs(value));
-        for (var i = 0; i < values.Length; i++) codes[i] = largest == 0 ? (byte)0 : Code(values[i] * (1 / largest));
+        for (var i = 0; i < values.Length; i++)
+            codes[i] = largest == 0 ? (byte)0 : Nearest[Step(Math.Clamp(values[i] * (1 / largest), -1, 1))];
         return largest;
     }
 
-    private static byte Code(float value)
+    private static int Step(float value) => (int)MathF.FusedMultiplyAdd((value + 1) * 0.5f, Steps, 0.5f);
+
+    /// <summary>The code of each step; in the middle between two, the lower.</summary>
+    private static byte[] BuildNearest()
     {
-        var step = (int)MathF.FusedMultiplyAdd((Math.Clamp(value, -1, 1) + 1) * 0.5f, Steps, 0.5f);
-        var index = Middles.AsSpan().BinarySearch(-1 + 2f * step / Steps);
-        return (byte)(index < 0 ? ~index : index);
+        var nearest = new byte[Steps + 1];
+        var code = 0;
+        for (var step = 0; step <= Steps; step++)
+        {
+            while (code < Values.Length - 1 && (Values[code] + Values[code + 1]) / 2 < -1 + 2f * step / Steps) code++;
+            nearest[step] = (byte)code;
+        }
+        return nearest;
     }
 
     private static IEnumerable<float> Build()

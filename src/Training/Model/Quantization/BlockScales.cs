@@ -7,7 +7,7 @@ namespace Phi3VCluster.Training.Model.Quantization;
 internal sealed unsafe class BlockScales : IDisposable
 {
     private BlockScales(Device device, Tensor values, Tensor? absmax = null, Tensor? offset = null) =>
-        (Values, Absmax, Offset) = (Keep(values, device), absmax is null ? null : Keep(absmax, device), offset is null ? null : Keep(offset, device));
+        (Values, Absmax, Offset) = (Keep(values, device)!, Keep(absmax, device), Keep(offset, device));
 
     /// <summary>float32 magnitudes, or uint8 codes.</summary>
     public Tensor Values { get; }
@@ -20,7 +20,7 @@ internal sealed unsafe class BlockScales : IDisposable
 
     public IEnumerable<Tensor> Tensors => Absmax is null ? [Values] : [Values, Absmax, Offset!];
 
-    /// <param name="absmax">float32 on the CPU; the caller's.</param>
+    /// <param name="absmax">float32 on the CPU, taken over.</param>
     /// <param name="device">Where they are to be.</param>
     public static BlockScales From(Tensor absmax, bool doubleQuantization, Device device)
     {
@@ -53,7 +53,7 @@ internal sealed unsafe class BlockScales : IDisposable
         foreach (var tensor in Tensors) tensor.Dispose();
     }
 
-    private static Tensor Keep(Tensor part, Device device) => part.to(device).DetachFromDisposeScope();
+    private static Tensor? Keep(Tensor? part, Device device) => part?.to(device).DetachFromDisposeScope();
 
     private static Span<T> Memory<T>(Tensor tensor) where T : unmanaged =>
         tensor.numel() == 0 ? [] : new((void*)TensorMemory.Pointer(tensor), checked((int)tensor.numel()));

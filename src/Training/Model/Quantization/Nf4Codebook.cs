@@ -14,7 +14,8 @@ internal static class Nf4Codebook
     private static readonly float[] Middles = [.. Values[..^1].ToArray().Zip(Values[1..].ToArray(), (lower, upper) => (lower + upper) / 2)];
 
     // The middles as a search tree: a level's node n has the children 2n and 2n + 1 of the next.
-    private static readonly Vector256<float> Second = Level([3, 11]), Third = Level([1, 5, 9, 13]), Fourth = Level([0, 2, 4, 6, 8, 10, 12, 14]);
+    private static readonly Vector256<float> Second = Level([3, 11]), Third = Level([1, 5, 9, 13]);
+    private static readonly Vector256<float> Fourth = Level([0, 2, 4, 6, 8, 10, 12, 14]);
 
     public static ReadOnlySpan<float> Values =>
     [
@@ -25,7 +26,8 @@ internal static class Nf4Codebook
     ];
 
     /// <summary>What a byte stands for, all 256 of them: the value of its high four bits, then that of its low ones.</summary>
-    public static float[] Pairs { get; } = [.. from high in Values.ToArray() from low in Values.ToArray() from value in (float[])[high, low] select value];
+    public static float[] Pairs { get; } =
+        [.. Enumerable.Range(0, 256).SelectMany(pair => (float[])[Values[pair >> 4], Values[pair & 15]])];
 
     /// <summary>The codes of eight numbers, by binary search. What is no number gets the highest.</summary>
     public static Vector256<int> Nearest(Vector256<float> x)

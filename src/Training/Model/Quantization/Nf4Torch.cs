@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Model.Quantization;
 
-/// <summary>The way back from NF4 by torch's own operations, for devices whose memory we do not reach. Same bits as <see cref="Nf4Blocks"/>.</summary>
+/// <summary>From NF4 by torch's own operations, for devices whose memory we do not reach; same bits as <see cref="Nf4Blocks"/>.</summary>
 internal sealed class Nf4Torch(Device device) : IDisposable
 {
     /// <summary>Converted at a time, whole blocks of blocks; what an element takes meanwhile is 6 bytes.</summary>
@@ -40,7 +40,8 @@ internal sealed class Nf4Torch(Device device) : IDisposable
         var values = scales.Values.narrow(0, first, count);
         if (scales.Absmax is null) return values;
         var magnitudes = _absmax.index_select(0, values.to_type(ScalarType.Int32));
-        Multiply(magnitudes, scales.Absmax.narrow(0, first / AbsmaxCodebook.BlockSize, AbsmaxCodebook.Blocks(count)), AbsmaxCodebook.BlockSize);
+        var absmax = scales.Absmax.narrow(0, first / AbsmaxCodebook.BlockSize, AbsmaxCodebook.Blocks(count));
+        Multiply(magnitudes, absmax, AbsmaxCodebook.BlockSize);
         return magnitudes.add_(scales.Offset!);
     }
 
