@@ -24,21 +24,21 @@ internal sealed class OptimizerBenchmark : IBenchmark
         set_num_threads(1);
         var entries = Enumerable.Range(0, Tensors).Select(i => new FlatEntry(new($"{i}.weight", [Rows, Columns]), Decays: true));
         using var parameters = new FlatParameters([.. entries], CPU);
+        using var gradients = new WholeGradients(parameters, ShardLayout.Whole(parameters.Count, 0, 1), _ => { });
         using (no_grad())
         {
             parameters.Values.normal_();
-            parameters.Gradients.normal_();
+            foreach (var entry in parameters.Entries) parameters[entry.Tensor.Name].grad!.normal_();
         }
-        var shard = parameters.Shard(0, 1);
-        using var optimizer = new AdamW(parameters, shard, new OptimizerSpec());
+        using var optimizer = new AdamW(parameters, gradients, new OptimizerSpec());
         var peer = options.Peers ? new Peer() : null;
 
         yield return Row("AdamW step", Timing.Median(WarmUps, Repetitions, () => optimizer.Step(LearningRate)), peer?.Step());
-        yield return Row("gradient norm and clip", Timing.Median(WarmUps, Repetitions, () => Clip(parameters.Gradients, shard)), peer?.Clip());
+        yield return Row("gradient norm and clip", Timing.Median(WarmUps, Repetitions, () => Clip(gradients)), peer?.Clip());
     }
 
-    private static void Clip(Tensor gradients, ShardRange shard) =>
-        GradientNorm.Clip(gradients, shard, maxNorm: 1, Math.Sqrt(GradientNorm.SquareSum(gradients, shard)));
+    private static void Clip(GradientStore gradients) =>
+        GradientNorm.Scale(gradients, GradientNorm.ClipFactor(maxNorm: 1, Math.Sqrt(GradientNorm.SquareSum(gradients))));
 
     private static BenchRow Row(string what, double seconds, double? peerSeconds) =>
         new($"{what}, {Tensors * Rows * Columns / 1_000_000} M parameters", seconds * 1e3, "ms")

@@ -11,10 +11,12 @@ public sealed record RunSpec
     public string Name { get; init; } = "run";
     public ModelSpec Model { get; init; } = new();
     public MethodSpec Method { get; init; } = new();
-    /// <summary>Type the model computes in.</summary>
+    /// <summary>Type the model computes in: fp32 | bf16 | fp16. Trained values always have float32 masters.</summary>
     public string Precision { get; init; } = "fp32";
-    /// <summary>Attention kernel: auto takes the fastest the device has.</summary>
+    /// <summary>Attention kernel: auto takes the fastest that works; flash | eager.</summary>
     public string Attention { get; init; } = "auto";
+    /// <summary>What backward computes again instead of keeping it: none | selective (the MLP halves of layers) | full (whole layers).</summary>
+    public string ActivationCheckpointing { get; init; } = "none";
     public DataSpec Data { get; init; } = new();
     public BatchSpec Batch { get; init; } = new();
     /// <summary>Passes over the training samples.</summary>
@@ -41,18 +43,22 @@ public sealed record MethodSpec
 {
     /// <summary>Which parameters are trained: a method's name.</summary>
     public string Kind { get; init; } = "full";
-    /// <summary>LoRA: inner dimension of the adapters.</summary>
+    /// <summary>Adapters: inner dimension.</summary>
     public int Rank { get; init; } = 32;
-    /// <summary>LoRA: adapters are scaled by alpha / rank. Not given: 2 · rank.</summary>
+    /// <summary>Adapters: scaled by alpha / rank. Not given: 2 · rank.</summary>
     public double? Alpha { get; init; }
-    /// <summary>LoRA: share of the adapters' input that is dropped in training. This version has none: 0.</summary>
+    /// <summary>Adapters: share of their input that is dropped in training, from 0 to below 1.</summary>
     public double Dropout { get; init; }
-    /// <summary>LoRA: true gives the CLIP tower and the projector no adapters.</summary>
+    /// <summary>Adapters: true gives the CLIP tower and the projector none.</summary>
     public bool FreezeVision { get; init; }
-    /// <summary>LoRA: weight-decomposed adapters. This version has none: false.</summary>
+    /// <summary>Adapters: weight-decomposed, with a trained magnitude for each output.</summary>
     public bool Dora { get; init; }
-    /// <summary>LoRA: a PEFT adapter folder to start from instead of fresh adapters.</summary>
+    /// <summary>Adapters: a PEFT adapter folder to start from instead of fresh ones.</summary>
     public string? Adapter { get; init; }
+    /// <summary>Adapters: ends of the names of the linear layers that get one, for example qkv_proj. Not given: the recipe's.</summary>
+    public IReadOnlyList<string>? Targets { get; init; }
+    /// <summary>QLoRA: quantise the 4-bit blocks' scales too.</summary>
+    public bool DoubleQuantization { get; init; }
 }
 
 public sealed record DataSpec
@@ -69,19 +75,24 @@ public sealed record DataSpec
     public bool ShuffleTurns { get; init; }
     /// <summary>Folder that relative image paths start from; none, the data file's own.</summary>
     public string? ImageRoot { get; init; }
+    /// <summary>Where features of a frozen vision model are kept between epochs: auto | memory | disk | none.</summary>
+    public string CacheFeatures { get; init; } = "auto";
 }
 
 public sealed record BatchSpec
 {
     /// <summary>Samples of one optimizer step, over all ranks.</summary>
     public int Global { get; init; } = 64;
-    /// <summary>Samples of one forward pass on one rank; null is "auto".</summary>
+    /// <summary>Most samples of one forward pass on one rank, packed without padding; null is "auto": as many as fill the device.</summary>
     public int? Micro { get; init; }
+    /// <summary>step: gradients are kept whole and summed over ranks once a step. micro: after every forward pass, each rank keeping its shard.</summary>
+    public string ReduceEvery { get; init; } = "step";
 }
 
 public sealed record OptimizerSpec
 {
     public double LearningRate { get; init; } = 1e-4;
+    public LearningRatesSpec LearningRates { get; init; } = new();
     /// <summary>Course of the learning rate after the warm-up: a schedule's name.</summary>
     public string Schedule { get; init; } = "linear";
     public int WarmupSteps { get; init; } = 50;
@@ -92,6 +103,21 @@ public sealed record OptimizerSpec
     public double MaxGradNorm { get; init; } = 1.0;
     /// <summary>sample: mean over a sample's answer tokens, then over samples. token: over all answer tokens of the batch.</summary>
     public string Loss { get; init; } = "sample";
+    /// <summary>What a loss or gradient that is not finite does: stop the run, or skip the step.</summary>
+    public string OnNonFinite { get; init; } = "stop";
+    /// <summary>Steps that may be skipped in a run before it stops all the same.</summary>
+    public int MaxSkippedSteps { get; init; } = 10;
+}
+
+/// <summary>Learning rates of parts of the model; a part without one runs at <see cref="OptimizerSpec.LearningRate"/>.</summary>
+public sealed record LearningRatesSpec
+{
+    /// <summary>The CLIP tower.</summary>
+    public double? VisionTower { get; init; }
+    /// <summary>The projector and the line separators.</summary>
+    public double? Projector { get; init; }
+    /// <summary>Token embedding, decoder, final norm and head.</summary>
+    public double? LanguageModel { get; init; }
 }
 
 public sealed record EvaluationSpec

@@ -23,8 +23,13 @@ public static class RunSpecValidation
         if (!IsName(s.Name))
             yield return $"name: must be 1 to {LongestName} letters, digits, '-', '_' or '.', a letter or digit first, got \"{s.Name}\"; " +
                 "write for example docvqa-lora.";
-        if (s.Precision != "fp32") yield return $"precision: this version trains fp32 only, got {s.Precision}; write fp32.";
-        if (s.Attention != "auto") yield return $"attention: this version chooses its attention itself, got {s.Attention}; write auto.";
+        if (s.Precision is not ("fp32" or "bf16" or "fp16")) yield return OneOf("precision", s.Precision, "fp32", "bf16", "fp16");
+        if (s.Attention is not ("auto" or "flash" or "eager")) yield return OneOf("attention", s.Attention, "auto", "flash", "eager");
+        if (s is { Precision: "fp16", Attention: "flash" })
+            yield return "attention: flash attention overflows in fp16 (the recipe's known issue), got flash with precision fp16; " +
+                "write auto, or precision: bf16.";
+        if (s.ActivationCheckpointing is not ("none" or "selective" or "full"))
+            yield return OneOf("activationCheckpointing", s.ActivationCheckpointing, "none", "selective", "full");
         if (s.Epochs < 1) yield return AtLeast("epochs", 1, s.Epochs);
         if (Blank(s.Output)) yield return Required("output", "the folder that receives the results");
     }
@@ -40,8 +45,10 @@ public static class RunSpecValidation
         if (Blank(s.Kind)) yield return Required("method.kind", "a method's name, for example full");
         if (s.Rank < 1) yield return AtLeast("method.rank", 1, s.Rank);
         if (s.Alpha is { } alpha && !Positive(alpha)) yield return Above0("method.alpha", alpha);
-        if (s.Dropout != 0) yield return $"method.dropout: this version has no dropout, got {s.Dropout}; write 0.";
-        if (s.Dora) yield return "method.dora: this version has no DoRA, got true; write false.";
+        if (!(s.Dropout >= 0 && s.Dropout < 1))
+            yield return $"method.dropout: must be from 0 to below 1, got {s.Dropout:R}; common values are 0 to 0.1.";
+        if (s.Targets is { } targets && (targets.Count == 0 || targets.Any(Blank)))
+            yield return "method.targets: must name at least one linear layer, got an empty name or list; write for example [qkv_proj], or null.";
         if (s.Adapter is { } adapter && Blank(adapter)) yield return Required("method.adapter", "an adapter folder, or null");
     }
 
@@ -51,21 +58,29 @@ public static class RunSpecValidation
         if (Blank(s.Train)) yield return Required("data.train", "a file or glob of training samples");
         if (s.Eval is { } eval && Blank(eval)) yield return Required("data.eval", "a file or glob, or null");
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
+        if (s.CacheFeatures is not ("auto" or "memory" or "disk" or "none"))
+            yield return OneOf("data.cacheFeatures", s.CacheFeatures, "auto", "memory", "disk", "none");
     }
 
     private static IEnumerable<string> Batch(RunSpec s)
     {
         if (s.Batch.Global < 1) yield return AtLeast("batch.global", 1, s.Batch.Global);
-        else if (s.Batch.Global < s.Cluster.MinRanks)
-            yield return $"batch.global: must give each of cluster.minRanks = {s.Cluster.MinRanks} ranks a sample, got {s.Batch.Global}; " +
-                "raise it or lower cluster.minRanks.";
-        if (s.Batch.Micro is { } micro and not 1)
-            yield return $"batch.micro: this version forwards one sample at a time, got {micro}; write auto or 1.";
+        else if (s.Batch.Global < s.Cluster.MaxRanks)
+            yield return $"batch.global: must give each of cluster.maxRanks = {s.Cluster.MaxRanks} ranks a sample, got {s.Batch.Global}; " +
+                "raise it or lower cluster.maxRanks.";
+        if (s.Batch.Micro < 1) yield return AtLeast("batch.micro", 1, s.Batch.Micro.Value);
+        if (s.Batch.ReduceEvery is not ("step" or "micro")) yield return OneOf("batch.reduceEvery", s.Batch.ReduceEvery, "step", "micro");
     }
 
     private static IEnumerable<string> Optimizer(OptimizerSpec s)
     {
         if (!Positive(s.LearningRate)) yield return Above0("optimizer.learningRate", s.LearningRate);
+        (string Key, double? Rate)[] parts =
+        [
+            ("visionTower", s.LearningRates.VisionTower), ("projector", s.LearningRates.Projector), ("languageModel", s.LearningRates.LanguageModel),
+        ];
+        foreach (var (key, rate) in parts)
+            if (rate is { } value && !Positive(value)) yield return Above0($"optimizer.learningRates.{key}", value);
         if (Blank(s.Schedule)) yield return Required("optimizer.schedule", "a schedule's name, for example linear");
         if (s.WarmupSteps < 0) yield return AtLeast("optimizer.warmupSteps", 0, s.WarmupSteps);
         if (!(s.WeightDecay >= 0)) yield return AtLeast("optimizer.weightDecay", 0, s.WeightDecay);
@@ -74,7 +89,9 @@ public static class RunSpecValidation
                 "write for example [0.9, 0.95].";
         if (!Positive(s.Epsilon)) yield return Above0("optimizer.epsilon", s.Epsilon);
         if (!(s.MaxGradNorm >= 0)) yield return AtLeast("optimizer.maxGradNorm", 0, s.MaxGradNorm);
-        if (s.Loss is not ("sample" or "token")) yield return $"optimizer.loss: must be sample or token, got {s.Loss}; write sample.";
+        if (s.Loss is not ("sample" or "token")) yield return OneOf("optimizer.loss", s.Loss, "sample", "token");
+        if (s.OnNonFinite is not ("stop" or "skip")) yield return OneOf("optimizer.onNonFinite", s.OnNonFinite, "stop", "skip");
+        if (s.MaxSkippedSteps < 0) yield return AtLeast("optimizer.maxSkippedSteps", 0, s.MaxSkippedSteps);
     }
 
     private static IEnumerable<string> Evaluation(EvaluationSpec s)
@@ -89,8 +106,7 @@ public static class RunSpecValidation
         if (s.MaxRanks < 1) yield return AtLeast("cluster.maxRanks", 1, s.MaxRanks);
         else if (s.MaxRanks < s.MinRanks)
             yield return $"cluster.maxRanks: must be at least cluster.minRanks = {s.MinRanks}, got {s.MaxRanks}; raise it.";
-        if (s.Device is not ("auto" or "cpu" or "cuda"))
-            yield return $"cluster.device: must be auto, cpu or cuda, got {s.Device}; write auto.";
+        if (s.Device is not ("auto" or "cpu" or "cuda")) yield return OneOf("cluster.device", s.Device, "auto", "cpu", "cuda");
         if (Blank(s.Collective)) yield return Required("cluster.collective", "a collective's name, or auto");
     }
 
@@ -101,6 +117,9 @@ public static class RunSpecValidation
     }
 
     private static string AtLeast(string path, int least, double got) => $"{path}: must be at least {least}, got {got:R}; raise it.";
+
+    private static string OneOf(string path, string got, params string[] known) =>
+        $"{path}: must be {string.Join(", ", known[..^1])} or {known[^1]}, got {got}; write {known[0]}.";
 
     private static string Above0(string path, double got) => $"{path}: must be above 0, got {got:R}; raise it.";
 

@@ -7,13 +7,25 @@ public sealed class GoodSpecTests
         """
         name: docvqa-lora
         model:     { path: /models/phi-3, numCrops: 4 }
-        method:    { kind: lora, rank: 8, alpha: 16, dropout: 0, freezeVision: true, dora: false, adapter: /a }
-        precision: fp32
-        attention: auto
-        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, shuffle: false, shuffleTurns: true, imageRoot: /i }
-        batch:     { global: 32, micro: 1 }
+        method:    { kind: lora, rank: 8, alpha: 16, dropout: 0.1, freezeVision: true, dora: true, adapter: /a, targets: [qkv_proj, o_proj], doubleQuantization: true }
+        precision: bf16
+        attention: eager
+        activationCheckpointing: selective
+        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, shuffle: false, shuffleTurns: true, imageRoot: /i, cacheFeatures: disk }
+        batch:     { global: 32, micro: 4, reduceEvery: micro }
         epochs: 2
-        optimizer: { learningRate: 2.0e-4, schedule: cosine, warmupSteps: 5, weightDecay: 0.1, betas: [0.8, 0.99], epsilon: 1.0e-7, maxGradNorm: 0, loss: token }
+        optimizer:
+          learningRate: 2.0e-4
+          learningRates: { visionTower: 1.0e-5, projector: 2.0e-5, languageModel: 3.0e-5 }
+          schedule: cosine
+          warmupSteps: 5
+          weightDecay: 0.1
+          betas: [0.8, 0.99]
+          epsilon: 1.0e-7
+          maxGradNorm: 0
+          loss: token
+          onNonFinite: skip
+          maxSkippedSteps: 3
         evaluation: { metric: accuracy, maxNewTokens: 3, before: false }
         cluster:   { minRanks: 2, maxRanks: 8, device: cpu, collective: tcp }
         checkpoint: { everySteps: 10, keep: 3 }
@@ -32,7 +44,13 @@ public sealed class GoodSpecTests
             (spec.Name, spec.Model.NumCrops, spec.Method.Kind, spec.Method.Rank, spec.Method.Alpha, spec.Method.FreezeVision));
         Assert.Equal(("/data/train-*.parquet", "/data/test.parquet", false, true),
             (spec.Data.Train, spec.Data.Eval, spec.Data.Shuffle, spec.Data.ShuffleTurns));
-        Assert.Equal((32, 1, 2), (spec.Batch.Global, spec.Batch.Micro, spec.Epochs));
+        Assert.Equal((0.1, true, true), (spec.Method.Dropout, spec.Method.Dora, spec.Method.DoubleQuantization));
+        Assert.Equal(["qkv_proj", "o_proj"], spec.Method.Targets!);
+        Assert.Equal(("bf16", "eager", "selective", "disk"),
+            (spec.Precision, spec.Attention, spec.ActivationCheckpointing, spec.Data.CacheFeatures));
+        Assert.Equal((32, 4, "micro", 2), (spec.Batch.Global, spec.Batch.Micro, spec.Batch.ReduceEvery, spec.Epochs));
+        Assert.Equal(new LearningRatesSpec { VisionTower = 1e-5, Projector = 2e-5, LanguageModel = 3e-5 }, spec.Optimizer.LearningRates);
+        Assert.Equal(("skip", 3), (spec.Optimizer.OnNonFinite, spec.Optimizer.MaxSkippedSteps));
         Assert.Equal((2.0e-4, "cosine", 5, 0.1, 1e-7, 0d, "token"), (spec.Optimizer.LearningRate, spec.Optimizer.Schedule, spec.Optimizer.WarmupSteps,
             spec.Optimizer.WeightDecay, spec.Optimizer.Epsilon, spec.Optimizer.MaxGradNorm, spec.Optimizer.Loss));
         Assert.Equal([0.8, 0.99], spec.Optimizer.Betas);

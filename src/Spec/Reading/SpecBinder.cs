@@ -43,21 +43,22 @@ internal sealed class SpecBinder(List<string> problems)
             || (!type.IsValueType && Nullability.Create(property).WriteState == NullabilityState.Nullable);
         if (optional && node is SpecScalar { IsNull: true }) property.SetValue(section, null);
         else if (SpecKeys.IsSection(type)) property.SetValue(section, Section(node, type, path));
-        else if (type == typeof(IReadOnlyList<double>)) SetNumbers(section, property, node, path);
+        else if (type == typeof(IReadOnlyList<double>)) SetList<double>(section, property, node, path, "numbers", "[0.9, 0.95]");
+        else if (type == typeof(IReadOnlyList<string>)) SetList<string>(section, property, node, path, "names", "[qkv_proj, o_proj]");
         else if (Scalar(node, Nullable.GetUnderlyingType(type) ?? type, optional, path, out var value)) property.SetValue(section, value);
     }
 
-    private void SetNumbers(object section, PropertyInfo property, SpecNode node, string path)
+    private void SetList<T>(object section, PropertyInfo property, SpecNode node, string path, string what, string example)
     {
         if (node is not SpecList list)
         {
-            Note(path, $"must be a list of numbers{At(node)}, got {Shown(node)}; write it as [0.9, 0.95].");
+            Note(path, $"must be a list of {what}{At(node)}, got {Shown(node)}; write it as {example}.");
             return;
         }
-        var numbers = list.Items
-            .Select((item, i) => Scalar(item, typeof(double), optional: false, $"{path}[{i}]", out var number) ? (double?)number : null)
-            .ToArray();
-        if (numbers.All(n => n is not null)) property.SetValue(section, numbers.Select(n => n!.Value).ToArray());
+        var (items, before) = (new List<T>(), problems.Count);
+        foreach (var (item, i) in list.Items.Select((item, i) => (item, i)))
+            if (Scalar(item, typeof(T), optional: false, $"{path}[{i}]", out var value)) items.Add((T)value!);
+        if (problems.Count == before) property.SetValue(section, items.ToArray());
     }
 
     private bool Scalar(SpecNode node, Type type, bool optional, string path, out object? value)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Checkpoints;
@@ -15,19 +16,20 @@ public static class HfExport
     /// Writes every tensor of <paramref name="source"/> under its name, changed ones in place of the source's, and copies the
     /// configuration, tokenizer and processor files. An embedding's tied second name follows the first.
     /// </summary>
-    /// <param name="changed">New values by name; each is stored in the type its tensor has in the source.</param>
-    /// <param name="type">Store all tensors as this instead; null keeps the source's types.</param>
+    /// <param name="changed">New values by name; each is stored in the type it comes in, all others as they lie in the source.</param>
+    /// <param name="type">Store all tensors as this instead.</param>
     public static void Save(CheckpointFolder source, string targetFolder, IReadOnlyDictionary<string, Tensor> changed,
         ScalarType? type = null, long shardBytes = DefaultShardBytes)
     {
         Directory.CreateDirectory(targetFolder);
         CopyOtherFiles(source.Folder, targetFolder);
-        var shards = Cut(source, type, shardBytes);
+        if ((type ?? changed.Values.FirstOrDefault()?.dtype) is { } stored) NameType(targetFolder, stored);
+        var shards = Cut(source, changed, type, shardBytes);
         var files = shards.Count == 1
             ? [CheckpointFolder.SingleFile]
             : Enumerable.Range(1, shards.Count).Select(i => $"model-{i:d5}-of-{shards.Count:d5}.safetensors").ToArray();
         for (var i = 0; i < shards.Count; i++) WriteShard(source, Path.Combine(targetFolder, files[i]), shards[i], changed, type);
-        WriteIndex(source, targetFolder, shards, files, type);
+        WriteIndex(source, targetFolder, shards, files, name => SizeBytes(source, changed, name, type));
     }
 
     private static void WriteShard(
@@ -36,20 +38,21 @@ public static class HfExport
         using var scope = NewDisposeScope();
         SafeTensorsWriter.Write(path, [.. names.Select(name => (name, Value(name)))], type: type);
 
-        Tensor Value(string name)
-        {
-            var key = name == CheckpointFolder.TiedEmbedding && !changed.ContainsKey(name) ? CheckpointFolder.Embedding : name;
-            return changed.TryGetValue(key, out var tensor) ? tensor.detach().to(type ?? source.Type(name)) : source.View(name);
-        }
+        Tensor Value(string name) => Changed(changed, name)?.detach() ?? source.View(name);
     }
 
-    private static List<List<string>> Cut(CheckpointFolder source, ScalarType? type, long shardBytes)
+    /// <summary>An embedding's tied second name follows the first.</summary>
+    private static Tensor? Changed(IReadOnlyDictionary<string, Tensor> changed, string name) =>
+        changed.GetValueOrDefault(name) ?? (name == CheckpointFolder.TiedEmbedding ? changed.GetValueOrDefault(CheckpointFolder.Embedding) : null);
+
+    private static List<List<string>> Cut(
+        CheckpointFolder source, IReadOnlyDictionary<string, Tensor> changed, ScalarType? type, long shardBytes)
     {
         var shards = new List<List<string>> { new() };
         long filled = 0;
         foreach (var name in source.Names)
         {
-            var size = SizeBytes(source, name, type);
+            var size = SizeBytes(source, changed, name, type);
             if (filled > 0 && filled + size > shardBytes)
             {
                 shards.Add([]);
@@ -61,7 +64,8 @@ public static class HfExport
         return shards;
     }
 
-    private static void WriteIndex(CheckpointFolder source, string folder, List<List<string>> shards, string[] files, ScalarType? type)
+    private static void WriteIndex(
+        CheckpointFolder source, string folder, List<List<string>> shards, string[] files, Func<string, long> sizeBytes)
     {
         var path = Path.Combine(folder, CheckpointFolder.IndexFile);
         if (shards.Count == 1)
@@ -71,15 +75,25 @@ public static class HfExport
         }
         var index = new
         {
-            metadata = new { total_size = source.Names.Sum(name => SizeBytes(source, name, type)) },
+            metadata = new { total_size = source.Names.Sum(sizeBytes) },
             weight_map = shards.Zip(files).SelectMany(pair => pair.First.Select(name => (Name: name, File: pair.Second)))
                 .OrderBy(pair => pair.Name, StringComparer.Ordinal).ToDictionary(pair => pair.Name, pair => pair.File),
         };
         File.WriteAllText(path, JsonSerializer.Serialize(index, Indented));
     }
 
-    private static long SizeBytes(CheckpointFolder source, string name, ScalarType? type) =>
-        source.Info(name).ElementCount * StoredType.Of(type ?? source.Type(name)).ElementBytes;
+    private static long SizeBytes(CheckpointFolder source, IReadOnlyDictionary<string, Tensor> changed, string name, ScalarType? type) =>
+        source.Info(name).ElementCount * StoredType.Of(type ?? Changed(changed, name)?.dtype ?? source.Type(name)).ElementBytes;
+
+    /// <summary>Says in config.json what Hugging Face's loaders are to load the weights as.</summary>
+    private static void NameType(string folder, ScalarType type)
+    {
+        var path = Path.Combine(folder, "config.json");
+        var name = type.ToString().ToLowerInvariant();
+        if (!File.Exists(path) || JsonNode.Parse(File.ReadAllText(path)) is not JsonObject config || (string?)config["torch_dtype"] == name) return;
+        config["torch_dtype"] = name;
+        File.WriteAllText(path, config.ToJsonString(Indented));
+    }
 
     private static void CopyOtherFiles(string source, string target)
     {

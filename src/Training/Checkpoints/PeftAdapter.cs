@@ -6,27 +6,24 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Checkpoints;
 
 /// <summary>
-/// A LoRA adapter in PEFT's folder layout. Tensors are named as our trained tensors are, <c>{module}.lora_A.weight</c> [rank, in]
-/// and <c>{module}.lora_B.weight</c> [out, rank].
+/// A LoRA adapter in PEFT's folder layout. Tensors are named as our trained tensors are, <c>{module}.lora_A.weight</c> [rank, in],
+/// <c>{module}.lora_B.weight</c> [out, rank] and, for DoRA, <c>{module}.lora_magnitude_vector</c> [out].
 /// </summary>
 public sealed class PeftAdapter : IDisposable
 {
     private const string ConfigFile = "adapter_config.json", WeightsFile = "adapter_model.safetensors", Prefix = "base_model.model.";
-    private const string A = ".lora_A.weight", B = ".lora_B.weight";
+    private const string A = ".lora_A.weight", B = ".lora_B.weight", Magnitude = ".lora_magnitude_vector";
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     private readonly SafeTensorsFile _file;
 
-    private PeftAdapter(SafeTensorsFile file, int rank, double alpha)
+    private PeftAdapter(SafeTensorsFile file, AdapterSettings settings)
     {
-        (_file, Rank, Alpha) = (file, rank, alpha);
+        (_file, Settings) = (file, settings);
         Names = [.. file.Names.Select(name => name[Prefix.Length..]).Where(IsAdapter)];
     }
 
-    public int Rank { get; }
-    public double Alpha { get; }
-    /// <summary>What the product of B and A is multiplied by.</summary>
-    public double Scale => Alpha / Rank;
+    public AdapterSettings Settings { get; }
 
     public IReadOnlyList<string> Names { get; }
 
@@ -39,10 +36,10 @@ public sealed class PeftAdapter : IDisposable
     public static PeftAdapter Load(string folder)
     {
         var problems = new List<string>();
-        var (rank, alpha) = ReadConfig(Path.Combine(folder, ConfigFile), problems);
+        var settings = ReadConfig(Path.Combine(folder, ConfigFile), problems);
         var file = OpenWeights(folder, problems);
-        if (file is not null) CheckTensors(file, rank, problems);
-        if (problems.Count == 0) return new(file!, rank, alpha);
+        if (file is not null) CheckTensors(file, settings, problems);
+        if (problems.Count == 0) return new(file!, settings);
         file?.Dispose();
         throw new InputException(problems);
     }
@@ -53,8 +50,7 @@ public sealed class PeftAdapter : IDisposable
     public void CopyTo(string name, Tensor destination) => _file.CopyTo(Prefix + name, destination);
 
     /// <summary>Writes an adapter that PEFT loads.</summary>
-    /// <param name="baseModel">The base model's name or folder, for the reader.</param>
-    public static void Save(string folder, int rank, double alpha, string baseModel, IReadOnlyList<(string Name, Tensor Tensor)> tensors)
+    public static void Save(string folder, AdapterSettings settings, IReadOnlyList<(string Name, Tensor Tensor)> tensors)
     {
         Directory.CreateDirectory(folder);
         var targets = tensors.Where(t => t.Name.EndsWith(A, StringComparison.Ordinal)).Select(t => Target(t.Name[..^A.Length]))
@@ -62,18 +58,18 @@ public sealed class PeftAdapter : IDisposable
         var config = new JsonObject
         {
             ["peft_type"] = "LORA",
-            ["base_model_name_or_path"] = baseModel,
+            ["base_model_name_or_path"] = settings.BaseModel,
             ["task_type"] = null,
-            ["r"] = rank,
-            ["lora_alpha"] = alpha,
-            ["lora_dropout"] = 0.0,
+            ["r"] = settings.Rank,
+            ["lora_alpha"] = settings.Alpha,
+            ["lora_dropout"] = settings.Dropout,
             ["target_modules"] = new JsonArray([.. targets.Select(target => (JsonNode)target)]),
             ["modules_to_save"] = null,
             ["bias"] = "none",
             ["fan_in_fan_out"] = false,
             ["inference_mode"] = true,
             ["init_lora_weights"] = "gaussian",
-            ["use_dora"] = false,
+            ["use_dora"] = settings.UsesDora,
             ["use_rslora"] = false,
             ["rank_pattern"] = new JsonObject(),
             ["alpha_pattern"] = new JsonObject(),
@@ -84,7 +80,7 @@ public sealed class PeftAdapter : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    private static bool IsAdapter(string name) => name.EndsWith(A, StringComparison.Ordinal) || name.EndsWith(B, StringComparison.Ordinal);
+    private static bool IsAdapter(string name) => ((string[])[A, B, Magnitude]).Any(end => name.EndsWith(end, StringComparison.Ordinal));
 
     /// <summary>The end of a module's name that PEFT matches it by; a mere number would match too much.</summary>
     private static string Target(string module)
@@ -93,7 +89,7 @@ public sealed class PeftAdapter : IDisposable
         return int.TryParse(parts[^1], out _) ? $"{parts[^2]}.{parts[^1]}" : parts[^1];
     }
 
-    private static (int Rank, double Alpha) ReadConfig(string path, List<string> problems)
+    private static AdapterSettings ReadConfig(string path, List<string> problems)
     {
         JsonNode? config;
         try
@@ -104,14 +100,18 @@ public sealed class PeftAdapter : IDisposable
         catch (Exception error) when (error is IOException or JsonException)
         {
             problems.Add($"{path}: cannot be read ({error.Message}); give an adapter folder as PEFT saves it.");
-            return (1, 1);
+            return new(1, 1);
         }
         Must("peft_type", "\"LORA\"");
         Must("bias", "\"none\"", "null");
         Must("modules_to_save", "null", "[]");
         foreach (var pattern in (string[])["rank_pattern", "alpha_pattern"]) Must(pattern, "{}", "null");
-        foreach (var flag in (string[])["use_dora", "use_rslora", "fan_in_fan_out"]) Must(flag, "false", "null");
-        return ((int)Positive("r"), Positive("lora_alpha"));
+        foreach (var flag in (string[])["use_rslora", "fan_in_fan_out"]) Must(flag, "false", "null");
+        return new((int)Positive("r"), Positive("lora_alpha"))
+        {
+            UsesDora = config["use_dora"]?.ToJsonString() == "true",
+            BaseModel = config["base_model_name_or_path"]?.ToString(),
+        };
 
         void Must(string key, params string[] values)
         {
@@ -147,20 +147,41 @@ public sealed class PeftAdapter : IDisposable
         return null;
     }
 
-    private static void CheckTensors(SafeTensorsFile file, int rank, List<string> problems)
+    private static void CheckTensors(SafeTensorsFile file, AdapterSettings settings, List<string> problems)
     {
-        foreach (var name in file.Names)
+        foreach (var name in file.Names.Where(name => !name.EndsWith(".base_layer.weight", StringComparison.Ordinal)))
         {
+            if (!name.StartsWith(Prefix, StringComparison.Ordinal) || EndOf(name, settings) is not { } end)
+            {
+                problems.Add($"{file.Path}: the tensor {name} is not part of a {settings.Kind} adapter; use one without it.");
+                continue;
+            }
+            var module = name[..^end.Length];
+            foreach (var partner in Ends(settings).Where(other => !file.Contains(module + other)))
+                problems.Add($"{file.Path}: {name} stands without {module + partner}; export the adapter again.");
             var shape = file.Info(name).Shape;
-            var (isA, isB) = (name.EndsWith(A, StringComparison.Ordinal), name.EndsWith(B, StringComparison.Ordinal));
-            var isPassedOver = name.EndsWith(".base_layer.weight", StringComparison.Ordinal);
-            if (!name.StartsWith(Prefix, StringComparison.Ordinal) || !(isA || isB || isPassedOver))
-                problems.Add($"{file.Path}: the tensor {name} is not part of a LoRA adapter; use one without it.");
-            else if (isPassedOver) continue;
-            else if ((isA ? name[..^A.Length] + B : name[..^B.Length] + A) is var partner && !file.Contains(partner))
-                problems.Add($"{file.Path}: {name} stands without {partner}; export the adapter again.");
-            else if (shape.Length != 2 || shape[isA ? 0 : 1] != rank)
-                problems.Add($"{file.Path}: {name} must have rank {rank}, got [{string.Join(", ", shape)}]; use its own {ConfigFile}.");
+            if (end == Magnitude ? shape.Length != 1 : shape.Length != 2 || shape[end == A ? 0 : 1] != settings.Rank)
+                problems.Add($"{file.Path}: {name} must {(end == Magnitude ? "be a vector" : $"have rank {settings.Rank}")}, "
+                    + $"got [{string.Join(", ", shape)}]; use its own {ConfigFile}.");
         }
     }
+
+    private static string? EndOf(string name, AdapterSettings settings) =>
+        Ends(settings).FirstOrDefault(end => name.EndsWith(end, StringComparison.Ordinal));
+
+    private static string[] Ends(AdapterSettings settings) => settings.UsesDora ? [A, B, Magnitude] : [A, B];
+}
+
+/// <summary>What <c>adapter_config.json</c> says of how an adapter is applied.</summary>
+public sealed record AdapterSettings(int Rank, double Alpha)
+{
+    public double Dropout { get; init; }
+    public bool UsesDora { get; init; }
+    /// <summary>The base model's name or folder, for the reader.</summary>
+    public string? BaseModel { get; init; }
+
+    /// <summary>What the product of B and A is multiplied by.</summary>
+    public double Scale => Alpha / Rank;
+
+    public string Kind => UsesDora ? "DoRA" : "LoRA";
 }

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>Prompts in, greedy answers as text out.</summary>
-internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer)
+internal sealed class Answerer(Phi3VModel model, ModelInputs inputs, Tokenizer tokenizer)
 {
     private const string EndOfText = "<|endoftext|>";
 
@@ -18,7 +18,7 @@ internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer)
     {
         using var scope = NewDisposeScope();
         var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = [_endOfText], IgnoreEos = ignoreEndOfText };
-        var generated = model.Generate([ModelInputs.From(prompt, CPU)], options, stop)[0];
+        var generated = model.Generate([inputs.For(prompt)], options, stop)[0];
         return new(tokenizer.Decode([.. generated.Tokens], skipSpecial: true), generated.Tokens, generated.LogProbabilities);
     }
 }

@@ -42,13 +42,15 @@ internal sealed class BaseCheckpoint : IDisposable
     public ModelWeights Fill(Func<TensorInfo, Tensor> place)
     {
         var weights = new ModelWeights();
-        foreach (var weight in Used)
-        {
-            var tensor = place(weight);
-            _files.CopyTo(weight.Name, tensor);
-            weights[weight.Name] = tensor;
-        }
+        foreach (var weight in Used) weights[weight.Name] = Read(weight, place(weight));
         return weights;
+    }
+
+    /// <summary>Reads a weight into a tensor of any type and device, and returns it.</summary>
+    public Tensor Read(TensorInfo weight, Tensor destination)
+    {
+        _files.CopyTo(weight.Name, destination);
+        return destination;
     }
 
     public void Dispose() => _files.Dispose();

@@ -10,9 +10,9 @@ namespace Phi3VCluster.Training.Engine;
 
 /// <summary>Asks the model every held-out question, dealt over the ranks, and scores the answers.</summary>
 internal sealed class Evaluator(
-    Phi3VModel model, Tokenizer tokenizer, SampleEncoder encoder, IDatasetReader data, ICollective collective, EvaluationSpec spec)
+    Phi3VModel model, ModelInputs inputs, Tokenizer tokenizer, SampleEncoder encoder, IDatasetReader data, ICollective collective, EvaluationSpec spec)
 {
-    private readonly Answerer _model = new(model, tokenizer);
+    private readonly Answerer _model = new(model, inputs, tokenizer);
     private readonly IMetric _metric = Catalog<IMetric>.Find(spec.Metric, "evaluation.metric");
 
     /// <returns>The same on every rank.</returns>

@@ -2,18 +2,25 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
-/// <summary>Tensors of a model that nobody trains; they live as long as it does, whatever dispose scope they were made in.</summary>
-internal sealed class FrozenTensors : IDisposable
+/// <summary>What a model reads and nobody trains; lives as long as it does, whatever dispose scope it was made in.</summary>
+internal sealed class FrozenTensors(Device device, ScalarType type) : IDisposable
 {
-    private readonly List<Tensor> _all = [];
+    private readonly List<IDisposable> _all = [];
 
-    /// <summary>float32 on the CPU, not yet filled.</summary>
+    /// <summary>Not yet filled.</summary>
     public Tensor Add(long[] shape)
     {
-        var tensor = empty(shape, ScalarType.Float32).DetachFromDisposeScope();
+        var tensor = empty(shape, type, device).DetachFromDisposeScope();
         _all.Add(tensor);
         return tensor;
     }
 
-    public void Dispose() => _all.ForEach(tensor => tensor.Dispose());
+    /// <summary>Takes over something else that must live as long.</summary>
+    public T Own<T>(T one) where T : IDisposable
+    {
+        _all.Add(one);
+        return one;
+    }
+
+    public void Dispose() => _all.ForEach(one => one.Dispose());
 }

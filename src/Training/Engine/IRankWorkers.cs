@@ -81,6 +81,8 @@ public sealed record RankProgress(RankId Id, RankPhase Phase)
     public double? EvalBefore { get; init; }
     public double? EvalAfter { get; init; }
     public string? Error { get; init; }
+    /// <summary>Rank 0 only: what a reader of the run's log should know; lines are only ever added.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
     /// <summary>Seconds of training steps so far.</summary>
     public double TrainSeconds { get; init; }
 }

@@ -1,16 +1,64 @@
 using Phi3VCluster.Training.Model;
+using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Processing;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
-/// <summary>From a sample on the host to the model's input on the rank's device.</summary>
-internal static class ModelInputs
+/// <summary>From samples on the host to the model's inputs on the rank's device. Everything is made in the current dispose scope.</summary>
+/// <param name="features">Keeps what a frozen vision model makes of an image; null computes it each time.</param>
+/// <param name="dropoutSeed">Draws what adapters drop; null where nothing is dropped.</param>
+internal sealed class ModelInputs(Phi3VModel model, RankCompute compute, FeatureCache? features = null, int? dropoutSeed = null)
 {
     private const int CropSize = 336;
 
-    /// <summary>Crops are made on the device, in the current dispose scope.</summary>
-    public static ModelInput From(EncodedSample sample, Device device) => new(sample.InputIds, sample.Labels,
-        [.. sample.Images.Select(image => new ImageCrops(CropTensors.Make(image, device), image.Height / CropSize, image.Width / CropSize))]);
+    public ModelInput ForTraining(EncodedSample sample, int epoch) => For(sample) with
+    {
+        DropoutSeed = dropoutSeed is { } seed ? SplitMix64.For("dropout", seed, epoch, sample.Id).Next() : null,
+    };
+
+    public ModelInput For(EncodedSample sample)
+    {
+        if (model.VisionIsTrained || sample.Images.Count == 0) return WithCrops(sample, compute.Device);
+        Tensor[] tokens = [.. sample.Images.Select(Tokens)];
+        return new(sample.InputIds, sample.Labels, []) { ImageTokens = tokens.Length == 1 ? tokens[0] : cat(tokens, 0) };
+    }
+
+    /// <summary>For a model that is to see the images itself.</summary>
+    public static ModelInput WithCrops(EncodedSample sample, Device device) =>
+        new(sample.InputIds, sample.Labels, [.. sample.Images.Select(image => Crops(image, device))]);
+
+    private static ImageCrops Crops(EncodedImage image, Device device) =>
+        new(CropTensors.Make(image, device), image.Height / CropSize, image.Width / CropSize);
+
+    private Tensor Tokens(EncodedImage image)
+    {
+        if (features is null) return Compute(image);
+        var key = FeatureCache.KeyOf(image);
+        if (features.Find(key) is { } known) return FromBytes(known, image.TokenCount);
+        var tokens = Compute(image);
+        features.Add(key, ToBytes(tokens));
+        return tokens;
+    }
+
+    private Tensor Compute(EncodedImage image)
+    {
+        using var scope = NewDisposeScope();
+        return model.ImageTokens(Crops(image, compute.Device)).MoveToOuterDisposeScope();
+    }
+
+    private static unsafe byte[] ToBytes(Tensor tokens)
+    {
+        using var host = tokens.cpu().contiguous();
+        return new ReadOnlySpan<byte>((void*)TensorMemory.Pointer(host), checked((int)(host.numel() * host.ElementSize))).ToArray();
+    }
+
+    private unsafe Tensor FromBytes(byte[] bytes, long tokenCount)
+    {
+        using var scope = NewDisposeScope();
+        var host = empty([tokenCount, model.HiddenSize], compute.Type);
+        bytes.CopyTo(new Span<byte>((void*)TensorMemory.Pointer(host), bytes.Length));
+        return host.to(compute.Device).MoveToOuterDisposeScope();
+    }
 }

@@ -6,6 +6,16 @@ namespace Phi3VCluster.Training.Engine;
 /// <summary>Bytes of any length from every rank to every rank, over the tensor collective.</summary>
 internal static class RankMessages
 {
+    /// <summary>The largest of the ranks' numbers, exact up to 2^24.</summary>
+    public static int Largest(ICollective collective, int number)
+    {
+        var slots = new float[collective.WorldSize];
+        slots[collective.Rank] = number;
+        using var shared = tensor(slots);
+        collective.AllReduce(shared);
+        return (int)shared.data<float>().ToArray().Max();
+    }
+
     /// <returns>Each rank's message, by rank.</returns>
     public static IReadOnlyList<byte[]> Exchange(ICollective collective, byte[] message)
     {

@@ -1,5 +1,6 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Collectives;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
@@ -14,6 +15,7 @@ internal sealed class RankWorker : IDisposable
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(10);
 
     private readonly RunSpec _spec;
+    private readonly RankCompute _compute;
     private readonly ICollectiveEndpoint _endpoint;
     private readonly Action _reportSoon;
     private readonly CancellationTokenSource _stop = new();
@@ -24,13 +26,16 @@ internal sealed class RankWorker : IDisposable
     private string? _abortReason;
     private volatile RankProgress _progress;
 
-    public RankWorker(RankId id, RunSpec spec, ICollectiveEndpoint endpoint, Action reportSoon)
+    public RankWorker(RankId id, RunSpec spec, RankCompute compute, ICollectiveEndpoint endpoint, Action reportSoon)
     {
-        (_spec, _endpoint, _reportSoon) = (spec, endpoint, reportSoon);
+        (_spec, _compute, _endpoint, _reportSoon) = (spec, compute, endpoint, reportSoon);
         _progress = new RankProgress(id, RankPhase.Starting);
     }
 
     public RankProgress Progress => _progress;
+
+    /// <summary>The device it occupies until it is forgotten; null for the CPU.</summary>
+    public int? CudaDevice => _compute.Device.type == DeviceType.CUDA ? _compute.Device.index : null;
 
     /// <summary>Starts the rank's thread. A second call does nothing.</summary>
     public void Begin(int worldSize, IReadOnlyList<string> addresses, string outputFolder, int threads)
@@ -72,8 +77,9 @@ internal sealed class RankWorker : IDisposable
         try
         {
             set_num_threads(threads); // libtorch keeps this per thread
+            if (_compute.Device.type == DeviceType.CUDA) backends.cuda.enable_flash_sdp(_spec.Precision == "bf16"); // elsewhere it overflows, or is not there
             using var collective = Connect(worldSize, addresses);
-            using var trainer = TrainerBuilder.Build(_spec, collective, outputFolder, _stop.Token);
+            using var trainer = TrainerBuilder.Build(_spec, _compute, collective, outputFolder, _stop.Token);
             trainer.Run(_progress, Publish, _barrier);
         }
         // The top frame of the rank's thread: whatever went wrong becomes the rank's last word, for the coordinator to act upon.
@@ -91,6 +97,7 @@ internal sealed class RankWorker : IDisposable
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         timeout.CancelAfter(ConnectTimeout);
         var collective = _endpoint.Connect(_progress.Id.Generation, _progress.Id.Rank, addresses, timeout.Token);
+        if (_compute.Device.type != DeviceType.CPU) collective = new HostStaging(collective);
         lock (_gate)
         {
             _collective = collective;

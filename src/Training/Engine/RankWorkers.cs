@@ -2,12 +2,11 @@ using System.Collections.Concurrent;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Native;
-using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>The node's ranks as threads of this process. See <see cref="IRankWorkers"/> for the contract.</summary>
-/// <param name="capacity">Most ranks at a time.</param>
+/// <param name="capacity">Most ranks at a time; no more than devices, where there are CUDA devices.</param>
 /// <param name="host">Address under which other nodes reach this one's collectives.</param>
 public sealed class RankWorkers(int capacity, string host = "127.0.0.1") : IRankWorkers, IDisposable
 {
@@ -16,21 +15,23 @@ public sealed class RankWorkers(int capacity, string host = "127.0.0.1") : IRank
 
     public event Action? ReportSoon;
 
-    public int Capacity => capacity;
-    public string Device => "cpu";
+    private readonly Lazy<int> _cudaDevices = new(() => Cuda.DeviceCount);
+
+    public int Capacity => _cudaDevices.Value == 0 ? capacity : Math.Min(capacity, _cudaDevices.Value);
+    public string Device => _cudaDevices.Value == 0 ? "cpu" : $"cuda {Cuda.Name(0)}";
 
     public string Prepare(RankId id, string specJson, string collective)
     {
         if (IsStale(id)) throw new InputException($"{Describe(id)} is stale; the run is at generation {_newestGeneration[id.Run]}.");
         LibTorch.Load();
         var spec = RunSpecJson.FromText(specJson);
-        if (spec.Cluster.Device == "cuda" && !cuda.is_available())
+        if (spec.Cluster.Device == "cuda" && _cudaDevices.Value == 0)
             throw new InputException($"cluster.device: cuda was asked for, but {Environment.MachineName} has no CUDA device; use cpu or auto.");
         var problems = RunSpecFiles.Problems(spec);
         if (problems.Count > 0) throw new InputException([.. problems.Select(p => $"{p} (on {Environment.MachineName})")]);
 
         var endpoint = Catalog<ICollectiveBackend>.Find(collective, "cluster.collective").Open(host);
-        var worker = new RankWorker(id, spec, endpoint, () => ReportSoon?.Invoke());
+        var worker = new RankWorker(id, spec, RankCompute.Of(spec, FreeDevice(spec)), endpoint, () => ReportSoon?.Invoke());
         if (!_workers.TryAdd(id, worker))
         {
             worker.Dispose();
@@ -67,6 +68,14 @@ public sealed class RankWorkers(int capacity, string host = "127.0.0.1") : IRank
     {
         foreach (var worker in _workers.Values) worker.Abort("the silo stops");
         foreach (var id in _workers.Keys) Forget(id);
+    }
+
+    /// <returns>A CUDA device that no rank occupies; null where the run computes on the CPU.</returns>
+    private int? FreeDevice(RunSpec spec)
+    {
+        if (spec.Cluster.Device == "cpu" || _cudaDevices.Value == 0) return null;
+        var taken = _workers.Values.Select(worker => worker.CudaDevice).ToHashSet();
+        return Enumerable.Range(0, _cudaDevices.Value).First(device => !taken.Contains(device));
     }
 
     /// <summary>Remembers the newest generation of each run; true for any older one.</summary>

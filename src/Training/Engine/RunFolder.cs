@@ -36,6 +36,8 @@ internal sealed class RunFolder : IDisposable
 
     public void WriteEvaluation(string file, EvaluationResult evaluation) => WriteText(file, () => JsonSerializer.Serialize(evaluation, Pretty));
 
+    public void WriteTrainability(IReadOnlyList<TrainedGroup> groups) => WriteText("trainability.json", () => JsonSerializer.Serialize(groups, Pretty));
+
     public void WriteReport(RunReport report)
     {
         WriteText("report.json", () => JsonSerializer.Serialize(report, Pretty));

@@ -13,11 +13,11 @@ internal sealed record RunReport(string Run, string Method, string Precision, in
     double Seconds, double TrainSeconds, long TrainedParameters, IReadOnlyDictionary<string, double> Phases, string Exported)
 {
     public static RunReport Of(RunSpec spec, TrainerParts parts, RankProgress progress, Throughput throughput) => new(
-        progress.Id.Run, spec.Method.Kind, spec.Precision, parts.Collective.WorldSize, "cpu", spec.Batch.Global, spec.Epochs, spec.Optimizer.LearningRate,
+        progress.Id.Run, spec.Method.Kind, spec.Precision, parts.Collective.WorldSize, parts.Device, spec.Batch.Global, spec.Epochs, spec.Optimizer.LearningRate,
         parts.Evaluator is null ? null : spec.Evaluation.Metric, progress.EvalBefore, progress.EvalAfter, progress.Step, progress.Loss ?? double.NaN,
         throughput.ImagesPerSecond, throughput.Seconds > 0 ? throughput.Tokens / throughput.Seconds : 0,
-        parts.Clock.Seconds.Values.Sum(), throughput.Seconds, parts.Parameters.Count,
-        parts.Clock.Seconds.ToDictionary(phase => phase.Key, phase => Math.Round(phase.Value, 3)), parts.ExportFolder);
+        parts.Clock.Seconds.Values.Sum(), throughput.Seconds, parts.Model.Parameters.Count,
+        parts.Clock.Seconds.ToDictionary(phase => phase.Key, phase => Math.Round(phase.Value, 3)), parts.Model.ExportFolder);
 
     /// <summary>The row in the form of the recipe's tables, and where the time went.</summary>
     public string ToMarkdown()

@@ -5,16 +5,27 @@ namespace Phi3VCluster.Training.Engine;
 /// <summary>What a rank did for a step: its samples, its part of the loss, and the fault that it will vote with.</summary>
 internal sealed class StepWork
 {
+    private readonly List<string> _nonFinite = [];
+
     public IReadOnlyList<EncodedSample> Share { get; set; } = [];
 
     /// <summary>This rank's part of the global batch's loss.</summary>
-    public double Loss { get; set; }
+    public double Loss { get; private set; }
 
     /// <summary>The first thing that went wrong.</summary>
     public Exception? Fault { get; private set; }
 
+    /// <summary>Ids of samples whose loss is not finite.</summary>
+    public IReadOnlyList<string> NonFinite => _nonFinite;
+
     public long Images => Share.Sum(sample => (long)sample.Images.Count);
     public long Tokens => Share.Sum(sample => (long)sample.InputIds.Length);
+
+    public void Add(EncodedSample sample, double loss, double weight)
+    {
+        Loss += loss * weight;
+        if (!double.IsFinite(loss)) _nonFinite.Add(sample.Id);
+    }
 
     /// <summary>Runs a part of the step unless an earlier part failed; keeps what it throws. Aborts pass through: nobody votes then.</summary>
     public void Guard(Action part)

@@ -2,6 +2,7 @@ using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Checkpoints;
 using Phi3VCluster.Training.Methods;
 using Phi3VCluster.Training.Model;
+using Phi3VCluster.Training.Model.Quantization;
 using Phi3VCluster.Training.Optim;
 using static TorchSharp.torch;
 
@@ -13,33 +14,36 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class TrainedModel : IDisposable
 {
     private readonly RunSpec _spec;
-    private readonly TrainingPlan _plan;
-    private readonly FrozenTensors _frozen = new();
+    private readonly FrozenTensors _frozen;
+    private readonly ScalarType _type;
     private Phi3VModel? _model;
 
-    private TrainedModel(RunSpec spec, Phi3VConfig config, TrainingPlan plan)
+    private TrainedModel(RunSpec spec, Phi3VConfig config, TrainingPlan plan, RankCompute compute)
     {
-        (_spec, Config, _plan) = (spec, config, plan);
-        Parameters = new FlatParameters([.. plan.Trained.Select(t => new FlatEntry(t.Tensor, t.Decays))], CPU);
+        (_spec, Config, Plan, _type) = (spec, config, plan, compute.Type);
+        _frozen = new(compute.Device, compute.Type);
+        Parameters = new FlatParameters([.. plan.Trained.Select(Entry)], compute.Device, compute.Type);
     }
 
     public Phi3VConfig Config { get; }
+    public TrainingPlan Plan { get; }
     public Phi3VModel Model => _model!;
     public FlatParameters Parameters { get; }
+    public required PrecisionPlan Precision { get; init; }
 
     /// <summary>Name of the folder in the run's folder that <see cref="Export"/> writes.</summary>
-    public string ExportFolder => _plan.HasAdapters ? "adapter" : "model";
+    public string ExportFolder => Plan.HasAdapters ? "adapter" : "model";
 
     /// <exception cref="InputException">The checkpoint is not whole, or the method does not fit it.</exception>
-    public static TrainedModel Load(RunSpec spec)
+    public static TrainedModel Load(RunSpec spec, RankCompute compute)
     {
         using var checkpoint = BaseCheckpoint.Open(spec.Model.Path);
         var plan = Catalog<ITrainingMethod>.Find(spec.Method.Kind, "method.kind").Plan(checkpoint.Used, spec.Method);
         if (plan.Trained.Count == 0) throw new InputException($"method.kind: {spec.Method.Kind} trains nothing of this model; choose another method.");
-        var trained = new TrainedModel(spec, checkpoint.Config, plan);
+        var trained = new TrainedModel(spec, checkpoint.Config, plan, compute) { Precision = PrecisionPlan.Of(checkpoint.Used, plan, spec) };
         try
         {
-            trained._model = new Phi3VModel(checkpoint.Config, trained.Fill(checkpoint));
+            trained._model = new Phi3VModel(checkpoint.Config, trained.Fill(checkpoint), compute.Model);
             return trained;
         }
         catch
@@ -50,18 +54,30 @@ internal sealed class TrainedModel : IDisposable
     }
 
     /// <summary>Writes the trained weights below <paramref name="runFolder"/>: a PEFT adapter, or a whole checkpoint.</summary>
-    public void Export(string runFolder)
+    /// <param name="values">[Parameters.Count]: adapters are stored in its type, whole models in their source's types.</param>
+    public void Export(string runFolder, Tensor values)
     {
         var target = Path.Combine(runFolder, ExportFolder);
         using var scope = NewDisposeScope();
-        var trained = _plan.Trained.Select(t => (t.Tensor.Name, Parameters[t.Tensor.Name].detach())).ToList();
-        if (_plan.HasAdapters)
+        var trained = Plan.Trained.Select(t => (t.Tensor.Name, Part(t.Tensor))).ToList();
+        if (Plan.HasAdapters)
         {
-            PeftAdapter.Save(target, _spec.Method.Rank, _plan.AdapterScale * _spec.Method.Rank, _spec.Model.Path, trained);
+            PeftAdapter.Save(target, new(_spec.Method.Rank, Plan.AdapterScale * _spec.Method.Rank)
+            {
+                Dropout = _spec.Method.Dropout,
+                UsesDora = _spec.Method.Dora,
+                BaseModel = _spec.Model.Path,
+            }, trained);
             return;
         }
         using var source = CheckpointFolder.Open(_spec.Model.Path);
         HfExport.Save(source, target, trained.ToDictionary());
+
+        Tensor Part(TensorInfo tensor)
+        {
+            var slice = Parameters.Slice(tensor.Name);
+            return values.narrow(0, slice.Offset, slice.Count).view(tensor.Shape);
+        }
     }
 
     public void Dispose()
@@ -71,24 +87,37 @@ internal sealed class TrainedModel : IDisposable
         Parameters.Dispose();
     }
 
+    private FlatEntry Entry(TrainedTensor trained) => new(trained.Tensor, trained.Decays)
+    {
+        Unit = Phi3VWeights.UnitOf(trained.Tensor.Name),
+        NeedsImages = trained.Part is ModelPart.VisionTower or ModelPart.Projector,
+        RateFactor = RateOf(trained.Part) is { } rate ? rate / _spec.Optimizer.LearningRate : 1,
+    };
+
+    private double? RateOf(ModelPart part) => part switch
+    {
+        ModelPart.VisionTower => _spec.Optimizer.LearningRates.VisionTower,
+        ModelPart.Projector => _spec.Optimizer.LearningRates.Projector,
+        _ => _spec.Optimizer.LearningRates.LanguageModel,
+    };
+
     private ModelWeights Fill(BaseCheckpoint checkpoint)
     {
-        var own = _plan.Trained.Where(t => t.Role == TrainedRole.Weight).Select(t => t.Tensor.Name).ToHashSet();
-        var weights = checkpoint.Fill(weight => own.Contains(weight.Name) ? Parameters[weight.Name] : _frozen.Add(weight.Shape));
-        if (_plan.HasAdapters) Attach(weights);
+        var own = Plan.Trained.Where(t => t.Role == TrainedRole.Weight).Select(t => t.Tensor.Name).ToHashSet();
+        var weights = new ModelWeights();
+        foreach (var weight in checkpoint.Used)
+        {
+            if (Plan.InFourBits.Contains(weight.Name)) weights.Quantize(weight.Name, InFourBits(checkpoint, weight), _type, place => _frozen.Own(place));
+            else weights[weight.Name] = checkpoint.Read(weight, own.Contains(weight.Name) ? Parameters[weight.Name] : _frozen.Add(weight.Shape));
+        }
+        if (Plan.HasAdapters) AdapterStart.Attach(Plan, Parameters, weights, _spec);
         return weights;
     }
 
-    private void Attach(ModelWeights weights)
+    private Nf4Tensor InFourBits(BaseCheckpoint checkpoint, TensorInfo weight)
     {
-        var adapters = _plan.Trained.Where(t => t.Role != TrainedRole.Weight).ToList();
-        if (_spec.Method.Adapter is { } folder) AdapterStart.Load(folder, adapters, Parameters);
-        else AdapterStart.Draw(adapters, Parameters, _spec.Seed);
-        foreach (var pair in adapters.GroupBy(t => t.Module))
-        {
-            var a = pair.Single(t => t.Role == TrainedRole.AdapterA).Tensor.Name;
-            var b = pair.Single(t => t.Role == TrainedRole.AdapterB).Tensor.Name;
-            weights.Attach(pair.Key, new LowRank(Parameters[a], Parameters[b], _plan.AdapterScale));
-        }
+        using var scope = NewDisposeScope();
+        var whole = checkpoint.Read(weight, empty(weight.Shape, ScalarType.Float32));
+        return _frozen.Own(Nf4Tensor.Quantize(whole, _spec.Method.DoubleQuantization, Parameters.Values.device));
     }
 }

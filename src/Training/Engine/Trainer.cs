@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Data;
+using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
@@ -36,13 +37,20 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
 
         Publish(_progress with { Phase = RankPhase.Exporting, EvalAfter = after });
         parts.Clock.Enter(Phase.Export);
-        parts.Export();
+        Export();
         parts.Clock.Enter(Phase.Idle);
         parts.Folder.WriteReport(RunReport.Of(spec, parts, _progress, _throughput));
         Publish(_progress with { Phase = RankPhase.Finished });
     }
 
     public void Dispose() => parts.Dispose();
+
+    private void Export()
+    {
+        using var scope = NewDisposeScope();
+        var values = parts.Model.Plan.HasAdapters ? parts.Optimizer.GatherMasters(parts.Collective.AllGather) : parts.Model.Parameters.Values;
+        if (parts.Folder.Writes) parts.Model.Export(parts.Folder.Path, values);
+    }
 
     private void TrainEpoch(int epoch, long totalSteps)
     {
@@ -65,7 +73,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         if (parts.Folder.Writes)
         {
             var record = new StepRecord(_step, epoch, parts.Collective.Generation, parts.Collective.WorldSize, result.Loss, result.GradNorm,
-                result.LearningRate, LossScale: 1, result.Images, result.Tokens, seconds, [.. samples.Select(i => parts.Training.Read(i).Id)]);
+                result.LearningRate, result.LossScale, result.Images, result.Tokens, seconds, [.. samples.Select(i => parts.Training.Read(i).Id)], result.Skipped);
             parts.Folder.AppendStep(record);
             parts.Metrics.StepCommitted(record, _throughput.ImagesPerSecond, (indexInEpoch + 1.0) / parts.Order.StepsPerEpoch);
         }

@@ -1,8 +1,10 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Optim;
 using Phi3VCluster.Training.Processing;
+using TorchSharp;
 
 namespace Phi3VCluster.Training.Engine;
 
@@ -10,7 +12,7 @@ namespace Phi3VCluster.Training.Engine;
 internal static class TrainerBuilder
 {
     /// <exception cref="InputException">The checkpoint or the data do not fit the spec.</exception>
-    public static Trainer Build(RunSpec spec, ICollective collective, string outputFolder, CancellationToken stop)
+    public static Trainer Build(RunSpec spec, RankCompute compute, ICollective collective, string outputFolder, CancellationToken stop)
     {
         var owned = new Stack<IDisposable>();
         T Own<T>(T part) where T : IDisposable
@@ -20,34 +22,43 @@ internal static class TrainerBuilder
         }
         try
         {
-            var metrics = new RankMetrics(Path.GetFileName(outputFolder), spec, collective.Rank, collective.WorldSize, device: "cpu");
+            var device = compute.Device.type == DeviceType.CPU ? "cpu" : $"cuda {Cuda.Name(compute.Device.index)}";
+            var metrics = new RankMetrics(Path.GetFileName(outputFolder), spec, collective.Rank, collective.WorldSize, device);
             var clock = new PhaseClock(metrics);
             clock.Enter(Phase.Restore);
-            var model = Own(TrainedModel.Load(spec));
+            var model = Own(TrainedModel.Load(spec, compute));
             var tokenizer = Tokenizer.Load(spec.Model.Path);
             var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, model.Config.MaxPositions);
             var training = Own(OpenData(spec.Data, spec.Data.Train));
             var evaluation = spec.Data.Eval is { } held ? Own(OpenData(spec.Data, held)) : null;
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
-            var schedule = Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "optimizer.schedule");
-            var optimizer = Own(new AdamW(model.Parameters, model.Parameters.Shard(collective.Rank, collective.WorldSize), spec.Optimizer));
             var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder)));
-            var step = new TrainingStep(model.Model, feed, model.Parameters, optimizer, schedule, collective, spec.Optimizer, clock);
+            var features = model.Model.VisionIsTrained ? null : FeatureCache.Open(outputFolder, spec.Data.CacheFeatures);
+            if (features is not null) Own(features);
+            var inputs = new ModelInputs(model.Model, compute, features, spec.Method.Dropout > 0 ? spec.Seed : null);
+            var gradients = Own(StoreGradients(spec, model.Parameters, collective));
+            var optimizer = Own(new AdamW(model.Parameters, gradients, spec.Optimizer));
             var folder = Own(new RunFolder(outputFolder, writes: collective.Rank == 0));
+            var scaler = spec.Precision == "fp16" ? LossScaler.Dynamic() : LossScaler.None();
+            var step = new TrainingStep(
+                model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), model.Parameters, gradients, optimizer,
+                Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "optimizer.schedule"), scaler,
+                new Trainability(model.Plan, model.Parameters, gradients, collective, folder),
+                new StepObjections(collective, scaler, spec.Optimizer), collective, spec.Optimizer, clock);
             clock.Enter(Phase.Idle);
             return new Trainer(spec, new TrainerParts
             {
                 Collective = collective,
                 Training = training,
                 Order = order,
-                Parameters = model.Parameters,
+                Model = model,
+                Optimizer = optimizer,
                 Step = step,
-                Evaluator = evaluation is null ? null : new Evaluator(model.Model, tokenizer, encoder, evaluation, collective, spec.Evaluation),
+                Evaluator = evaluation is null ? null : new Evaluator(model.Model, inputs, tokenizer, encoder, evaluation, collective, spec.Evaluation),
                 Folder = folder,
                 Clock = clock,
+                Device = device,
                 Metrics = metrics,
-                Export = () => { if (collective.Rank == 0) model.Export(outputFolder); },
-                ExportFolder = model.ExportFolder,
                 Owned = [.. owned],
             }, stop);
         }
@@ -56,6 +67,15 @@ internal static class TrainerBuilder
             while (owned.TryPop(out var part)) part.Dispose();
             throw;
         }
+    }
+
+    private static GradientStore StoreGradients(RunSpec spec, FlatParameters parameters, ICollective collective)
+    {
+        var (rank, worldSize) = (collective.Rank, collective.WorldSize);
+        if (spec.Batch.ReduceEvery == "step")
+            return new WholeGradients(parameters, ShardLayout.Whole(parameters.Count, rank, worldSize), collective.ReduceScatter);
+        var units = parameters.Units().Select(unit => unit.Range);
+        return new ScatteredGradients(parameters, new([.. units], rank, worldSize), collective.ReduceScatter);
     }
 
     private static IDatasetReader OpenData(DataSpec spec, string path) => Catalog<IDataset>.Find(spec.Kind, "data.kind").Open(spec, path);

@@ -10,16 +10,16 @@ internal sealed class TrainerParts : IDisposable
     public required ICollective Collective { get; init; }
     public required IDatasetReader Training { get; init; }
     public required SampleOrder Order { get; init; }
-    public required FlatParameters Parameters { get; init; }
+    public required TrainedModel Model { get; init; }
+    public required AdamW Optimizer { get; init; }
     public required TrainingStep Step { get; init; }
     /// <summary>Null when the run has no held-out data.</summary>
     public required Evaluator? Evaluator { get; init; }
     public required RunFolder Folder { get; init; }
     public required PhaseClock Clock { get; init; }
+    /// <summary>"cpu", or "cuda" with the card's name.</summary>
+    public required string Device { get; init; }
     public required RankMetrics Metrics { get; init; }
-    /// <summary>Writes what was trained; on rank 0 only.</summary>
-    public required Action Export { get; init; }
-    public required string ExportFolder { get; init; }
     /// <summary>Everything that must be released, in this order.</summary>
     public required IReadOnlyList<IDisposable> Owned { get; init; }
 

@@ -12,34 +12,34 @@ namespace Phi3VCluster.Training.Engine;
 /// with the loopback collective.
 /// </summary>
 internal sealed class TrainingStep(
-    Phi3VModel model, SampleFeed feed, FlatParameters parameters, AdamW optimizer, ILearningRateSchedule schedule, ICollective collective,
-    OptimizerSpec spec, PhaseClock clock)
+    Phi3VModel model, SampleFeed feed, ModelInputs inputs, MicroBatches microBatches, FlatParameters parameters, GradientStore gradients,
+    AdamW optimizer, ILearningRateSchedule schedule, LossScaler scaler, Trainability trainability, StepObjections objections,
+    ICollective collective, OptimizerSpec spec, PhaseClock clock)
 {
     /// <param name="batch">Which global batch: its epoch, its place there, its size over all ranks.</param>
     /// <param name="step">From 1, over the whole run.</param>
-    /// <exception cref="RankFault">A rank objected: the step is committed nowhere.</exception>
+    /// <exception cref="RankFault">The run cannot go on: the step is committed nowhere.</exception>
     /// <exception cref="CollectiveException">A peer is gone or the run was aborted.</exception>
     public StepResult Run(GlobalBatch batch, long step, long totalSteps)
     {
         using var scope = NewDisposeScope(); // every tensor of the step dies with it
-        parameters.ZeroGradients();
+        gradients.Zero();
         var work = Compute(batch); // this rank's share: forward, backward, gradients accumulated
 
         clock.Enter(Phase.Reduce);
-        collective.ReduceScatter(parameters.Gradients); // sums: each loss is already divided by the global batch
-        var shard = parameters.Shard(collective.Rank, collective.WorldSize);
-        var vote = StepTally.Exchange(collective, work, GradientNorm.SquareSum(parameters.Gradients, shard));
-        if (vote.Objectors.Count > 0) throw Refused(step, vote, work);
+        gradients.StepDone(); // sums over ranks: each loss is already divided by the global batch
+        var tally = StepTally.Exchange(collective, work, GradientNorm.SquareSum(gradients));
+        var (norm, rate) = (Math.Sqrt(tally.GradientSquares) / scaler.Scale, schedule.RateAt(step, totalSteps, spec.WarmupSteps, spec.LearningRate));
+        if (tally.Verdict != Vote.Commit) return Result(tally, norm, rate, skipped: objections.Handle(tally, work, step));
 
         clock.Enter(Phase.Optimizer);
-        var norm = Math.Sqrt(vote.GradientSquares);
-        GradientNorm.Clip(parameters.Gradients, shard, spec.MaxGradNorm, norm);
-        var rate = schedule.RateAt(step, totalSteps, spec.WarmupSteps, spec.LearningRate);
-        optimizer.Step(rate);
+        GradientNorm.Scale(gradients, GradientNorm.ClipFactor(spec.MaxGradNorm, norm) / scaler.Scale);
+        trainability.Step(optimizer, rate, step, hadImages: tally.Images > 0);
+        scaler.Update(overflowed: false);
 
         clock.Enter(Phase.Reduce);
-        collective.AllGather(parameters.Values);
-        return new(vote.Loss, norm, rate, vote.Images, vote.Tokens);
+        Gather();
+        return Result(tally, norm, rate);
     }
 
     /// <summary>
@@ -52,29 +52,39 @@ internal sealed class TrainingStep(
         clock.Enter(Phase.Data);
         work.Guard(() => work.Share = feed.Take(batch));
         var weights = LossWeights.Of(spec.Loss, work.Share, batch.SampleCount, collective);
+        var passes = microBatches.Cut(work.Share);
+        var rounds = gradients.ReducesEveryPass ? RankMessages.Largest(collective, passes.Count) : passes.Count;
         clock.Enter(Phase.Forward);
-        work.Guard(() =>
+        for (var i = 0; i < rounds; i++)
         {
-            for (var i = 0; i < work.Share.Count; i++)
-            {
-                using var scope = NewDisposeScope();
-                var loss = model.ForwardBackward(ModelInputs.From(work.Share[i], CPU), weights[i]);
-                work.Loss += loss.Mean * weights[i];
-                clock.Split(Phase.Forward, loss.ForwardSeconds, Phase.Backward);
-            }
-        });
+            if (i < passes.Count) work.Guard(() => Pass(work, batch.Epoch, passes[i], weights));
+            gradients.PassDone();
+        }
         return work;
     }
 
-    private RankFault Refused(long step, StepTally vote, StepWork work)
+    private void Pass(StepWork work, int epoch, (int Start, int Count) pass, double[] weights)
     {
-        if (!vote.Objectors.Contains(collective.Rank))
-            return new($"step {step} was refused by rank {string.Join(", ", vote.Objectors)}.");
-        var samples = string.Join(", ", work.Share.Select(s => s.Id));
-        return work.Fault is { } fault
-            ? new($"step {step}, rank {collective.Rank}: {fault.Message}", fault)
-            : new($"step {step}, rank {collective.Rank}: the loss or the gradient of samples {samples} is not finite; lower optimizer.learningRate or look at these samples.");
+        using var scope = NewDisposeScope();
+        EncodedSample[] samples = [.. work.Share.Skip(pass.Start).Take(pass.Count)];
+        var own = weights.AsSpan(pass.Start, pass.Count).ToArray();
+        var loss = model.ForwardBackward(
+            [.. samples.Select(sample => inputs.ForTraining(sample, epoch))], [.. own.Select(weight => weight * scaler.Scale)], gradients.UnitDone);
+        for (var i = 0; i < samples.Length; i++) work.Add(samples[i], loss.Means[i], own[i]);
+        clock.Split(Phase.Forward, loss.ForwardSeconds, Phase.Backward);
     }
+
+    private void Gather()
+    {
+        foreach (var bucket in gradients.Layout.Buckets)
+        {
+            using var part = parameters.Values.narrow(0, bucket.Offset, bucket.Count);
+            collective.AllGather(part);
+        }
+    }
+
+    private StepResult Result(StepTally tally, double norm, double rate, string? skipped = null) =>
+        new(tally.Loss, norm, rate, scaler.Scale, tally.Images, tally.Tokens, skipped);
 }
 
 /// <summary>The samples of one optimizer step over all ranks.</summary>
@@ -82,6 +92,9 @@ internal sealed class TrainingStep(
 /// <param name="Index">Place in the epoch, from 0.</param>
 internal readonly record struct GlobalBatch(int Epoch, int Index, int SampleCount);
 
-/// <param name="Loss">Mean over the global batch.</param>
+/// <param name="Loss">Mean over the global batch, without samples whose loss is not finite.</param>
 /// <param name="GradNorm">Global norm before clipping.</param>
-internal readonly record struct StepResult(double Loss, double GradNorm, double LearningRate, long Images, long Tokens);
+/// <param name="LossScale">After the step.</param>
+/// <param name="Skipped">Why all ranks left their weights as they were; null for a step like any other.</param>
+internal readonly record struct StepResult(
+    double Loss, double GradNorm, double LearningRate, double LossScale, long Images, long Tokens, string? Skipped);

@@ -7,8 +7,10 @@ internal sealed class FullMethod : ITrainingMethod
 {
     public string Name => "full";
 
-    public TrainingPlan Plan(IReadOnlyList<TensorInfo> weights, MethodSpec spec) => new(
-        [.. weights.Select(weight => new TrainedTensor(
-            weight, TrainedRole.Weight, WeightNames.ModuleOf(weight.Name), WeightNames.Decays(weight.Name), InitialDeviation: 0))],
-        AdapterScale: 1);
+    public TrainingPlan Plan(IReadOnlyList<TensorInfo> weights, MethodSpec spec)
+    {
+        if (spec.FreezeVision)
+            throw new InputException("method.freezeVision: full trains the vision model too, got true; use method.kind: frozen-vision, or false.");
+        return WeightPlan.Of(weights, _ => true, Name, spec);
+    }
 }

@@ -14,11 +14,14 @@ public interface ITrainingMethod : INamed
 }
 
 /// <summary>What is trained, in computation order, and how adapters are scaled.</summary>
-/// <param name="Trained">The trained tensors; adapters of one target stand together, A before B.</param>
+/// <param name="Trained">The trained tensors; adapters of one target stand together, A before B before the magnitude.</param>
 /// <param name="AdapterScale">alpha / rank; unused without adapters.</param>
 public sealed record TrainingPlan(IReadOnlyList<TrainedTensor> Trained, double AdapterScale)
 {
     public bool HasAdapters => Trained.Any(t => t.Role != TrainedRole.Weight);
+
+    /// <summary>Frozen linear maps that are kept in 4 bits, by the weight's name.</summary>
+    public IReadOnlySet<string> InFourBits { get; init; } = new HashSet<string>();
 }
 
 public enum TrainedRole
@@ -29,10 +32,27 @@ public enum TrainedRole
     AdapterA,
     /// <summary>An adapter's second matrix [out, rank]; starts at zero, so step 0 equals the base model.</summary>
     AdapterB,
+    /// <summary>DoRA's length of every row [out]; starts as the base weight has it.</summary>
+    AdapterMagnitude,
 }
 
-/// <param name="Tensor">Name and shape of the trained tensor; for adapters <c>{module}.lora_A.weight</c> or <c>.lora_B.weight</c>.</param>
+/// <summary>The parts of a model that are reported, and may have learning rates, by themselves.</summary>
+public enum ModelPart
+{
+    VisionTower,
+    /// <summary>With the line separators.</summary>
+    Projector,
+    TokenEmbedding,
+    Decoder,
+    /// <summary>With the final norm.</summary>
+    Head,
+}
+
+/// <param name="Tensor">Name and shape; for adapters <c>{module}.lora_A.weight</c>, <c>.lora_B.weight</c> or <c>.lora_magnitude_vector</c>.</param>
 /// <param name="Module">The base weight's name without <c>.weight</c>, e.g. <c>model.layers.0.mlp.down_proj</c>.</param>
 /// <param name="Decays">Whether weight decay applies.</param>
 /// <param name="InitialDeviation">Standard deviation of an AdapterA's start; 0 elsewhere.</param>
-public sealed record TrainedTensor(TensorInfo Tensor, TrainedRole Role, string Module, bool Decays, double InitialDeviation);
+public sealed record TrainedTensor(TensorInfo Tensor, TrainedRole Role, string Module, bool Decays, double InitialDeviation)
+{
+    public ModelPart Part => WeightNames.PartOf(Module);
+}

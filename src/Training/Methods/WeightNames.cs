@@ -33,5 +33,14 @@ internal static class WeightNames
     }
 
     /// <summary>CLIP tower, projector, separators.</summary>
-    public static bool IsVision(string name) => name.StartsWith(ImageEmbedding, StringComparison.Ordinal);
+    public static bool IsVision(string name) => PartOf(name) is ModelPart.VisionTower or ModelPart.Projector;
+
+    /// <param name="name">Of a weight or of its module.</param>
+    public static ModelPart PartOf(string name)
+    {
+        if (name.StartsWith(ImageEmbedding + "img_processor.", StringComparison.Ordinal)) return ModelPart.VisionTower;
+        if (name.StartsWith(ImageEmbedding, StringComparison.Ordinal)) return ModelPart.Projector;
+        if (name.StartsWith("model.embed_tokens", StringComparison.Ordinal)) return ModelPart.TokenEmbedding;
+        return name.StartsWith("model.layers.", StringComparison.Ordinal) ? ModelPart.Decoder : ModelPart.Head;
+    }
 }

@@ -10,27 +10,33 @@ namespace Phi3VCluster.Training.Model;
 internal sealed class ClipTower
 {
     private readonly VisionConfig _config;
+    private readonly ActivationCheckpointing _checkpointing;
     private readonly Tensor _class_D, _patches_D3KK, _positions_PD;
     private readonly LayerNorm _norm;
     private readonly ClipLayer[] _layers;
 
-    public ClipTower(VisionConfig config, ModelWeights weights)
+    public ClipTower(VisionConfig config, ModelWeights weights, ModelOptions options)
     {
-        _config = config;
+        (_config, _checkpointing) = (config, options.Checkpointing);
         _class_D = weights[Phi3VWeights.Tower + "embeddings.class_embedding"];
         _patches_D3KK = weights[Phi3VWeights.Tower + "embeddings.patch_embedding.weight"];
         _positions_PD = weights[Phi3VWeights.Tower + "embeddings.position_embedding.weight"];
         _norm = weights.LayerNorm(Phi3VWeights.Tower + "pre_layrnorm", config.LayerNormEpsilon);
-        _layers = [.. Enumerable.Range(0, config.LayerCount - 1).Select(i => new ClipLayer(config, weights, Phi3VWeights.TowerLayer(i)))];
+        _layers =
+        [
+            .. Enumerable.Range(0, config.LayerCount - 1).Select(i => new ClipLayer(config, weights, Phi3VWeights.TowerLayer(i), options.Attention)),
+        ];
     }
+
+    public bool IsTrained => EmbeddingIsTrained || _layers.Any(layer => layer.IsTrained);
 
     private bool EmbeddingIsTrained =>
         _class_D.requires_grad || _patches_D3KK.requires_grad || _positions_PD.requires_grad || _norm.IsTrained;
 
-    public Tensor Forward(LayerTape tape, Tensor crops_N3II)
+    public Tensor Forward(LayerTape tape, Tensor crops_N3II, DropoutRows? dropout)
     {
-        var x = tape.Run(crops_N3II, EmbeddingIsTrained, Embed);
-        foreach (var layer in _layers) x = tape.Run(x, layer.IsTrained, layer.Forward);
+        var x = tape.Run(crops_N3II, new(Embed, EmbeddingIsTrained) { Unit = Phi3VWeights.TowerEmbeddingUnit });
+        foreach (var layer in _layers) x = layer.Run(tape, x, dropout, _checkpointing);
         return x;
     }
 
@@ -44,8 +50,10 @@ internal sealed class ClipTower
     }
 }
 
-internal sealed class ClipLayer(VisionConfig config, ModelWeights weights, string name)
+internal sealed class ClipLayer(VisionConfig config, ModelWeights weights, string name, AttentionKernel kernel)
 {
+    private const double GeluSlope = 1.702;
+
     private readonly LayerNorm _norm1 = weights.LayerNorm(name + "layer_norm1", config.LayerNormEpsilon);
     private readonly LayerNorm _norm2 = weights.LayerNorm(name + "layer_norm2", config.LayerNormEpsilon);
     private readonly Linear _q = weights.Linear(name + "self_attn.q_proj", hasBias: true);
@@ -55,31 +63,35 @@ internal sealed class ClipLayer(VisionConfig config, ModelWeights weights, strin
     private readonly Linear _fc1 = weights.Linear(name + "mlp.fc1", hasBias: true);
     private readonly Linear _fc2 = weights.Linear(name + "mlp.fc2", hasBias: true);
 
-    private const double GeluSlope = 1.702;
-    private const long MostKeptScores = 1 << 21; // 8 MiB
+    public bool IsTrained => AttentionIsTrained || MlpIsTrained;
 
-    public bool IsTrained => _norm1.IsTrained || _norm2.IsTrained || ((Linear[])[_q, _k, _v, _out, _fc1, _fc2]).Any(map => map.IsTrained);
+    private bool AttentionIsTrained => _norm1.IsTrained || ((Linear[])[_q, _k, _v, _out]).Any(map => map.IsTrained);
 
-    public Tensor Forward(Tensor x_ND)
+    private bool MlpIsTrained => _norm2.IsTrained || _fc1.IsTrained || _fc2.IsTrained;
+
+    public Tensor Run(LayerTape tape, Tensor x_ND, DropoutRows? dropout, ActivationCheckpointing checkpointing)
+    {
+        var unit = Phi3VWeights.UnitOf(name);
+        if (checkpointing == ActivationCheckpointing.Full)
+            return tape.Run(x_ND, new(x => Mlp(Attend(x, dropout), dropout), IsTrained) { Recomputes = true, Unit = unit });
+        var h_ND = tape.Run(x_ND, new(x => Attend(x, dropout), AttentionIsTrained) { Unit = unit });
+        return tape.Run(h_ND, new(h => Mlp(h, dropout), MlpIsTrained)
+        {
+            Recomputes = checkpointing == ActivationCheckpointing.Selective,
+            Unit = unit,
+        });
+    }
+
+    private Tensor Attend(Tensor x_ND, DropoutRows? dropout)
     {
         var normed = _norm1.Forward(x_ND);
-        var attended = Attend(Heads(_q.Forward(normed)), Heads(_k.Forward(normed)), Heads(_v.Forward(normed)));
-        var h_ND = _out.ForwardAdd(attended.transpose(1, 2).reshape(x_ND.shape), x_ND);
-        return _fc2.ForwardAdd(QuickGelu(_fc1.Forward(_norm2.Forward(h_ND))), h_ND);
+        var attended = Attention.Full(
+            kernel, Heads(_q.Forward(normed, dropout)), Heads(_k.Forward(normed, dropout)), Heads(_v.Forward(normed, dropout)));
+        return _out.ForwardAdd(attended.transpose(1, 2).reshape(x_ND.shape), x_ND, dropout);
     }
 
-    /// <summary>
-    /// The fused kernel, or, where all scores are small enough to be kept, plain GEMMs: on a CPU their backward is a third faster,
-    /// for it need not compute the scores again.
-    /// </summary>
-    private Tensor Attend(Tensor q_NHPS, Tensor k_NHPS, Tensor v_NHPS)
-    {
-        var (scale, shape) = (1 / Math.Sqrt(config.HeadSize), q_NHPS.shape);
-        if (q_NHPS.device_type != DeviceType.CPU || shape[0] * shape[1] * shape[2] * shape[2] > MostKeptScores)
-            return AtenOps.Attention(q_NHPS, k_NHPS, v_NHPS, mask: null, causal: false, scale);
-        var (q, k, v) = (q_NHPS.flatten(0, 1), k_NHPS.flatten(0, 1), v_NHPS.flatten(0, 1));
-        return q.Times(scale).bmm(k.transpose(1, 2)).softmax(-1).bmm(v).view(shape);
-    }
+    private Tensor Mlp(Tensor h_ND, DropoutRows? dropout) =>
+        _fc2.ForwardAdd(QuickGelu(_fc1.Forward(_norm2.Forward(h_ND), dropout)), h_ND, dropout);
 
     private Tensor Heads(Tensor x_ND) => x_ND.view(-1, config.PositionCount, config.HeadCount, config.HeadSize).transpose(1, 2);
 

@@ -8,14 +8,18 @@ namespace Phi3VCluster.Training.Model;
 internal sealed class Decoder : IDisposable
 {
     private readonly Phi3VConfig _config;
+    private readonly ActivationCheckpointing _checkpointing;
     private readonly DecoderLayer[] _layers;
     private readonly Tensor _norm;
     private readonly Linear _head;
 
-    public Decoder(Phi3VConfig config, ModelWeights weights)
+    public Decoder(Phi3VConfig config, ModelWeights weights, ModelOptions options)
     {
-        _config = config;
-        _layers = [.. Enumerable.Range(0, config.LayerCount).Select(i => new DecoderLayer(config, weights, Phi3VWeights.DecoderLayer(i)))];
+        (_config, _checkpointing) = (config, options.Checkpointing);
+        _layers =
+        [
+            .. Enumerable.Range(0, config.LayerCount).Select(i => new DecoderLayer(config, weights, Phi3VWeights.DecoderLayer(i), options.Attention)),
+        ];
         _norm = weights["model.norm.weight"];
         _head = weights.Linear(Phi3VWeights.Head);
         Rope = new(config);
@@ -25,57 +29,64 @@ internal sealed class Decoder : IDisposable
 
     public int LayerCount => _layers.Length;
 
-    /// <summary>The last layer's output at <paramref name="rows"/>, [R, D]: it alone can leave the other positions out.</summary>
-    public Tensor Forward(LayerTape tape, Tensor x_LD, long[] rows)
+    /// <summary>A pass that computes the rows the pack asks for.</summary>
+    public DecoderPass PassOver(SequencePack pack, Tensor x_LD) => new(pack, RopeFor(pack, x_LD), RowSelection.Of(pack, x_LD.device));
+
+    /// <summary>The last layer's output at the pass's rows, [R, D]: it alone can leave the other positions out.</summary>
+    public Tensor Forward(LayerTape tape, Tensor x_LD, DecoderPass pass)
     {
-        var rope = RopeFor(x_LD);
-        var selection = RowSelection.Of(rows, x_LD.shape[0], x_LD.device);
-        for (var i = 0; i < _layers.Length; i++)
-        {
-            var (layer, wanted) = (_layers[i], i == _layers.Length - 1 ? selection : null);
-            x_LD = tape.Run(x_LD, layer.IsTrained, x => layer.Forward(x, rope, wanted));
-        }
+        for (var i = 0; i < _layers.Length; i++) x_LD = _layers[i].Run(tape, x_LD, pass, selects: i == _layers.Length - 1, _checkpointing);
         return x_LD;
     }
 
-    /// <summary>Every layer's output at all positions, without gradients.</summary>
-    public IReadOnlyList<Tensor> ForwardAll(Tensor x_LD)
+    /// <summary>Every layer's output at all positions of one sequence, without gradients.</summary>
+    public IReadOnlyList<Tensor> ForwardAll(Tensor x_LD, long[] ids)
     {
         using var _ = no_grad();
-        var rope = RopeFor(x_LD);
-        return [.. _layers.Select(layer => x_LD = layer.Forward(x_LD, rope))];
+        var pack = new SequencePack([(ids, [])]);
+        var pass = new DecoderPass(pack, RopeFor(pack, x_LD), Selection: null);
+        return [.. _layers.Select(layer => x_LD = layer.Forward(x_LD, pass, selects: false))];
     }
 
-    /// <summary>The logits after the last of the new positions, [1, V] float32, without gradients.</summary>
+    /// <summary>The logits after the last of the new positions of one sequence, [1, V] float32, without gradients.</summary>
     /// <param name="x_LD">Embeddings of the new positions.</param>
+    /// <param name="ids">Their ids.</param>
     /// <param name="caches">One a layer; hold the positions before, and are given the new ones.</param>
-    public Tensor Continue(Tensor x_LD, KeyValueCache[] caches)
+    public Tensor Continue(Tensor x_LD, long[] ids, KeyValueCache[] caches)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        long before = caches[0].Length, added = x_LD.shape[0];
+        long before = caches[0].Length, added = ids.Length;
+        var pack = new SequencePack([(ids, [added - 1])]);
         var rope = Rope.For(before + added, before, x_LD.dtype, x_LD.device);
-        var last = added > 1 ? RowSelection.Last(added, x_LD.device) : null;
-        for (var i = 0; i < _layers.Length; i++)
-            x_LD = _layers[i].Forward(x_LD, rope, i == _layers.Length - 1 ? last : null, caches[i]);
+        var pass = new DecoderPass(pack, rope, added > 1 ? RowSelection.Of(pack, x_LD.device) : null);
+        for (var i = 0; i < _layers.Length; i++) x_LD = _layers[i].Forward(x_LD, pass, selects: i == _layers.Length - 1, caches[i]);
         return Logits(x_LD).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Mean cross-entropy of the last layer's outputs against their labels, in float32; a scalar.</summary>
-    public Tensor Loss(LayerTape tape, Tensor x_RD, long[] labels_R) => tape.Run(x_RD, _norm.requires_grad || _head.IsTrained,
-        x => nn.functional.cross_entropy(Logits(x), tensor(labels_R, device: x.device)));
+    /// <summary>Cross-entropy of each row of the last layer's output against its label, [R] float32.</summary>
+    public Tensor Losses(LayerTape tape, Tensor x_RD, long[] labels_R, DropoutRows? dropout) =>
+        tape.Run(x_RD, new(x => CrossEntropy(Logits(x, dropout), labels_R), _norm.requires_grad || _head.IsTrained)
+        {
+            Restore = _head.Restore,
+            Unit = Phi3VWeights.UnitOf(Phi3VWeights.Head),
+        });
 
     public Tensor Norm(Tensor x_RD) => AtenOps.RmsNorm(x_RD, _norm, _config.RmsNormEpsilon);
 
-    public Tensor Logits(Tensor x_RD) => _head.Forward(Norm(x_RD)).to_type(ScalarType.Float32);
+    public Tensor Logits(Tensor x_RD, DropoutRows? dropout = null) => _head.Forward(Norm(x_RD), dropout).to_type(ScalarType.Float32);
 
     public void Dispose() => Rope.Dispose();
 
-    private RopeTable RopeFor(Tensor x_LD)
+    private static Tensor CrossEntropy(Tensor logits_RV, long[] labels_R) =>
+        nn.functional.cross_entropy(logits_RV, tensor(labels_R, device: logits_RV.device), reduction: nn.Reduction.None);
+
+    /// <summary>Every sequence counts its positions from 0, and takes the factors that its own length asks for.</summary>
+    private RopeTable RopeFor(SequencePack pack, Tensor x_LD)
     {
-        var length = x_LD.shape[0];
-        if (length > _config.MaxPositions)
-            throw new ArgumentException($"the sequence has {length} tokens, the model takes {_config.MaxPositions}");
-        return Rope.For(length, 0, x_LD.dtype, x_LD.device);
+        if (pack.Segments.FirstOrDefault(segment => segment.Length > _config.MaxPositions) is { } tooLong)
+            throw new ArgumentException($"the sequence has {tooLong.Length} tokens, the model takes {_config.MaxPositions}");
+        RopeTable[] tables = [.. pack.Segments.Select(segment => Rope.For(segment.Length, 0, x_LD.dtype, x_LD.device))];
+        return tables.Length == 1 ? tables[0] : RopeTable.Joined(tables);
     }
 }

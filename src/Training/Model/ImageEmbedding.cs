@@ -5,33 +5,35 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Model;
 
 /// <summary>Crops of all images of a sequence → their image tokens [T, hidden], image after image, in the order "sub_glb".</summary>
-internal sealed class ImageEmbedding(Phi3VConfig config, ModelWeights weights)
+internal sealed class ImageEmbedding(Phi3VConfig config, ModelWeights weights, ModelOptions options)
 {
-    private readonly ClipTower _tower = new(config.Vision, weights);
+    private readonly ClipTower _tower = new(config.Vision, weights, options);
     private readonly ImageLayout _layout = new(config.Vision);
     private readonly Tensor _rowEnd = weights[Phi3VWeights.Vision + "sub_GN"];
     private readonly Tensor _separator = weights[Phi3VWeights.Vision + "glb_GN"];
     private readonly Linear _projection0 = weights.Linear(Phi3VWeights.Vision + "img_projection.0", hasBias: true);
     private readonly Linear _projection2 = weights.Linear(Phi3VWeights.Vision + "img_projection.2", hasBias: true);
 
+    public bool IsTrained => _tower.IsTrained || ProjectionIsTrained;
+
     private bool ProjectionIsTrained =>
         _rowEnd.requires_grad || _separator.requires_grad || _projection0.IsTrained || _projection2.IsTrained;
 
     /// <summary>Patch features of every crop, [N·577, width].</summary>
-    public Tensor Features(LayerTape tape, IReadOnlyList<ImageCrops> images) =>
-        _tower.Forward(tape, images.Count == 1 ? images[0].Crops : cat([.. images.Select(image => image.Crops)], 0));
+    public Tensor Features(LayerTape tape, IReadOnlyList<ImageCrops> images, DropoutRows? dropout = null) =>
+        _tower.Forward(tape, images.Count == 1 ? images[0].Crops : cat([.. images.Select(image => image.Crops)], 0), dropout);
 
-    public Tensor Tokens(LayerTape tape, Tensor features, IReadOnlyList<ImageCrops> images) =>
-        tape.Run(features, ProjectionIsTrained, x => Project(x, images));
+    public Tensor Tokens(LayerTape tape, Tensor features, IReadOnlyList<ImageCrops> images, DropoutRows? dropout = null) =>
+        tape.Run(features, new(x => Project(x, images, dropout), ProjectionIsTrained) { Unit = Phi3VWeights.ProjectorUnit });
 
-    private Tensor Project(Tensor features, IReadOnlyList<ImageCrops> images)
+    private Tensor Project(Tensor features, IReadOnlyList<ImageCrops> images, DropoutRows? dropout)
     {
         // One gather lays out grids, row ends and separators of all images: every token is four rows of features, merged into channels.
         long width = config.Vision.HiddenSize;
         var rows = cat([features, _rowEnd.view(4, width), _separator.view(4, width)], 0);
         var order = tensor(_layout.FeatureRows(images), device: features.device);
         var merged = AtenOps.Embedding(rows, order).view(-1, 4 * width);
-        return _projection2.Forward(nn.functional.gelu(_projection0.Forward(merged)));
+        return _projection2.Forward(nn.functional.gelu(_projection0.Forward(merged, dropout)), dropout);
     }
 }
 

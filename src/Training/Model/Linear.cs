@@ -4,24 +4,43 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Model;
 
 /// <summary>x [rows, in] → xWᵀ + b, with a low-rank update where one is attached. Always 2-D, so that every map is one GEMM.</summary>
-internal sealed class Linear(Tensor weight, Tensor? bias, LowRank? adapter)
+/// <param name="salt">Tells this map's dropout from others'.</param>
+internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter, ulong salt)
 {
-    public bool IsTrained { get; } = weight.requires_grad || bias is { requires_grad: true }
-        || adapter is not null && (adapter.A.requires_grad || adapter.B.requires_grad);
+    public bool IsTrained { get; } = weight.IsTrained || bias is { requires_grad: true } || adapter is { IsTrained: true };
 
-    public Tensor Forward(Tensor x) => Adapt(x, nn.functional.linear(x, weight, bias));
+    public Tensor Forward(Tensor x, DropoutRows? dropout = null)
+    {
+        var w = weight.Value;
+        if (adapter is null) return nn.functional.linear(x, w, bias);
+        var dropped = Dropped(x, dropout);
+        if (adapter.Magnitude is not null) return Decomposed(adapter, x, dropped, w);
+        return adapter.Add(nn.functional.linear(x, w, bias), dropped);
+    }
 
     /// <summary>residual + the map of x; without a bias, the GEMM adds the residual itself.</summary>
-    public Tensor ForwardAdd(Tensor x, Tensor residual) => bias is null
-        ? Adapt(x, addmm(residual, x, weight.t(), 1, 1))
-        : Adapt(x, nn.functional.linear(x, weight, bias).add(residual));
-
-    private Tensor Adapt(Tensor x, Tensor y)
+    public Tensor ForwardAdd(Tensor x, Tensor residual, DropoutRows? dropout = null)
     {
-        if (adapter is null) return y;
-        var (a, b) = (adapter.A, adapter.B);
-        if (a.dtype != x.dtype) (a, b) = (a.to_type(x.dtype), b.to_type(x.dtype)); // adapters may keep float32 masters
-        return y.addmm_(nn.functional.linear(x, a), b.t(), 1, (float)adapter.Scale);
+        if (bias is not null || adapter is { Magnitude: not null }) return Forward(x, dropout).add(residual);
+        var y = addmm(residual, x, weight.Value.t(), 1, 1);
+        return adapter is null ? y : adapter.Add(y, Dropped(x, dropout));
+    }
+
+    /// <summary>Before backward: see <see cref="Stretch.Restore"/>.</summary>
+    public void Restore() => weight.Restore();
+
+    private Tensor Dropped(Tensor x, DropoutRows? dropout) =>
+        adapter!.Dropout > 0 && dropout is not null ? Dropout.Apply(x, adapter.Dropout, dropout, salt) : x;
+
+    /// <summary>DoRA. Only the update's input is dropped, so that with dropout the base map runs a second time, as in PEFT.</summary>
+    private Tensor Decomposed(LowRank dora, Tensor x, Tensor dropped, Tensor w)
+    {
+        var rescaling = dora.Rescaling(w);
+        var plain = nn.functional.linear(dropped, w);
+        var y = ReferenceEquals(x, dropped)
+            ? dora.Add(plain, x).mul(rescaling)
+            : nn.functional.linear(x, w).sub(plain).add(dora.Add(plain.clone(), dropped).mul(rescaling));
+        return bias is null ? y : y.add(bias);
     }
 }
 

@@ -8,6 +8,14 @@ namespace Phi3VCluster.Training.Model;
 /// <param name="Images">In the order of their places.</param>
 public sealed record ModelInput(long[] Ids, long[]? Labels, IReadOnlyList<ImageCrops> Images)
 {
+    /// <summary>
+    /// The image tokens of all images [T, hidden], where they are known already: then the images are not looked at.
+    /// </summary>
+    public Tensor? ImageTokens { get; init; }
+
+    /// <summary>Decides what adapters drop of this sequence; null drops nothing.</summary>
+    public ulong? DropoutSeed { get; init; }
+
     /// <summary>Label of a position that is not supervised.</summary>
     public const long Ignored = -100;
 

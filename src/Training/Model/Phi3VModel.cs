@@ -16,45 +16,58 @@ public sealed class Phi3VModel : IDisposable
     private readonly Decoder _decoder;
 
     /// <param name="weights">All weights set and all adapters attached; they stay the caller's and must outlive the model.</param>
-    public Phi3VModel(Phi3VConfig config, ModelWeights weights)
+    public Phi3VModel(Phi3VConfig config, ModelWeights weights, ModelOptions? options = null)
     {
         Config = config;
+        options ??= new();
         _embedding = new(weights[Phi3VWeights.Embedding], config.PaddingId);
-        _images = new(config, weights);
-        _decoder = new(config, weights);
+        _images = new(config, weights, options);
+        _decoder = new(config, weights, options);
     }
+
+    /// <summary>Whether an image's tokens change while the model is trained.</summary>
+    public bool VisionIsTrained => _images.IsTrained;
+
+    /// <summary>Width of the decoder, and of an image token.</summary>
+    public int HiddenSize => Config.HiddenSize;
 
     internal Phi3VConfig Config { get; }
 
     internal Decoder Decoder => _decoder;
 
     /// <summary>
-    /// Adds the gradients of weight · (mean cross-entropy over the supervised positions) to the grad of every trained leaf.
-    /// A sample without supervised positions has loss 0 and adds nothing.
+    /// One pass over sequences of any lengths, packed end to end: adds the gradients of Σ weight · (mean cross-entropy over a sequence's
+    /// supervised positions) to the grad of every trained leaf. A sequence without supervised positions has loss 0 and adds nothing.
     /// </summary>
-    /// <param name="lossWeight">1 / samples for a mean over samples, the sample's share of all supervised tokens for one over tokens.</param>
+    /// <param name="weights">One a sequence: 1 / samples for a mean over samples, times the loss scale where there is one.</param>
+    /// <param name="unitDone">Told, in this order, each unit (<see cref="Phi3VWeights.UnitOf"/>) whose gradients are complete.</param>
     /// <exception cref="ArgumentException">Ids, labels and images do not fit together.</exception>
-    public SampleLoss ForwardBackward(ModelInput input, double lossWeight)
+    public PassLoss ForwardBackward(IReadOnlyList<ModelInput> inputs, IReadOnlyList<double> weights, Action<string>? unitDone = null)
     {
         using var scope = NewDisposeScope();
         var started = Stopwatch.GetTimestamp();
-        var rows = input.SupervisedRows();
-        if (rows.Length == 0) return new(0, 0, 0);
-        var layout = new SequenceLayout(input.Ids);
-        var vision = new LayerTape(records: true);
-        var images = ImageTokens(vision, input);
-        var text = new LayerTape(records: true, inputNeedsGradient: _embedding.IsTrained || vision.NeedsGradient);
-        var last = _decoder.Forward(text, _embedding.Forward(layout, images), rows);
-        var loss = _decoder.Loss(text, last, input.LabelsAfter(rows));
-        var value = loss.detach();
+        var pass = PackedInputs.Of(inputs);
+        if (pass.Inputs.Count == 0) return new(new double[inputs.Count], 0);
+        var layout = new SequenceLayout(pass.Pack.Ids);
+        var vision = new LayerTape(records: true, unitDone: unitDone);
+        var images = ImageTokens(vision, pass.Inputs);
+        var text = new LayerTape(records: true, inputNeedsGradient: _embedding.IsTrained || vision.NeedsGradient, unitDone);
+        var x_LD = _embedding.Forward(layout, images);
+        var decoding = _decoder.PassOver(pass.Pack, x_LD) with { DropoutSeeds = pass.DropoutSeeds };
+        var losses_R = _decoder.Losses(text, _decoder.Forward(text, x_LD, decoding), pass.Labels, decoding.OfRows);
+        var values_R = losses_R.detach();
         var forward = Stopwatch.GetElapsedTime(started);
 
-        if (text.NeedsGradient && text.Backward(tensor((float)lossWeight, device: loss.device)) is { } gradient)
+        if (text.NeedsGradient && text.Backward(tensor(pass.RowWeights(weights), device: losses_R.device)) is { } gradient)
         {
-            if (_embedding.IsTrained) _embedding.Backward(layout, gradient);
+            if (_embedding.IsTrained)
+            {
+                _embedding.Backward(layout, gradient);
+                unitDone?.Invoke(Phi3VWeights.TokenEmbeddingUnit);
+            }
             if (vision.NeedsGradient) vision.Backward(layout.ImageRows(gradient));
         }
-        return new(value.item<float>(), rows.Length, forward.TotalSeconds); // the one wait for the device
+        return new(pass.Means(values_R.cpu().data<float>().ToArray(), inputs.Count), forward.TotalSeconds); // the one wait for the device
     }
 
     /// <summary>Mean cross-entropy over the supervised positions, without gradients; 0 where there are none.</summary>
@@ -62,19 +75,27 @@ public sealed class Phi3VModel : IDisposable
     public double Loss(ModelInput input)
     {
         using var scope = NewDisposeScope();
-        var rows = input.SupervisedRows();
-        if (rows.Length == 0) return 0;
+        var pass = PackedInputs.Of([input]);
+        if (pass.Inputs.Count == 0) return 0;
         var tape = new LayerTape(records: false);
-        var last = _decoder.Forward(tape, Embed(input), rows);
-        return _decoder.Loss(tape, last, input.LabelsAfter(rows)).item<float>();
+        var x_LD = Embed(input);
+        var last = _decoder.Forward(tape, x_LD, _decoder.PassOver(pass.Pack, x_LD));
+        return _decoder.Losses(tape, last, pass.Labels, dropout: null).mean().item<float>();
     }
 
     /// <summary>Frees the rotation tables; the weights are the caller's.</summary>
     public void Dispose() => _decoder.Dispose();
 
+    /// <summary>The tokens [T, hidden] of an image, without gradients.</summary>
+    public Tensor ImageTokens(ImageCrops image)
+    {
+        using var scope = NewDisposeScope();
+        return ComputeTokens(new LayerTape(records: false), [image], dropout: null).MoveToOuterDisposeScope();
+    }
+
     /// <summary>The decoder's input [L, hidden], without gradients.</summary>
     internal Tensor Embed(ModelInput input) =>
-        _embedding.Forward(new SequenceLayout(input.Ids), ImageTokens(new LayerTape(records: false), input));
+        _embedding.Forward(new SequenceLayout(input.Ids), ImageTokens(new LayerTape(records: false), [input]));
 
     /// <summary>Every intermediate result of interest, without gradients; logits at <paramref name="logitRows"/> only.</summary>
     internal Activations Inspect(ModelInput input, long[] logitRows)
@@ -82,29 +103,43 @@ public sealed class Phi3VModel : IDisposable
         var features = input.Images.Count == 0 ? null : _images.Features(new LayerTape(records: false), input.Images);
         var tokens = features is null ? null : _images.Tokens(new LayerTape(records: false), features, input.Images);
         var embeddings = _embedding.Forward(new SequenceLayout(input.Ids), tokens);
-        var layers = _decoder.ForwardAll(embeddings);
+        var layers = _decoder.ForwardAll(embeddings, input.Ids);
         using var _ = no_grad();
         var positions = Config.Vision.PositionCount;
         return new(features?.view(-1, positions, Config.Vision.HiddenSize).narrow(1, 1, positions - 1), tokens, embeddings, layers,
             _decoder.Norm(layers[^1]), _decoder.Logits(layers[^1].index_select(0, tensor(logitRows))));
     }
 
-    private Tensor? ImageTokens(LayerTape tape, ModelInput input)
+    private Tensor? ImageTokens(LayerTape tape, IReadOnlyList<ModelInput> inputs)
     {
-        if (input.Images.Count == 0) return null;
-        foreach (var (crops, rows, columns) in input.Images)
+        if (inputs.Any(input => input.ImageTokens is not null)) // a frozen tower's: no graph leads back to it
+        {
+            Tensor[] known = [.. inputs.Select(input => input.ImageTokens ?? ImageTokens(tape, [input])).OfType<Tensor>()];
+            return known.Length == 1 ? known[0] : cat(known, 0);
+        }
+        ImageCrops[] images = [.. inputs.SelectMany(input => input.Images)];
+        return images.Length == 0 ? null : ComputeTokens(tape, images, inputs);
+    }
+
+    private Tensor ComputeTokens(LayerTape tape, IReadOnlyList<ImageCrops> images, IReadOnlyList<ModelInput>? dropout)
+    {
+        foreach (var (crops, rows, columns) in images)
         {
             if (crops.shape[0] != rows * columns + 1 && (crops.shape[0], rows * columns) != (1, 1))
                 throw new ArgumentException($"an image of {rows}×{columns} tiles cannot have {crops.shape[0]} crops");
         }
-        return _images.Tokens(tape, _images.Features(tape, input.Images), input.Images);
+        var features = _images.Features(tape, images, Rows(image => image.Crops.shape[0] * Config.Vision.PositionCount));
+        return _images.Tokens(tape, features, images, Rows(image => image.TokenCount));
+
+        DropoutRows? Rows(Func<ImageCrops, long> count) => dropout is not null && PackedInputs.Seeds(dropout) is { } seeds
+            ? new([.. dropout.Select(input => input.Images.Sum(count))], seeds)
+            : null;
     }
 }
 
-/// <param name="Mean">Mean cross-entropy over the supervised tokens, unweighted.</param>
-/// <param name="SupervisedTokens">How many there are.</param>
-/// <param name="ForwardSeconds">Host time until the loss was asked for; the rest of the call was backward.</param>
-public readonly record struct SampleLoss(double Mean, int SupervisedTokens, double ForwardSeconds);
+/// <param name="Means">Mean cross-entropy over each sequence's supervised positions, unweighted; 0 where it has none.</param>
+/// <param name="ForwardSeconds">Host time until backward began; the rest of the call was backward.</param>
+public readonly record struct PassLoss(IReadOnlyList<double> Means, double ForwardSeconds);
 
 /// <param name="VisionFeatures">[crops, 576, tower width]; null without images.</param>
 /// <param name="ImageTokens">[image tokens, hidden]; null without images.</param>

@@ -8,6 +8,8 @@ public static class Phi3VWeights
     internal const string Embedding = "model.embed_tokens.weight";
     internal const string Head = "lm_head";
 
+    internal const string TowerEmbeddingUnit = "tower embedding", ProjectorUnit = "projector", TokenEmbeddingUnit = "token embedding", HeadUnit = "head";
+
     internal static string TowerLayer(int index) => $"{Tower}encoder.layers.{index}.";
 
     internal static string DecoderLayer(int index) => $"model.layers.{index}.";
@@ -70,6 +72,23 @@ public static class Phi3VWeights
             list.Add(new(name + ".weight", [outputs, inputs]));
             list.Add(new(name + ".bias", [outputs]));
         }
+    }
+
+    /// <summary>
+    /// The part of the model whose backward is done at one moment, in computation order: tower embedding, each tower layer, projector with
+    /// separators, token embedding, each decoder layer, head with final norm. Adapters belong to the unit of the map they adapt.
+    /// </summary>
+    /// <param name="name">A weight's or an adapter's, or the beginning of one that says the layer.</param>
+    public static string UnitOf(string name)
+    {
+        const string towerLayers = Tower + "encoder.layers.", decoderLayers = "model.layers.";
+        if (name.StartsWith(towerLayers, StringComparison.Ordinal)) return Layer(towerLayers);
+        if (name.StartsWith(Tower, StringComparison.Ordinal)) return TowerEmbeddingUnit;
+        if (name.StartsWith(Vision, StringComparison.Ordinal)) return ProjectorUnit;
+        if (name.StartsWith(decoderLayers, StringComparison.Ordinal)) return Layer(decoderLayers);
+        return name == Embedding ? TokenEmbeddingUnit : HeadUnit;
+
+        string Layer(string layers) => layers + name[layers.Length..].Split('.')[0];
     }
 
     /// <summary>

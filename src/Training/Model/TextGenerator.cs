@@ -30,8 +30,9 @@ public static class TextGenerator
             using var step = NewDisposeScope();
             var length = promptLength + tokens.Count;
             if (caches.Length > 0 && rope.IsLong(length) != rope.IsLong(caches.Length)) caches.Clear(); // rotated with other factors
-            var added = caches.Length > 0 ? Text([tokens[^1]]) : tokens.Count == 0 ? embeddings : cat([embeddings, Text(tokens)], 0);
-            var logits = model.Decoder.Continue(added, caches.Layers);
+            long[] ids = caches.Length > 0 ? [tokens[^1]] : [.. prompt.Ids, .. tokens];
+            var added = caches.Length > 0 ? Text(ids) : tokens.Count == 0 ? embeddings : cat([embeddings, Text([.. tokens])], 0);
+            var logits = model.Decoder.Continue(added, ids, caches.Layers);
 
             var (best, at) = nn.functional.log_softmax(logits, 1).max(1);
             tokens.Add(at.item<long>()); // waits for the device: the next step needs the token
@@ -40,7 +41,7 @@ public static class TextGenerator
         }
         return new(tokens, logProbabilities);
 
-        Tensor Text(List<long> ids) => model.Embed(new([.. ids], null, []));
+        Tensor Text(long[] ids) => model.Embed(new(ids, null, []));
     }
 
     private sealed class Caches(int layerCount, long capacity) : IDisposable

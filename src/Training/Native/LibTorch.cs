@@ -24,6 +24,9 @@ public static class LibTorch
     /// <exception cref="LibTorchException">Nothing could be loaded; the message says what was missing, where, and what to do.</exception>
     public static string Load() => Loaded.Value;
 
+    /// <summary>Whether the libtorch that <see cref="Load"/> takes has CUDA kernels. Loads nothing.</summary>
+    public static bool HasCuda => Candidates().Any(folder => File.Exists(Path.Combine(folder, "libtorch_cuda.so")));
+
 #pragma warning disable CA2255 // A library with a module initializer: the one place that surely runs before any torch call of this assembly.
     [ModuleInitializer]
     internal static void ResolveShimOnFirstUse() =>
@@ -53,14 +56,18 @@ public static class LibTorch
 
     private static string FindLibTorch()
     {
-        var chosen = Environment.GetEnvironmentVariable(FolderVariable);
-        var fromBuild = typeof(LibTorch).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == "LibTorchFolder")?.Value;
-        string?[] candidates = chosen is not null
-            ? [chosen]
-            : [AppContext.BaseDirectory, Path.Combine(AppContext.BaseDirectory, "runtimes/linux-x64/native"), fromBuild];
-        return candidates.FirstOrDefault(c => c is not null && File.Exists(Path.Combine(c, "libtorch_cpu.so")))
-            ?? throw new LibTorchException($"libtorch_cpu.so was not found in {string.Join(", ", candidates.Where(c => c is not null))}; "
+        string[] candidates = [.. Candidates()];
+        return candidates.FirstOrDefault(c => File.Exists(Path.Combine(c, "libtorch_cpu.so")))
+            ?? throw new LibTorchException($"libtorch_cpu.so was not found in {string.Join(", ", candidates)}; "
                 + $"set {FolderVariable} to the lib folder of a libtorch 2.10 or a PyTorch.");
+    }
+
+    private static IEnumerable<string> Candidates()
+    {
+        if (Environment.GetEnvironmentVariable(FolderVariable) is { } chosen) return [chosen];
+        var fromBuild = typeof(LibTorch).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == "LibTorchFolder")?.Value;
+        string?[] usual = [AppContext.BaseDirectory, Path.Combine(AppContext.BaseDirectory, "runtimes/linux-x64/native"), fromBuild];
+        return usual.OfType<string>();
     }
 
     private static string FindShim()

@@ -16,7 +16,15 @@ public static unsafe class TensorMemory
     }
 
     /// <summary>A CPU tensor over memory of somebody else's, who must keep it in place until the tensor is disposed.</summary>
-    public static Tensor View(nint data, ReadOnlySpan<long> shape, ScalarType type)
+    public static Tensor View(nint data, ReadOnlySpan<long> shape, ScalarType type) => Over(data, shape, type, CPU);
+
+    /// <summary>
+    /// Another tensor over the same elements, which autograd takes for a stranger: writing through it is no change of the first. The first,
+    /// contiguous, must live as long.
+    /// </summary>
+    public static Tensor Alias(Tensor tensor) => Over(Pointer(tensor), tensor.shape, tensor.dtype, tensor.device);
+
+    private static Tensor Over(nint data, ReadOnlySpan<long> shape, ScalarType type, Device device)
     {
         LibTorch.Load();
         var strides = stackalloc long[Math.Max(shape.Length, 1)];
@@ -27,7 +35,9 @@ public static unsafe class TensorMemory
             (sizes[i], strides[i]) = (shape[i], step);
             step *= Math.Max(shape[i], 1);
         }
-        return AtenNative.aoti_torch_create_tensor_from_blob(data, shape.Length, sizes, strides, 0, (int)type, (int)DeviceType.CPU, 0, out var handle) == 0
+        var code = AtenNative.aoti_torch_create_tensor_from_blob(
+            data, shape.Length, sizes, strides, 0, (int)type, (int)device.type, Math.Max(device.index, 0), out var handle);
+        return code == 0
             ? Tensor.UnsafeCreateTensor(handle)
             : throw new AtenException("libtorch made no tensor over foreign memory; its reason is on stderr.");
     }

@@ -8,12 +8,21 @@ namespace Phi3VCluster.Training.Optim;
 /// <summary>A trained tensor's place in line.</summary>
 /// <param name="Tensor">Name and shape.</param>
 /// <param name="Decays">Whether weight decay applies.</param>
-public sealed record FlatEntry(TensorInfo Tensor, bool Decays);
+public sealed record FlatEntry(TensorInfo Tensor, bool Decays)
+{
+    /// <summary>Tensors of one unit stand together; their gradients are complete at the same moment of backward.</summary>
+    public string Unit { get; init; } = "";
+
+    /// <summary>Its learning rate is the schedule's times this.</summary>
+    public double RateFactor { get; init; } = 1;
+
+    /// <summary>It gets a gradient from images only: a step without any leaves it as it is, decay and moments included.</summary>
+    public bool NeedsImages { get; init; }
+}
 
 /// <summary>
-/// All trained parameters as views of one float32 buffer, all gradients as views of another, in the given order. Reductions,
-/// shards and snapshots are ranges of these two; the model sees ordinary leaf tensors. Lives until it is disposed, whatever scope it was
-/// made in.
+/// All trained parameters as views of one buffer, in the given order: what the model computes with. Reductions, shards and snapshots are
+/// ranges of it; the model sees ordinary leaf tensors. Lives until it is disposed, whatever scope it was made in.
 /// </summary>
 public sealed class FlatParameters : IDisposable
 {
@@ -21,21 +30,21 @@ public sealed class FlatParameters : IDisposable
     private readonly Dictionary<string, ShardRange> _slices = [];
 
     /// <param name="entries">In computation order; names differ.</param>
-    /// <param name="device">Where both buffers live.</param>
-    public FlatParameters(IReadOnlyList<FlatEntry> entries, Device device)
+    /// <param name="device">Where the buffer lives.</param>
+    /// <param name="type">The model's; where it is not float32, the optimizer keeps float32 masters of its shard.</param>
+    public FlatParameters(IReadOnlyList<FlatEntry> entries, Device device, ScalarType type = ScalarType.Float32)
     {
         LibTorch.Load();
         Entries = entries;
         Count = entries.Sum(entry => entry.Tensor.ElementCount);
-        Values = zeros(Count, ScalarType.Float32, device).DetachFromDisposeScope();
-        Gradients = zeros(Count, ScalarType.Float32, device).DetachFromDisposeScope();
+        Values = zeros(Count, type, device).DetachFromDisposeScope();
         long offset = 0;
-        foreach (var (info, _) in entries)
+        foreach (var entry in entries)
         {
-            var slice = new ShardRange(offset, info.ElementCount);
-            if (!_slices.TryAdd(info.Name, slice))
-                throw new ArgumentException($"two trained tensors are named {info.Name}", nameof(entries));
-            _leaves.Add(info.Name, Leaf(info, slice));
+            var slice = new ShardRange(offset, entry.Tensor.ElementCount);
+            if (!_slices.TryAdd(entry.Tensor.Name, slice))
+                throw new ArgumentException($"two trained tensors are named {entry.Tensor.Name}", nameof(entries));
+            _leaves.Add(entry.Tensor.Name, Leaf(entry.Tensor, slice));
             offset = slice.End;
         }
     }
@@ -45,33 +54,31 @@ public sealed class FlatParameters : IDisposable
     /// <summary>Elements of all trained tensors together.</summary>
     public long Count { get; }
 
-    /// <summary>[<see cref="Count"/>], float32: the master values.</summary>
+    /// <summary>[<see cref="Count"/>], in the model's type.</summary>
     public Tensor Values { get; }
 
-    /// <summary>[<see cref="Count"/>], float32: what backward adds to.</summary>
-    public Tensor Gradients { get; }
-
-    /// <summary>The leaf of that name: requires grad, reads <see cref="Values"/>, its gradient adds to <see cref="Gradients"/>.</summary>
+    /// <summary>The leaf of that name: requires grad, reads <see cref="Values"/>; its gradient is where a <see cref="GradientStore"/> put it.</summary>
     public Tensor this[string name] => _leaves[name];
 
-    /// <summary>Where a tensor lies in both buffers.</summary>
+    /// <summary>Where a tensor lies in the buffer.</summary>
     public ShardRange Slice(string name) => _slices[name];
 
-    /// <summary>The part of both buffers that <paramref name="rank"/> owns.</summary>
-    public ShardRange Shard(int rank, int worldSize) => ShardRange.Of(Count, rank, worldSize);
-
-    /// <summary>In place: setting the leaves' gradients to null would cut them from the buffer.</summary>
-    public void ZeroGradients()
+    /// <summary>The buffer cut where a new unit begins, in order.</summary>
+    public IReadOnlyList<(string Unit, ShardRange Range)> Units()
     {
-        using var quiet = no_grad();
-        using Scalar zero = 0.0;
-        Gradients.fill_(zero); // zero_ would make a tensor more
+        var units = new List<(string Unit, ShardRange Range)>();
+        foreach (var entry in Entries)
+        {
+            var slice = Slice(entry.Tensor.Name);
+            if (units.Count > 0 && units[^1].Unit == entry.Unit) units[^1] = (entry.Unit, units[^1].Range with { Count = slice.End - units[^1].Range.Offset });
+            else units.Add((entry.Unit, slice));
+        }
+        return units;
     }
 
     public void Dispose()
     {
         foreach (var leaf in _leaves.Values) leaf.Dispose();
-        Gradients.Dispose();
         Values.Dispose();
     }
 
@@ -79,7 +86,6 @@ public sealed class FlatParameters : IDisposable
     {
         using var scope = NewDisposeScope();
         var leaf = new Parameter(Values.narrow(0, slice.Offset, slice.Count).view(info.Shape).detach());
-        leaf.grad = Gradients.narrow(0, slice.Offset, slice.Count).view(info.Shape).detach();
         leaf.DetachFromDisposeScope();
         return leaf;
     }

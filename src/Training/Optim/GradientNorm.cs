@@ -1,5 +1,4 @@
 using Phi3VCluster.Training.Native;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Optim;
@@ -9,33 +8,33 @@ namespace Phi3VCluster.Training.Optim;
 /// </summary>
 public static class GradientNorm
 {
-    /// <summary>Elements that are float64 at a time on a device: few launches, 128 MiB.</summary>
-    private const long GpuBlock = 16 << 20;
-
     /// <summary>Keeps a norm of zero from dividing by zero; PyTorch's.</summary>
     private const double Epsilon = 1e-6;
 
-    /// <summary>Sum of squares over a shard, in float64. Not finite if a gradient is not.</summary>
-    public static double SquareSum(Tensor gradients, ShardRange shard)
+    /// <summary>Sum of squares over a rank's own gradients, in float64. Not finite if a gradient is not.</summary>
+    public static double SquareSum(GradientStore gradients) => gradients.Layout.Pieces.Where(piece => piece.Flat.Count > 0).Sum(piece =>
     {
-        if (shard.Count == 0) return 0;
-        using var part = gradients.narrow(0, shard.Offset, shard.Count);
-        return part.device.type == DeviceType.CPU ? SquareSums.OfMemory(part) : SquareSums.OfBlocks(part, GpuBlock);
-    }
+        using var part = gradients.Own(piece, piece.Flat);
+        return SquareSums.Of(part);
+    });
 
     /// <summary>
-    /// Scales a shard so that the global norm is at most <paramref name="maxNorm"/>, as torch.nn.utils.clip_grad_norm_ does.
+    /// What gradients are multiplied by so that their global norm is at most <paramref name="maxNorm"/>, as torch.nn.utils.clip_grad_norm_ does.
     /// </summary>
-    /// <param name="gradients">1-D; the shard of it is changed.</param>
-    /// <param name="shard">This rank's part.</param>
     /// <param name="maxNorm">0 never clips.</param>
     /// <param name="globalNorm">√ of the sum of all ranks' <see cref="SquareSum"/>.</param>
-    public static void Clip(Tensor gradients, ShardRange shard, double maxNorm, double globalNorm)
+    public static double ClipFactor(double maxNorm, double globalNorm) =>
+        maxNorm == 0 ? 1 : Math.Min(1, maxNorm / (globalNorm + Epsilon));
+
+    /// <summary>Multiplies a rank's own gradients.</summary>
+    public static void Scale(GradientStore gradients, double factor)
     {
-        var coefficient = maxNorm / (globalNorm + Epsilon);
-        if (maxNorm == 0 || coefficient >= 1 || shard.Count == 0) return;
+        if (factor == 1) return;
         using var quiet = no_grad();
-        using var part = gradients.narrow(0, shard.Offset, shard.Count);
-        part.Scale(coefficient);
+        foreach (var piece in gradients.Layout.Pieces.Where(piece => piece.Flat.Count > 0))
+        {
+            using var part = gradients.Own(piece, piece.Flat);
+            part.Scale(factor);
+        }
     }
 }

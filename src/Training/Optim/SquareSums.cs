@@ -10,6 +10,12 @@ namespace Phi3VCluster.Training.Optim;
 /// </summary>
 internal static class SquareSums
 {
+    /// <summary>Elements that are float64 at a time on a device: few launches, 128 MiB.</summary>
+    private const long DeviceBlock = 16 << 20;
+
+    /// <summary>Of a contiguous 1-D tensor, wherever it is.</summary>
+    public static double Of(Tensor tensor) => tensor.device.type == DeviceType.CPU ? OfMemory(tensor) : OfBlocks(tensor, DeviceBlock);
+
     /// <summary>Of a contiguous tensor in host memory: one pass over it, eight sums side by side.</summary>
     public static unsafe double OfMemory(Tensor tensor)
     {

@@ -21,8 +21,8 @@ public sealed class CheckpointParityTests
         using var scope = NewDisposeScope();
         using var folder = new TemporaryFolder();
         using var source = CheckpointFolder.Open(ReferenceFolder.PathOf("model", name!));
-        var loaded = Load(source, ScalarType.Float32);
-        var whole = source.Names.Sum(n => loaded[n].numel() * sizeof(float));
+        var loaded = Load(source, ScalarType.Float32).ToDictionary(one => one.Key, one => one.Value.to_type(source.Type(one.Key)));
+        var whole = source.Names.Sum(n => loaded[n].numel() * loaded[n].ElementSize);
 
         HfExport.Save(source, folder["one"], loaded);
         HfExport.Save(source, folder["shards"], loaded, shardBytes: whole / 7);

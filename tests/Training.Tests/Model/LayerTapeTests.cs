@@ -12,17 +12,37 @@ public sealed class LayerTapeTests
     [InlineData(false, false, true, false)]
     [InlineData(true, false, false, false)]
     [InlineData(true, false, false, true)]
-    public void Backward_layer_by_layer_is_autograd_over_the_whole(
-        bool inputTrained, bool firstTrained, bool secondTrained, bool thirdTrained)
+    public void Backward_layer_by_layer_is_autograd_over_the_whole(bool inputTrained, bool firstTrained, bool secondTrained, bool thirdTrained)
+    {
+        Compare(inputTrained, [firstTrained, secondTrained, thirdTrained], recomputes: false);
+        Compare(inputTrained, [firstTrained, secondTrained, thirdTrained], recomputes: true);
+    }
+
+    [Fact]
+    public void Units_are_told_when_their_last_stretch_is_done()
     {
         using var scope = NewDisposeScope();
-        var trained = new[] { firstTrained, secondTrained, thirdTrained };
+        var (weights, heard) = (Weights([false, true, true, true]), new List<string>());
+        var tape = new LayerTape(records: true, unitDone: heard.Add);
+        var y = TinyModel.Random("input", 5, 4);
+        foreach (var (weight, unit) in weights.Zip((string[])["frozen", "one", "one", "two"]))
+            y = tape.Run(y, new(x => Layer(x, weight), weight.requires_grad) { Unit = unit });
+
+        tape.Backward(ones_like(y));
+
+        Assert.Equal(["two", "one"], heard);
+        Assert.All(weights.Skip(1), weight => Assert.NotNull(weight.grad));
+    }
+
+    private static void Compare(bool inputTrained, bool[] trained, bool recomputes)
+    {
+        using var scope = NewDisposeScope();
         var (ours, whole) = (Weights(trained), Weights(trained));
         var input = TinyModel.Random("input", 5, 4).requires_grad_(inputTrained);
         var tape = new LayerTape(records: true, inputNeedsGradient: inputTrained);
 
         var y = input;
-        foreach (var (weight, isTrained) in ours.Zip(trained)) y = tape.Run(y, isTrained, x => Layer(x, weight));
+        foreach (var (weight, isTrained) in ours.Zip(trained)) y = tape.Run(y, new(x => Layer(x, weight), isTrained) { Recomputes = recomputes, Unit = "one" });
         var below = tape.Backward(TinyModel.Random("gradient", 5, 4));
 
         autograd.backward([whole.Aggregate(input, Layer)], [TinyModel.Random("gradient", 5, 4)]);

@@ -25,8 +25,7 @@ public sealed class Phi3VModelTests
 
         var loss = model.ForwardBackward(input, 3);
 
-        Assert.Equal(model.Loss(input), loss.Mean, 1e-6);
-        Assert.Equal(5, loss.SupervisedTokens);
+        Assert.Equal(model.Loss(input), loss, 1e-6);
         foreach (var info in Phi3VWeights.List(TinyModel.Config))
         {
             var isTrained = info.Name.StartsWith(prefix, StringComparison.Ordinal) && !Phi3VWeights.IsUnused(info.Name, TinyModel.Config);
@@ -218,7 +217,7 @@ public sealed class Phi3VModelTests
         var text = TinyModel.Text(6);
         var silent = text with { Labels = [.. text.Ids.Select(_ => ModelInput.Ignored)] };
 
-        Assert.Equal(new SampleLoss(0, 0, 0), model.ForwardBackward(silent, 1));
+        Assert.Equal(0, model.ForwardBackward(silent, 1));
 
         Assert.Equal(0, model.Loss(silent));
         Assert.Null(weights["lm_head.weight"].grad);

@@ -23,7 +23,7 @@ internal sealed class ReferenceCase : IDisposable
         Tokenizer = Tokenizer.Load(folder);
         Encoder = new(Tokenizer, (int)Json["num_crops"]!, Config.MaxPositions);
         Encoded = Encoder.EncodeForTraining(new(name, [.. Turns.Select(Turn)]), seed: 1, epoch: 0);
-        Input = ModelInputs.From(Encoded, CPU);
+        Input = ModelInputs.WithCrops(Encoded, CPU);
         Load(folder);
         Expected = SafeTensorsFile.Open(ReferenceFolder.PathOf("model", "cases", name + ".safetensors"));
     }

@@ -56,4 +56,8 @@ internal static class TinyModel
     }
 
     private static IEnumerable<long> Places(ImageCrops image) => Enumerable.Repeat(-1L, image.TokenCount);
+
+    /// <summary>A pass over one sequence; its loss.</summary>
+    public static double ForwardBackward(this Phi3VModel model, ModelInput input, double weight) =>
+        model.ForwardBackward([input], [weight]).Means[0];
 }

@@ -11,110 +11,177 @@ public sealed class AdamWTests
     /// <summary>Decay changes three times; sizes are odd so that shards cut tensors anywhere.</summary>
     private static readonly FlatEntry[] Entries =
     [
-        new(new("a.weight", [13, 7]), true), new(new("b.weight", [31]), true), new(new("b.bias", [5]), false),
-        new(new("c.bias", [9]), false), new(new("d.weight", [3, 11]), true),
+        new(new("a.weight", [13, 7]), true) { Unit = "a" }, new(new("b.weight", [31]), true) { Unit = "b" },
+        new(new("b.bias", [5]), false) { Unit = "b" }, new(new("c.bias", [9]), false) { Unit = "c" },
+        new(new("d.weight", [3, 11]), true) { Unit = "c" },
     ];
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(7)]
-    public void Shards_stepped_one_by_one_follow_the_formula(int worldSize)
+    [InlineData(1, false)]
+    [InlineData(2, false)]
+    [InlineData(7, false)]
+    [InlineData(1, true)]
+    [InlineData(3, true)]
+    public void Shards_stepped_one_by_one_follow_the_formula(int worldSize, bool scattered)
     {
         using var scope = NewDisposeScope();
-        using var parameters = Start();
-        var expected = new Formula(parameters.Values.data<float>().ToArray());
-        var shards = Enumerable.Range(0, worldSize).Select(rank => parameters.Shard(rank, worldSize));
-        var optimizers = shards.Select(shard => new AdamW(parameters, shard, Spec)).ToArray();
+        var ranks = Enumerable.Range(0, worldSize).Select(rank => new OptimizerRank(Entries, rank, worldSize, Spec, scattered)).ToArray();
+        var expected = new Formula(ranks[0].Parameters.Values.data<float>().ToArray());
 
         for (var step = 1; step <= 20; step++)
         {
-            DrawGradients(parameters, step);
-            expected.Step(parameters.Gradients.data<float>().ToArray(), learningRate: 0.01 * step, step);
-            foreach (var optimizer in optimizers) optimizer.Step(0.01 * step);
+            var gradients = Gradients(step);
+            expected.Step(gradients, learningRate: 0.01 * step, step);
+            foreach (var rank in ranks) rank.Step(gradients, 0.01 * step);
         }
 
-        var values = parameters.Values.data<float>().ToArray();
-        for (var i = 0; i < values.Length; i++) Assert.Equal(expected.Values[i], values[i], 1e-5); // float32 against float64 over 20 steps
-        foreach (var optimizer in optimizers) optimizer.Dispose();
+        Assert.Equal(169, ranks.Sum(rank => rank.Gradients.Layout.OwnCount));
+        foreach (var rank in ranks)
+        {
+            foreach (var (want, got) in rank.OwnOf(expected.Values).Zip(rank.OwnOf(rank.Parameters.Values)))
+                Assert.Equal(want, got, 1e-5); // float32 against float64 over 20 steps
+            rank.Dispose();
+        }
+    }
+
+    [Fact]
+    public void A_step_looked_at_tensor_by_tensor_is_the_same_step_and_tells_what_changed()
+    {
+        using var scope = NewDisposeScope();
+        using var plain = new OptimizerRank(Entries, 1, 2, Spec);
+        using var measured = new OptimizerRank(Entries, 1, 2, Spec);
+        plain.Step(Gradients(1), 0.01);
+        measured.Step(Gradients(1), 0.01);
+        var before = measured.Parameters.Values.clone();
+        plain.Step(Gradients(2), 0.01);
+        measured.Gradients.Zero();
+        measured.Pass(Gradients(2));
+
+        var changes = measured.Optimizer.StepMeasured(0.01);
+
+        Assert.Equal(plain.Parameters.Values.data<float>().ToArray(), measured.Parameters.Values.data<float>().ToArray());
+        Assert.Equal(plain.Optimizer.StepCount, measured.Optimizer.StepCount);
+        Assert.Equal((measured.Parameters.Values - before).square().sum().item<float>(), changes.Values.Sum(), 1e-8);
+        Assert.DoesNotContain("a.weight", changes.Where(change => change.Value == 0).Select(change => change.Key));
+        plain.Step(Gradients(3), 0.01);
+        measured.Step(Gradients(3), 0.01);
+        Assert.Equal(plain.Parameters.Values.data<float>().ToArray(), measured.Parameters.Values.data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Values_in_16_bits_have_masters_that_remember_small_steps()
+    {
+        using var scope = NewDisposeScope();
+        using var rank = new OptimizerRank(Entries, 0, 1, Spec with { WeightDecay = 0 }, type: ScalarType.BFloat16);
+        var start = rank.OwnOf(rank.Parameters.Values);
+        var ones = Enumerable.Repeat(1f, 169).ToArray();
+
+        for (var i = 0; i < 64; i++) rank.Step(ones, learningRate: 1e-4); // each far below what bf16 tells apart near 1
+
+        var moved = rank.OwnOf(rank.Parameters.Values).Zip(start, (now, then) => then - now).ToArray();
+        Assert.Equal(64e-4, moved.Average(), 1e-3);
+        using var masters = rank.Optimizer.GatherMasters(_ => { });
+        Assert.All(masters.data<float>().ToArray().Zip(start), pair => Assert.Equal(pair.Second - 64e-4, pair.First, 1e-5));
+    }
+
+    [Fact]
+    public void Tensors_of_two_learning_rates_move_in_proportion()
+    {
+        using var scope = NewDisposeScope();
+        using var rank = new OptimizerRank([Entries[1], Entries[2] with { RateFactor = 3 }], 0, 1, Spec with { WeightDecay = 0 });
+        var start = rank.OwnOf(rank.Parameters.Values);
+
+        rank.Step([.. Enumerable.Repeat(1f, 36)], 0.01);
+
+        var moved = rank.OwnOf(rank.Parameters.Values).Zip(start, (now, then) => then - now).ToArray();
+        Assert.All(moved[..31], by => Assert.Equal(0.01, by, 1e-5));
+        Assert.All(moved[31..], by => Assert.Equal(0.03, by, 1e-5));
+    }
+
+    [Fact]
+    public void What_only_images_train_is_not_touched_by_a_step_without_images()
+    {
+        using var scope = NewDisposeScope();
+        FlatEntry[] entries = [Entries[1] with { NeedsImages = true }, Entries[2]];
+        using var rank = new OptimizerRank(entries, 0, 1, Spec);
+        using var other = new OptimizerRank(entries, 0, 1, Spec);
+        var gradients = Enumerable.Repeat(1f, 36).ToArray();
+        var start = rank.OwnOf(rank.Parameters.Values);
+
+        rank.Step(gradients, 0.01, hadImages: false);
+
+        Assert.Equal(start[..31], rank.OwnOf(rank.Parameters.Values)[..31]);
+        Assert.NotEqual(start[31..], rank.OwnOf(rank.Parameters.Values)[31..]);
+        Assert.Equal(0, rank.Optimizer.FirstMoments.narrow(0, 0, 31).abs().max().item<float>());
+        rank.Step(gradients, 0.01); // its own first step, with the first step's bias correction
+        other.Step(gradients, 0.01);
+        Assert.Equal(other.OwnOf(other.Parameters.Values)[..31], rank.OwnOf(rank.Parameters.Values)[..31]);
     }
 
     [Fact]
     public void A_rate_of_zero_moves_the_moments_and_not_the_values()
     {
         using var scope = NewDisposeScope();
-        using var parameters = Start();
-        using var optimizer = new AdamW(parameters, parameters.Shard(0, 1), Spec);
-        var before = parameters.Values.data<float>().ToArray();
-        DrawGradients(parameters, 1);
+        using var rank = new OptimizerRank(Entries, 0, 1, Spec);
+        var before = rank.Parameters.Values.data<float>().ToArray();
 
-        optimizer.Step(0);
+        rank.Step(Gradients(1), 0);
 
-        Assert.Equal(before, parameters.Values.data<float>().ToArray());
-        Assert.True(optimizer.SecondMoments.min().item<float>() > 0);
-        Assert.Equal(1, optimizer.StepCount);
+        Assert.Equal(before, rank.Parameters.Values.data<float>().ToArray());
+        Assert.True(rank.Optimizer.SecondMoments.min().item<float>() > 0);
+        Assert.Equal(1, rank.Optimizer.StepCount);
     }
 
     [Fact]
     public void Moments_and_step_count_copied_to_another_optimizer_continue_bit_for_bit()
     {
         using var scope = NewDisposeScope();
-        using var one = Start();
-        using var other = Start();
-        using var first = new AdamW(one, one.Shard(1, 2), Spec);
-        using var second = new AdamW(other, other.Shard(1, 2), Spec);
-        for (var step = 1; step <= 3; step++) StepWith(one, first, step);
+        using var one = new OptimizerRank(Entries, 1, 2, Spec);
+        using var other = new OptimizerRank(Entries, 1, 2, Spec);
+        for (var step = 1; step <= 3; step++) one.Step(Gradients(step), 0.01);
 
-        other.Values.copy_(one.Values);
-        second.FirstMoments.copy_(first.FirstMoments);
-        second.SecondMoments.copy_(first.SecondMoments);
-        second.StepCount = first.StepCount;
-        StepWith(one, first, 4);
-        StepWith(other, second, 4);
+        other.Parameters.Values.copy_(one.Parameters.Values);
+        other.Optimizer.FirstMoments.copy_(one.Optimizer.FirstMoments);
+        other.Optimizer.SecondMoments.copy_(one.Optimizer.SecondMoments);
+        other.Optimizer.StepCount = one.Optimizer.StepCount;
+        one.Step(Gradients(4), 0.01);
+        other.Step(Gradients(4), 0.01);
 
-        Assert.Equal(one.Values.data<float>().ToArray(), other.Values.data<float>().ToArray());
+        Assert.Equal(one.Parameters.Values.data<float>().ToArray(), other.Parameters.Values.data<float>().ToArray());
     }
 
     [Fact]
-    public void A_shard_is_cut_only_where_decay_changes()
+    public void A_shard_is_cut_only_where_its_tensors_differ()
     {
-        Assert.Equal([new(0, 122), new(136, 33)], DecayRanges.Of(Entries, new(0, 169), decays: true));
-        Assert.Equal([new ShardRange(122, 14)], DecayRanges.Of(Entries, new(0, 169), decays: false));
-        Assert.Equal([new(120, 2), new(136, 4)], DecayRanges.Of(Entries, new(120, 20), decays: true));
-        Assert.Empty(DecayRanges.Of(Entries, new(0, 50), decays: false));
-        Assert.Empty(DecayRanges.Of(Entries, new(60, 0), decays: true));
+        using var parameters = new FlatParameters(Entries, CPU);
+
+        Assert.Equal([new(0, 122), new(136, 33)], Cut(new(0, 169), decays: true));
+        Assert.Equal([new ShardRange(122, 14)], Cut(new(0, 169), decays: false));
+        Assert.Equal([new(120, 2), new(136, 4)], Cut(new(120, 20), decays: true));
+        Assert.Empty(Cut(new(0, 50), decays: false));
+        Assert.Empty(Cut(new(60, 0), decays: true));
+
+        IEnumerable<ShardRange> Cut(ShardRange bucket, bool decays) =>
+            OwnRanges.Of(parameters, new([bucket], 0, 1), entry => entry.Decays == decays, merged: true).Select(range => range.Range.Flat);
     }
 
     [Fact]
     public void An_empty_shard_steps_over_nothing()
     {
         using var scope = NewDisposeScope();
-        using var parameters = new FlatParameters([new(new("one.weight", [1]), true)], CPU);
-        using var optimizer = new AdamW(parameters, parameters.Shard(1, 2), Spec);
+        using var rank = new OptimizerRank([new(new("one.weight", [1]), true)], 1, 2, Spec);
+        var before = rank.Parameters.Values.item<float>();
 
-        optimizer.Step(1);
+        rank.Step([1], 1);
 
-        Assert.Equal(0, parameters.Values.item<float>());
+        Assert.Equal(before, rank.Parameters.Values.item<float>());
     }
 
-    private static FlatParameters Start()
-    {
-        var parameters = new FlatParameters(Entries, CPU);
-        using var generator = new Generator(1);
-        parameters.Values.copy_(randn(parameters.Count, generator: generator));
-        return parameters;
-    }
-
-    private static void DrawGradients(FlatParameters parameters, int step)
+    private static float[] Gradients(int step)
     {
         using var generator = new Generator((ulong)step);
-        parameters.Gradients.copy_(randn(parameters.Count, generator: generator));
-    }
-
-    private static void StepWith(FlatParameters parameters, AdamW optimizer, int step)
-    {
-        DrawGradients(parameters, step);
-        optimizer.Step(0.01);
+        using var drawn = randn(169, generator: generator);
+        return drawn.data<float>().ToArray();
     }
 
     /// <summary>AdamW as its paper writes it, in float64.</summary>

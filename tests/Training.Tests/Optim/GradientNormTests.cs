@@ -9,23 +9,29 @@ public sealed class GradientNormTests
     public void Squares_that_float32_cannot_hold_are_summed_exactly()
     {
         using var scope = NewDisposeScope();
-        var gradients = full(200_001, 1e25f);
 
-        var sum = GradientNorm.SquareSum(gradients, new(0, 200_001));
+        var sum = SquareSums.Of(full(200_001, 1e25f));
 
         Assert.Equal(200_001 * (double)1e25f * 1e25f, sum, sum * 1e-12);
     }
 
-    [Fact]
-    public void Shards_add_up_to_the_norm_of_the_whole()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Shards_add_up_to_the_norm_of_the_whole(bool scattered)
     {
         using var scope = NewDisposeScope();
         using var generator = new Generator(3);
-        var gradients = randn(100_003, generator: generator);
+        var gradients = randn(1_003, generator: generator).data<float>().ToArray();
 
-        var parts = Enumerable.Range(0, 3).Sum(rank => GradientNorm.SquareSum(gradients, ShardRange.Of(100_003, rank, 3)));
+        var parts = Enumerable.Range(0, 3).Sum(rank =>
+        {
+            using var one = Rank(1_003, rank, 3, scattered);
+            one.Pass(gradients);
+            return GradientNorm.SquareSum(one.Gradients);
+        });
 
-        Assert.Equal(gradients.data<float>().ToArray().Sum(g => (double)g * g), parts, 1e-6);
+        Assert.Equal(gradients.Sum(g => (double)g * g), parts, 1e-6);
     }
 
     [Theory]
@@ -45,29 +51,37 @@ public sealed class GradientNormTests
     }
 
     [Fact]
-    public void A_gradient_that_is_not_a_number_shows_in_the_sum()
+    public void A_gradient_that_is_not_a_number_shows_in_the_sum_of_its_owner()
     {
-        using var scope = NewDisposeScope();
-        var gradients = zeros(10);
-        gradients[7] = float.NaN;
+        float[] gradients = [0, 0, 0, 0, 0, 0, 0, float.NaN, 0, 0];
+        using var first = Rank(10, 0, 2);
+        using var second = Rank(10, 1, 2);
+        first.Pass(gradients);
+        second.Pass(gradients);
 
-        Assert.True(double.IsNaN(GradientNorm.SquareSum(gradients, new(0, 10))));
-        Assert.Equal(0, GradientNorm.SquareSum(gradients, new(0, 7)));
-        Assert.Equal(0, GradientNorm.SquareSum(gradients, new(7, 0)));
+        Assert.Equal(0, GradientNorm.SquareSum(first.Gradients));
+        Assert.True(double.IsNaN(GradientNorm.SquareSum(second.Gradients)));
     }
 
     [Theory]
-    [InlineData(1.0, 4.0, 0.5)]     // clipped: 2 · 1/4
-    [InlineData(1.0, 0.5, 2.0)]     // small enough
-    [InlineData(0.0, 4.0, 2.0)]     // 0 never clips
-    public void Only_the_own_part_is_scaled_and_only_if_the_norm_is_too_large(double maxNorm, double globalNorm, float expected)
+    [InlineData(1.0, 4.0, 0.25)]
+    [InlineData(1.0, 0.5, 1.0)]     // small enough
+    [InlineData(0.0, 4.0, 1.0)]     // 0 never clips
+    public void Gradients_are_scaled_down_only_if_the_norm_is_too_large(double maxNorm, double globalNorm, double expected) =>
+        Assert.Equal(expected, GradientNorm.ClipFactor(maxNorm, globalNorm), 1e-6);
+
+    [Fact]
+    public void Only_the_own_part_is_scaled()
     {
         using var scope = NewDisposeScope();
-        var gradients = full(6, 2f);
+        using var rank = Rank(6, 1, 3);
+        rank.Pass([2, 2, 2, 2, 2, 2]);
 
-        GradientNorm.Clip(gradients, new(2, 3), maxNorm, globalNorm);
+        GradientNorm.Scale(rank.Gradients, 0.5);
 
-        Assert.All(gradients.data<float>().ToArray()[2..5], g => Assert.Equal(expected, g, 1e-6f));
-        Assert.Equal([2, 2, 2], gradients[tensor(new long[] { 0, 1, 5 })].data<float>().ToArray());
+        Assert.Equal([2, 2, 1, 1, 2, 2], rank.Parameters["all"].grad!.data<float>().ToArray());
     }
+
+    private static OptimizerRank Rank(long count, int rank, int worldSize, bool scattered = false) =>
+        new([new(new("all", [count]), true)], rank, worldSize, new(), scattered);
 }

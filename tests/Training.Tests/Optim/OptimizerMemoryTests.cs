@@ -20,18 +20,16 @@ public sealed class OptimizerMemoryTests
     public void Thousands_of_steps_leave_memory_as_it_was()
     {
         var entries = Enumerable.Range(0, 20).Select(i => new FlatEntry(new($"{i}.weight", [500]), i % 2 == 0)).ToArray();
-        using var parameters = new FlatParameters(entries, CPU);
-        var shard = parameters.Shard(0, 1);
-        using var optimizer = new AdamW(parameters, shard, new OptimizerSpec());
+        using var rank = new OptimizerRank(entries, 0, 1, new OptimizerSpec());
         using var scope = NewDisposeScope();
         void Run(int steps)
         {
             for (var i = 0; i < steps; i++)
             {
-                parameters.ZeroGradients();
-                var norm = Math.Sqrt(GradientNorm.SquareSum(parameters.Gradients, shard)) + 2;
-                GradientNorm.Clip(parameters.Gradients, shard, 1, norm);
-                optimizer.Step(1e-3);
+                rank.Gradients.Zero();
+                var norm = Math.Sqrt(GradientNorm.SquareSum(rank.Gradients)) + 2;
+                GradientNorm.Scale(rank.Gradients, GradientNorm.ClipFactor(1, norm));
+                rank.Optimizer.Step(1e-3);
             }
         }
         Run(Steps);

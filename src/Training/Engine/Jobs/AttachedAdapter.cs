@@ -2,13 +2,14 @@ using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Checkpoints;
 using Phi3VCluster.Training.Methods;
 using Phi3VCluster.Training.Model;
+using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
 
 /// <summary>A PEFT adapter that fits a checkpoint.</summary>
 internal sealed class AttachedAdapter : IDisposable
 {
-    private const string A = ".lora_A.weight", B = ".lora_B.weight";
+    private const string A = ".lora_A.weight", B = ".lora_B.weight", Magnitude = ".lora_magnitude_vector";
     private const int MostProblems = 8; // an adapter of another model fits nowhere: a line a module would hide what is wrong
 
     private readonly PeftAdapter _adapter;
@@ -41,10 +42,17 @@ internal sealed class AttachedAdapter : IDisposable
     {
         foreach (var module in _modules)
         {
-            var (a, b) = (tensors.Add(_adapter.Info(module + A).Shape), tensors.Add(_adapter.Info(module + B).Shape));
-            _adapter.CopyTo(module + A, a);
-            _adapter.CopyTo(module + B, b);
-            weights.Attach(module, new LowRank(a, b, _adapter.Scale));
+            weights.Attach(module, new LowRank(Read(module + A), Read(module + B), _adapter.Settings.Scale)
+            {
+                Magnitude = _adapter.Settings.UsesDora ? Read(module + Magnitude) : null,
+            });
+        }
+
+        Tensor Read(string name)
+        {
+            var tensor = tensors.Add(_adapter.Info(name).Shape);
+            _adapter.CopyTo(name, tensor);
+            return tensor;
         }
     }
 

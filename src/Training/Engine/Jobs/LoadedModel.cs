@@ -9,8 +9,9 @@ namespace Phi3VCluster.Training.Engine.Jobs;
 /// <summary>A checkpoint in memory, with its adapter and its tokenizer, to be asked and not to be trained. One thread at a time.</summary>
 internal sealed class LoadedModel : IDisposable
 {
-    private readonly FrozenTensors _tensors = new();
+    private readonly FrozenTensors _tensors = new(RankCompute.Plain.Device, RankCompute.Plain.Type);
     private readonly Phi3VModel _model;
+    private readonly ModelInputs _inputs;
     private readonly Answerer _answerer;
 
     private LoadedModel(ModelJob job, BaseCheckpoint checkpoint)
@@ -24,7 +25,8 @@ internal sealed class LoadedModel : IDisposable
             var weights = checkpoint.Fill(weight => _tensors.Add(weight.Shape));
             adapter?.Attach(weights, _tensors);
             _model = new(checkpoint.Config, weights);
-            _answerer = new(_model, tokenizer);
+            _inputs = new(_model, RankCompute.Plain);
+            _answerer = new(_model, _inputs, tokenizer);
         }
         catch
         {
@@ -52,7 +54,7 @@ internal sealed class LoadedModel : IDisposable
     public double Loss(EncodedSample sample)
     {
         using var scope = NewDisposeScope();
-        return _model.Loss(ModelInputs.From(sample, CPU));
+        return _model.Loss(_inputs.For(sample));
     }
 
     public void Dispose()

@@ -20,6 +20,8 @@ public sealed class Nf4Tensor : IDisposable
 
     public long[] Shape { get; }
 
+    public Device Device => Packed.device;
+
     /// <summary>What it occupies on its device.</summary>
     public long SizeBytes => ((Tensor[])[Packed, .. Scales.Tensors, .. _torch?.Tensors ?? []]).Sum(part => part.numel() * part.ElementSize);
 

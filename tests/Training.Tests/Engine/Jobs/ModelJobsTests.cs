@@ -167,7 +167,7 @@ public sealed class ModelJobsTests : IDisposable
     private string Adapter(string name, string module, int inputs, int outputs, float value)
     {
         using var scope = NewDisposeScope();
-        PeftAdapter.Save(At(name), 2, 4, _files.Checkpoint,
+        PeftAdapter.Save(At(name), new(2, 4) { BaseModel = _files.Checkpoint },
             [($"{module}.lora_A.weight", full([2, inputs], value)), ($"{module}.lora_B.weight", full([outputs, 2], value))]);
         return At(name);
     }

@@ -1,0 +1,34 @@
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Collectives;
+
+/// <summary>Lets a collective of host memory serve ranks whose tensors are on a device: by a copy there and one back.</summary>
+internal sealed class HostStaging(ICollective host) : ICollective
+{
+    public int Rank => host.Rank;
+    public int WorldSize => host.WorldSize;
+    public long Generation => host.Generation;
+
+    public void AllReduce(Tensor buffer) => Staged(buffer, host.AllReduce);
+
+    public void ReduceScatter(Tensor buffer) => Staged(buffer, host.ReduceScatter);
+
+    public void AllGather(Tensor buffer) => Staged(buffer, host.AllGather);
+
+    public void Abort(string reason) => host.Abort(reason);
+
+    public void Dispose() => host.Dispose();
+
+    private static void Staged(Tensor buffer, Action<Tensor> operation)
+    {
+        if (buffer.device_type == TorchSharp.DeviceType.CPU)
+        {
+            operation(buffer);
+            return;
+        }
+        using var quiet = no_grad();
+        using var copy = buffer.cpu(); // waits for the device
+        operation(copy);
+        buffer.copy_(copy);
+    }
+}

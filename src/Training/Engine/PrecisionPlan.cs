@@ -1,0 +1,59 @@
+using System.Globalization;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Methods;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>In which types a run keeps what, part by part: shown before it starts.</summary>
+internal sealed record PrecisionPlan(IReadOnlyList<PrecisionRow> Rows)
+{
+    private const double Nf4Bytes = 0.5 + 4.0 / 64, DoubleNf4Bytes = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);
+
+    public static PrecisionPlan Of(IReadOnlyList<TensorInfo> weights, TrainingPlan plan, RunSpec spec)
+    {
+        var trained = plan.Trained.Select(t => t.Tensor.Name).ToHashSet();
+        var bytes = spec.Precision == "fp32" ? 4 : 2;
+        var masters = spec.Precision == "fp32" ? "" : ", fp32 masters";
+        var fourBits = spec.Method.DoubleQuantization ? "nf4 with 8-bit scales" : "nf4";
+        var fourBitBytes = spec.Method.DoubleQuantization ? DoubleNf4Bytes : Nf4Bytes;
+        var ofModel = weights.Where(weight => !trained.Contains(weight.Name))
+            .GroupBy(weight => (Part: WeightNames.PartOf(weight.Name), Packed: plan.InFourBits.Contains(weight.Name)))
+            .OrderBy(group => group.Key.Part).ThenByDescending(group => group.Key.Packed)
+            .Select(group => Row(Words(group.Key.Part), group.ToList(), group.Key.Packed ? fourBits : spec.Precision, "frozen",
+                group.Key.Packed ? fourBitBytes : bytes));
+        var ofRun = plan.Trained.GroupBy(t => (t.Part, IsAdapter: t.Role != TrainedRole.Weight)).OrderBy(group => group.Key.Part)
+            .Select(group => Row(Words(group.Key.Part) + (group.Key.IsAdapter ? " adapters" : ""), [.. group.Select(t => t.Tensor)],
+                spec.Precision, "trained" + masters, bytes));
+        return new([.. ofModel, .. ofRun]);
+    }
+
+    /// <summary>E.g. "decoder".</summary>
+    public static string Words(ModelPart part) => part switch
+    {
+        ModelPart.VisionTower => "vision tower",
+        ModelPart.TokenEmbedding => "token embedding",
+        _ => part.ToString().ToLowerInvariant(),
+    };
+
+    /// <summary>One line a row, for the run's log.</summary>
+    public IEnumerable<string> Lines() => Rows.Select(row => string.Create(CultureInfo.InvariantCulture,
+        $"{row.Part}: {row.Tensors} tensors, {row.Parameters:n0} parameters in {row.Type}, {row.State}, {row.Bytes / 1e6:n1} MB ({row.Modules})"));
+
+    private static PrecisionRow Row(string part, List<TensorInfo> tensors, string type, string state, double bytesEach)
+    {
+        var count = tensors.Sum(tensor => tensor.ElementCount);
+        return new(part, string.Join(" ", tensors.Select(ModuleKind).Distinct()), type, state, tensors.Count, count, (long)(count * bytesEach));
+    }
+
+    /// <summary>What modules of all layers have in common: "self_attn.qkv_proj".</summary>
+    private static string ModuleKind(TensorInfo tensor)
+    {
+        var parts = tensor.Name.Split('.').SkipWhile(part => part != "layers").Skip(2).ToArray();
+        if (parts.Length == 0) parts = [.. tensor.Name.Split('.').TakeLast(3)];
+        return string.Join('.', parts.Where(part => part is not ("weight" or "bias" or "lora_A" or "lora_B" or "lora_magnitude_vector" or "model")));
+    }
+}
+
+/// <param name="Modules">Which kinds of modules it is made of.</param>
+/// <param name="Bytes">By arithmetic: the values alone, without gradients and optimizer state.</param>
+internal sealed record PrecisionRow(string Part, string Modules, string Type, string State, int Tensors, long Parameters, long Bytes);

@@ -1,0 +1,98 @@
+using Phi3VCluster.Training.Collectives;
+using Phi3VCluster.Training.Methods;
+using Phi3VCluster.Training.Optim;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>
+/// Proves, at the first step, that what the method declares trainable is trained: every group must get a gradient, and must change
+/// in the first step whose learning rate is above 0. Groups that only images train are judged by the first step that has some.
+/// A declaration alone proves nothing: see docs/numerics.md on the recipe's frozen runs.
+/// </summary>
+internal sealed class Trainability(TrainingPlan plan, FlatParameters parameters, GradientStore gradients, ICollective collective, RunFolder folder)
+{
+    private readonly List<TrainedGroup> _groups =
+    [
+        .. plan.Trained.GroupBy(t => (t.Part, IsAdapter: t.Role != TrainedRole.Weight)).OrderBy(group => group.Key.Part).Select(group => new TrainedGroup(
+            PrecisionPlan.Words(group.Key.Part) + (group.Key.IsAdapter ? " adapters" : ""), group.Key.Part is ModelPart.VisionTower or ModelPart.Projector,
+            group.Count(), group.Sum(t => t.Tensor.ElementCount))),
+    ];
+
+    private readonly Dictionary<string, int> _groupOf = plan.Trained.GroupBy(t => (t.Part, IsAdapter: t.Role != TrainedRole.Weight))
+        .OrderBy(group => group.Key.Part).SelectMany((group, i) => group.Select(t => (t.Tensor.Name, i))).ToDictionary();
+
+    /// <summary>Has the optimizer step, and looks at what it is given and what it does until that is proof enough.</summary>
+    /// <exception cref="RankFault">A group got no gradient, or did not change; the same on all ranks.</exception>
+    public void Step(AdamW optimizer, double rate, long step, bool hadImages)
+    {
+        if (_groups.All(group => group.IsProven))
+        {
+            optimizer.Step(rate, hadImages);
+            return;
+        }
+        var judged = _groups.Where(group => !group.IsProven && (hadImages || !group.NeedsImages)).ToList();
+        var norms = Exchange(OwnSquares());
+        foreach (var group in judged.Where(group => group.GradientNorm is null)) group.GradientNorm = norms[_groups.IndexOf(group)];
+        Refuse(judged.Where(group => group.GradientNorm == 0), $"got no gradient in step {step}");
+
+        if (rate == 0) optimizer.Step(rate, hadImages); // the first of a warm-up
+        else
+        {
+            var changes = Exchange(SumByGroup(optimizer.StepMeasured(rate, hadImages)));
+            foreach (var group in judged) (group.WeightChange, group.Step) = (changes[_groups.IndexOf(group)], step);
+            Refuse(judged.Where(group => group.WeightChange == 0), $"did not change in step {step}");
+        }
+        folder.WriteTrainability(_groups);
+    }
+
+    private static void Refuse(IEnumerable<TrainedGroup> idle, string what)
+    {
+        var names = string.Join(", ", idle.Select(group => $"{group.Name} ({group.Tensors} tensors)"));
+        if (names.Length > 0)
+            throw new RankFault($"declared trainable, but {what}: {names}; choose a method.kind or method.targets that trains what the data can teach.");
+    }
+
+    private double[] OwnSquares()
+    {
+        var squares = new Dictionary<string, double>();
+        foreach (var (entry, range) in OwnRanges.Of(parameters, gradients.Layout, _ => true, merged: false))
+        {
+            using var part = gradients.Own(range.Piece, range.Flat);
+            squares[entry.Tensor.Name] = squares.GetValueOrDefault(entry.Tensor.Name) + SquareSums.Of(part);
+        }
+        return SumByGroup(squares);
+    }
+
+    private double[] SumByGroup(IReadOnlyDictionary<string, double> byTensor)
+    {
+        var sums = new double[_groups.Count];
+        foreach (var (name, value) in byTensor) sums[_groupOf[name]] += value;
+        return sums;
+    }
+
+    /// <returns>Each group's norm over all ranks.</returns>
+    private double[] Exchange(double[] squares)
+    {
+        using var shared = tensor(Array.ConvertAll(squares, square => (float)square));
+        collective.AllReduce(shared);
+        return Array.ConvertAll(shared.data<float>().ToArray(), sum => Math.Sqrt(sum));
+    }
+}
+
+/// <summary>A group of tensors as <c>trainability.json</c> shows it.</summary>
+internal sealed class TrainedGroup(string name, bool needsImages, int tensors, long parameters)
+{
+    public string Name => name;
+    public bool NeedsImages => needsImages;
+    public int Tensors => tensors;
+    public long Parameters => parameters;
+    /// <summary>After clipping, in the first step that could give it one.</summary>
+    public double? GradientNorm { get; set; }
+    /// <summary>Norm of the difference that <see cref="Step"/> made.</summary>
+    public double? WeightChange { get; set; }
+    /// <summary>The first step with a learning rate above 0, and images where they are needed.</summary>
+    public long? Step { get; set; }
+    public bool IsProven => WeightChange is not null;
+}

@@ -1,0 +1,49 @@
+using Phi3VCluster.Training.Native;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Model;
+
+/// <summary>
+/// A low-rank update of a linear map. LoRA (Hu et al., 2021): y = xWᵀ + b + scale·(xAᵀ)Bᵀ. With a magnitude m it is DoRA (Liu et al.,
+/// 2024): y = m/‖W + scale·BA‖ ∘ (xWᵀ + scale·(xAᵀ)Bᵀ) + b, norms by row and taken as constants in backward, as PEFT does.
+/// </summary>
+/// <param name="A">[rank, in].</param>
+/// <param name="B">[out, rank].</param>
+public sealed record LowRank(Tensor A, Tensor B, double Scale)
+{
+    /// <summary>DoRA's m, [out]; null for LoRA.</summary>
+    public Tensor? Magnitude { get; init; }
+
+    /// <summary>Share of the update's input that is dropped, where a pass asks for dropout.</summary>
+    public double Dropout { get; init; }
+
+    internal bool IsTrained => A.requires_grad || B.requires_grad || Magnitude is { requires_grad: true };
+
+    /// <summary>‖W + scale·BA‖ by row, [out] float32, without forming BA: ‖w‖² + 2·scale·b·(A·w) + scale²·b(AAᵀ)b.</summary>
+    public static Tensor RowNorms(Tensor weight, Tensor a, Tensor b, double scale)
+    {
+        using var scope = NewDisposeScope();
+        using var quiet = no_grad();
+        var own = linalg.vector_norm(weight, dims: [1]).to_type(ScalarType.Float32).square();
+        var cross = nn.functional.linear(weight, a.to_type(weight.dtype)).to_type(ScalarType.Float32).mul(b).sum(1).Times(2 * scale);
+        var update = b.mm(a.mm(a.t())).mul(b).sum(1).Times(scale * scale);
+        return own.add(cross).add(update).sqrt().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Adds the update to y = xWᵀ, which it may change.</summary>
+    internal Tensor Add(Tensor y, Tensor x)
+    {
+        var (a, b) = (A, B);
+        if (a.dtype != x.dtype) (a, b) = (a.to_type(x.dtype), b.to_type(x.dtype));
+        return y.addmm_(nn.functional.linear(x, a), b.t(), 1, (float)Scale);
+    }
+
+    /// <summary>m / ‖W + scale·BA‖, [out] in the type of the magnitude, so that it is exactly 1 where m was taken from the norms.</summary>
+    internal Tensor Rescaling(Tensor weight)
+    {
+        using var scope = NewDisposeScope();
+        var (a, b) = (A.detach().to_type(ScalarType.Float32), B.detach().to_type(ScalarType.Float32));
+        return Magnitude!.div(RowNorms(weight, a, b, Scale).to_type(Magnitude!.dtype)).MoveToOuterDisposeScope();
+    }
+}

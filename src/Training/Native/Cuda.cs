@@ -1,0 +1,48 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Native;
+
+/// <summary>What libtorch does not tell of CUDA devices, asked of NVIDIA's runtime that came with it.</summary>
+public static unsafe class Cuda
+{
+    private const int MajorAttribute = 75, MinorAttribute = 76; // cudaDevAttrComputeCapabilityMajor, …Minor
+    private const int PropertiesBytes = 8192;                   // cudaDeviceProp has grown from 700 to 1000 bytes over the years
+
+    private static readonly Lazy<nint> Runtime = new(FindRuntime);
+
+    /// <summary>Devices that libtorch can use; 0 without loading anything where libtorch came without CUDA.</summary>
+    public static int DeviceCount => LibTorch.HasCuda && LibTorch.Load() is not null && cuda.is_available() ? cuda.device_count() : 0;
+
+    /// <summary>E.g. "NVIDIA H100".</summary>
+    public static string Name(int device)
+    {
+        var properties = stackalloc byte[PropertiesBytes];
+        var get = NativeLibrary.TryGetExport(Runtime.Value, "cudaGetDeviceProperties_v2", out var newer)
+            ? newer
+            : NativeLibrary.GetExport(Runtime.Value, "cudaGetDeviceProperties");
+        if (((delegate* unmanaged<byte*, int, int>)get)(properties, device) != 0) return "device";
+        return Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(properties)); // the name comes first
+    }
+
+    /// <summary>E.g. (8, 0) for an A100.</summary>
+    public static (int Major, int Minor) Capability(int device) => (Attribute(MajorAttribute, device), Attribute(MinorAttribute, device));
+
+    private static int Attribute(int attribute, int device)
+    {
+        int value;
+        var get = (delegate* unmanaged<int*, int, int, int>)NativeLibrary.GetExport(Runtime.Value, "cudaDeviceGetAttribute");
+        return get(&value, attribute, device) == 0
+            ? value
+            : throw new LibTorchException($"CUDA device {device} did not answer; check the driver with nvidia-smi.");
+    }
+
+    private static nint FindRuntime()
+    {
+        LibTorch.Load(); // libtorch_cuda has loaded its own runtime: the linker finds it by name
+        foreach (var name in (string[])["libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0"])
+            if (NativeLibrary.TryLoad(name, out var handle)) return handle;
+        throw new LibTorchException("libcudart was not found beside libtorch_cuda; install the CUDA runtime that this libtorch was built for.");
+    }
+}

@@ -1,0 +1,48 @@
+namespace Phi3VCluster.Training.Optim;
+
+/// <summary>
+/// The dynamic loss scale of fp16 training, with DeepSpeed's rules and defaults: the loss is multiplied so that small gradients do
+/// not vanish; a step whose gradients overflow is skipped, and the second such step in a window halves the scale; a whole window
+/// without one doubles it. All ranks see the same steps overflow, so all hold the same scale.
+/// </summary>
+public sealed class LossScaler
+{
+    private const double Initial = 65536, Factor = 2, Least = 1;
+    private const int Window = 1000, Hysteresis = 2;
+
+    private long _steps, _lastOverflow = -1;
+    private int _patience = Hysteresis;
+
+    private LossScaler(double scale, bool isDynamic) => (Scale, IsDynamic) = (scale, isDynamic);
+
+    /// <summary>1 where losses are not scaled.</summary>
+    public double Scale { get; private set; }
+
+    public bool IsDynamic { get; }
+
+    /// <summary>The scale cannot be lowered: what overflows now is no matter of scale.</summary>
+    public bool IsExhausted => Scale <= Least && _patience == 1;
+
+    public static LossScaler Dynamic() => new(Initial, isDynamic: true);
+
+    public static LossScaler None() => new(1, isDynamic: false);
+
+    /// <summary>Counts a step.</summary>
+    /// <param name="overflowed">Whether a gradient of it was not finite, on any rank.</param>
+    public void Update(bool overflowed)
+    {
+        if (!IsDynamic) return;
+        if (overflowed)
+        {
+            if (_patience == 1) Scale = Math.Max(Scale / Factor, Least);
+            else _patience--;
+            _lastOverflow = _steps;
+        }
+        else if ((_steps - _lastOverflow) % Window == 0)
+        {
+            _patience = Hysteresis;
+            Scale *= Factor;
+        }
+        _steps++;
+    }
+}
