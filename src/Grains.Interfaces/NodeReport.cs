@@ -39,6 +39,8 @@ public sealed record RankReport
     [Id(12)] public string? Error { get; init; }
     /// <summary>Seconds of training steps so far.</summary>
     [Id(13)] public double TrainSeconds { get; init; }
+    /// <summary>Rank 0 only: lines for the run's log; ever more, never others.</summary>
+    [Id(14)] public IReadOnlyList<string> Notes { get; init; } = [];
 }
 
 /// <summary>The data plane's phases of a rank, as they travel.</summary>

@@ -52,6 +52,8 @@ public sealed record RunStatus
     [Id(23)] public DateTimeOffset SubmittedAt { get; init; }
     [Id(24)] public DateTimeOffset? StartedAt { get; init; }
     [Id(25)] public DateTimeOffset? FinishedAt { get; init; }
+    /// <summary>What the run had to say before it began: in which types it keeps what.</summary>
+    [Id(26)] public IReadOnlyList<string> Notes { get; init; } = [];
 
     /// <summary>Done, failed or cancelled: nothing will change any more.</summary>
     public bool IsFinal => State is RunState.Done or RunState.Failed or RunState.Cancelled;

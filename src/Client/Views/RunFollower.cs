@@ -51,15 +51,22 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
         }, interrupted);
     }
 
+    private void Tell(string note)
+    {
+        if (output.IsLive) output.Screen.WriteLine(note); // knows that a bar is being drawn below
+        else output.Line(note);
+    }
+
     private async Task<RunStatus> UntilEndAsync(string run, Func<bool> clusterEnded, Action<RunStatus> show, CancellationToken interrupted)
     {
-        var sinceAnswer = Stopwatch.StartNew();
+        var (sinceAnswer, told) = (Stopwatch.StartNew(), 0);
         while (true)
         {
             try
             {
                 var status = await cluster.StatusAsync(run).WaitAsync(interrupted);
                 sinceAnswer.Restart();
+                for (; told < status.Notes.Count; told++) Tell(status.Notes[told]);
                 show(status);
                 if (status.IsFinal) return status;
             }

@@ -176,5 +176,6 @@ public sealed class NodeReporter : BackgroundService
         EvalAfter = p.EvalAfter,
         Error = p.Error,
         TrainSeconds = p.TrainSeconds,
+        Notes = p.Notes,
     };
 }

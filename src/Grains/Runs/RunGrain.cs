@@ -144,7 +144,7 @@ internal sealed class RunGrain(
         switch (command)
         {
             case RunCommand.Prepare c:
-                var preparation = new Preparation(generation, Submitted().SpecJson, CollectiveChoice.For(_spec, Run.Lease!));
+                var preparation = new Preparation(generation, SpecOfRanks(Run.Lease!), CollectiveChoice.For(_spec, Run.Lease!));
                 _ranks.Prepare(Submitted().Run, c.Place, preparation);
                 break;
             case RunCommand.Begin c:
@@ -168,6 +168,9 @@ internal sealed class RunGrain(
                 break;
         }
     }
+
+    /// <summary>With the device that "auto" has come to: all ranks of a run compute on the same kind.</summary>
+    private string SpecOfRanks(Lease lease) => RunSpecJson.ToText(_spec with { Cluster = _spec.Cluster with { Device = lease.Device } });
 
     private QueuedRun Submitted() => Run.Submitted ?? throw RunNotFoundException.For(this.GetPrimaryKeyString());
 }

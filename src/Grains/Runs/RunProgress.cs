@@ -17,6 +17,7 @@ internal sealed record RunProgress
     public double? EvalBefore { get; init; }
     public double? EvalAfter { get; init; }
     public double TrainSeconds { get; init; }
+    public IReadOnlyList<string> Notes { get; init; } = [];
 
     /// <summary>Takes a report in. A rank that is behind adds nothing: a step is committed by all ranks or by none.</summary>
     public RunProgress With(RankReport report)
@@ -37,6 +38,7 @@ internal sealed record RunProgress
             Phase = report.Rank == 0 ? report.Phase : Phase,
             EvalBefore = report.EvalBefore ?? EvalBefore,
             EvalAfter = report.EvalAfter ?? EvalAfter,
+            Notes = report.Notes.Count > Notes.Count ? report.Notes : Notes,
         };
     }
 
@@ -44,6 +46,7 @@ internal sealed record RunProgress
     /// <param name="metric">Name of the metric that is evaluated.</param>
     public IEnumerable<string> NewsSince(RunProgress before, string metric, int epochs)
     {
+        foreach (var note in Notes.Skip(before.Notes.Count)) yield return note;
         if (before.EvalBefore is null && EvalBefore is { } untrained) yield return $"{metric} before training: {untrained:G6}";
         if (before.Step == 0 && Step > 0) yield return $"first of {TotalSteps} steps committed";
         if (Epoch > before.Epoch) yield return $"epoch {Epoch} of {epochs} ended at step {Step}, loss {Loss:G6}";

@@ -49,6 +49,7 @@ internal sealed class StoredRun
             Output = Submitted.Output,
             Seconds = StartedAt is { } started ? ((FinishedAt ?? now) - started).TotalSeconds : 0,
             TrainSeconds = Progress.TrainSeconds,
+            Notes = Progress.Notes,
             SubmittedAt = Submitted.SubmittedAt,
             StartedAt = StartedAt,
             FinishedAt = FinishedAt,
