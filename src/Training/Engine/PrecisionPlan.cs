@@ -37,7 +37,7 @@ internal sealed record PrecisionPlan(IReadOnlyList<PrecisionRow> Rows)
 
     /// <summary>One line a row, for the run's log.</summary>
     public IEnumerable<string> Lines() => Rows.Select(row => string.Create(CultureInfo.InvariantCulture,
-        $"{row.Part}: {row.Tensors} tensors, {row.Parameters:n0} parameters in {row.Type}, {row.State}, {row.Bytes / 1e6:n1} MB ({row.Modules})"));
+        $"{row.Part}: {row.Tensors} tensors, {row.Parameters:n0} parameters in {row.Type}, {row.State}, {Size(row.Bytes)} ({row.Modules})"));
 
     private static PrecisionRow Row(string part, List<TensorInfo> tensors, string type, string state, double bytesEach)
     {
@@ -45,13 +45,16 @@ internal sealed record PrecisionPlan(IReadOnlyList<PrecisionRow> Rows)
         return new(part, string.Join(" ", tensors.Select(ModuleKind).Distinct()), type, state, tensors.Count, count, (long)(count * bytesEach));
     }
 
-    /// <summary>What modules of all layers have in common: "self_attn.qkv_proj".</summary>
+    /// <summary>What modules of all layers have in common, e.g. "self_attn.qkv_proj".</summary>
     private static string ModuleKind(TensorInfo tensor)
     {
-        var parts = tensor.Name.Split('.').SkipWhile(part => part != "layers").Skip(2).ToArray();
-        if (parts.Length == 0) parts = [.. tensor.Name.Split('.').TakeLast(3)];
-        return string.Join('.', parts.Where(part => part is not ("weight" or "bias" or "lora_A" or "lora_B" or "lora_magnitude_vector" or "model")));
+        string[] ofTensor = ["weight", "bias", "lora_A", "lora_B", "lora_magnitude_vector"];
+        return string.Join('.', tensor.Name.Split('.').Where(part => !ofTensor.Contains(part)).TakeLast(2));
     }
+
+    private static string Size(long bytes) => bytes < 1_000_000
+        ? string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e3:n1} kB")
+        : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:n1} MB");
 }
 
 /// <param name="Modules">Which kinds of modules it is made of.</param>

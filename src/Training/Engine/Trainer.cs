@@ -23,7 +23,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
     public void Run(RankProgress start, Action<RankProgress> publish, EpochBarrier barrier)
     {
         var total = (long)spec.Epochs * parts.Order.StepsPerEpoch;
-        (_publish, _progress) = (publish, start with { TotalSteps = total });
+        (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? [.. parts.Model.Precision.Lines()] : [] });
         parts.Folder.WriteSpec(spec);
 
         var before = spec.Evaluation.Before ? Evaluate(RankPhase.EvaluatingBefore, "eval-before.json") : null;

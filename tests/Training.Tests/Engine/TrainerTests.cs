@@ -53,9 +53,19 @@ public sealed class TrainerTests : IDisposable
     public void A_run_leaves_every_artefact()
     {
         var output = Run("artefacts", worldSize: 2, "lora", "sample");
-        string[] expected = ["run.yaml", "steps.jsonl", "eval-before.json", "eval-after.json", "report.json", "report.md", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"];
+        string[] expected = ["run.yaml", "steps.jsonl", "trainability.json", "eval-before.json", "eval-after.json", "report.json", "report.md", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"];
         Assert.All(expected, file => Assert.True(new FileInfo(Path.Combine(output, file)) is { Exists: true, Length: > 0 }, file));
         Assert.Empty(Directory.EnumerateFiles(output, "*.partial"));
+    }
+
+    [Fact]
+    public void Rank_0_says_what_is_kept_in_which_type()
+    {
+        var ends = LocalRun.Train(Spec("qlora", "sample") with { Epochs = 1 }, worldSize: 2, Path.Combine(_folder, "plan"));
+
+        Assert.Contains(ends[0].Notes, note => note.StartsWith("decoder: ") && note.Contains("in nf4, frozen"));
+        Assert.Contains(ends[0].Notes, note => note.StartsWith("head adapters: ") && note.Contains("in fp32, trained"));
+        Assert.Empty(ends[1].Notes);
     }
 
     [Fact]
