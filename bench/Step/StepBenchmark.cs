@@ -1,5 +1,3 @@
-using Phi3VCluster.Training;
-using Phi3VCluster.Training.Methods;
 using Phi3VCluster.Training.Native;
 
 namespace Phi3VCluster.Bench.Step;
@@ -32,7 +30,7 @@ internal sealed class StepBenchmark : IBenchmark
             var files = StepFiles.Create(folder.FullName, new(), Pages);
             var peers = options.Peers ? StepPeer.All : [];
             var absence = options.Peers ? StepPeer.Absence : null;
-            foreach (var method in Methods.Intersect(Catalog<ITrainingMethod>.All.Select(method => method.Name)))
+            foreach (var method in Methods)
             {
                 foreach (var threads in ThreadCounts)
                 {

@@ -33,8 +33,8 @@ internal sealed record StepFiles(string Folder, StepSizes Sizes)
         {
             Model = new() { Path = files.Checkpoint },
             Method = new() { Kind = "lora", Rank = Rank, Alpha = Alpha },
-        });
-        adapted.Export(folder);
+        }, RankCompute.Plain);
+        adapted.Export(folder, adapted.Parameters.Values);
         return files;
     }
 

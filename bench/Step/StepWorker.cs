@@ -47,13 +47,18 @@ internal static class StepWorker
         set_num_threads(job.Threads);
         var spec = SpecOf(job);
         var samples = StepSamples.Make(job.Pages, job.Files.Sizes.Vocabulary);
-        using var model = TrainedModel.Load(spec);
-        using var optimizer = new AdamW(model.Parameters, model.Parameters.Shard(0, 1), spec.Optimizer);
+        using var model = TrainedModel.Load(spec, RankCompute.Plain);
         using var feed = new SampleFeed(new SampleOrder(samples.Count, job.Pages, spec.Seed, shuffle: false), Epochs, 0, 1, (_, index) => samples[index]);
         using var world = Catalog<ICollectiveBackend>.Find("loopback", "step").Open("").Connect(1, 0, [""], CancellationToken.None);
-        var schedule = Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step");
-        var clock = new PhaseClock(new RankMetrics("step", spec, 0, 1, "cpu"));
-        var step = new TrainingStep(model.Model, feed, model.Parameters, optimizer, schedule, world, spec.Optimizer, clock);
+        using var gradients = new WholeGradients(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
+        using var optimizer = new AdamW(model.Parameters, gradients, spec.Optimizer);
+        using var folder = new RunFolder(job.Files.Folder, writes: false);
+        var inputs = new ModelInputs(model.Model, RankCompute.Plain); // no cache of features: every step sees new pages as far as it knows
+        var scaler = LossScaler.None();
+        var step = new TrainingStep(model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), model.Parameters, gradients, optimizer,
+            Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step"), scaler,
+            new Trainability(model.Plan, model.Parameters, gradients, world, folder), new StepObjections(world, scaler, spec.Optimizer), world,
+            spec.Optimizer, new PhaseClock(new RankMetrics("step", spec, 0, 1, "cpu")));
 
         Console.WriteLine("ready");
         for (var n = 0; Console.ReadLine() is not null; n++)
