@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Bench;
 using Phi3VCluster.Bench.AllReduce;
+using Phi3VCluster.Bench.Step;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training;
 
@@ -28,6 +29,12 @@ root.SetAction(parsed =>
 var worker = new Command(AllReduceWorker.Verb, "One rank of all-reduce; started by it.") { Hidden = true };
 worker.SetAction(_ => AllReduceWorker.Run());
 root.Subcommands.Add(worker);
+
+var stepArguments = new Argument<string[]>("JOB");
+var stepWorker = new Command(StepWorker.Verb, "Our side of step; started by it.") { Hidden = true };
+stepWorker.Arguments.Add(stepArguments);
+stepWorker.SetAction(parsed => StepWorker.Run(parsed.GetValue(stepArguments)!));
+root.Subcommands.Add(stepWorker);
 
 try
 {

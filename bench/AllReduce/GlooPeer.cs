@@ -8,19 +8,17 @@ namespace Phi3VCluster.Bench.AllReduce;
 /// <summary>PyTorch's gloo on the same cases: one python process a rank, one thread each.</summary>
 internal sealed class GlooPeer
 {
-    private const string Python = "/usr/bin/python3"; // Debian's: another python on the path does not see Debian's packages
-
-    private readonly string? _script;
+    private readonly bool _present;
 
     public GlooPeer(bool wanted)
     {
         if (!wanted) return;
-        if (!HasTorch()) Absence = "python3-torch not installed";
-        else _script = Path.Combine(AppContext.BaseDirectory, "peers", "gloo_allreduce.py");
+        _present = DebianPython.Has("torch.distributed");
+        if (!_present) Absence = "python3-torch not installed";
     }
 
     /// <summary>Null if there is nothing to compare with.</summary>
-    public string? Name => _script is null ? null : "gloo";
+    public string? Name => _present ? "gloo" : null;
 
     /// <summary>Why there is no peer, if one was wanted.</summary>
     public string? Absence { get; }
@@ -28,7 +26,7 @@ internal sealed class GlooPeer
     /// <returns>Median seconds, case by case; null without a peer.</returns>
     public double[]? Measure(int ranks)
     {
-        if (_script is null) return null;
+        if (!_present) return null;
         var port = FreePort();
         var workers = Enumerable.Range(0, ranks).Select(rank => Start(rank, ranks, port)).ToArray();
         try
@@ -41,26 +39,15 @@ internal sealed class GlooPeer
         }
     }
 
-    private Process Start(int rank, int ranks, int port)
+    private static Process Start(int rank, int ranks, int port)
     {
-        var start = new ProcessStartInfo(Python) { RedirectStandardOutput = true };
-        start.ArgumentList.Add(_script!);
-        foreach (var one in AllReduceCase.All) start.ArgumentList.Add($"{one.Bytes}:{one.WarmUps}:{one.Repetitions}");
+        var start = DebianPython.Script("gloo_allreduce.py", AllReduceCase.All.Select(one => $"{one.Bytes}:{one.WarmUps}:{one.Repetitions}"));
         start.Environment["RANK"] = rank.ToString(CultureInfo.InvariantCulture);
         start.Environment["WORLD_SIZE"] = ranks.ToString(CultureInfo.InvariantCulture);
         start.Environment["MASTER_ADDR"] = "127.0.0.1";
         start.Environment["MASTER_PORT"] = port.ToString(CultureInfo.InvariantCulture);
         start.Environment["OMP_NUM_THREADS"] = "1";
         return Process.Start(start)!;
-    }
-
-    private static bool HasTorch()
-    {
-        if (!File.Exists(Python)) return false;
-        using var probe = Process.Start(new ProcessStartInfo(Python, ["-c", "import torch.distributed"]) { RedirectStandardError = true })!;
-        probe.StandardError.ReadToEnd();
-        probe.WaitForExit();
-        return probe.ExitCode == 0;
     }
 
     private static int FreePort()

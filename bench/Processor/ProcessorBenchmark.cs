@@ -11,7 +11,6 @@ namespace Phi3VCluster.Bench.Processor;
 internal sealed class ProcessorBenchmark : IBenchmark
 {
     private const int Width = 1700, Height = 2200, NumCrops = 16, WarmUps = 3, Repetitions = 15;
-    private const string Python = "/usr/bin/python3"; // Debian's: another python on the path does not see Debian's packages
 
     public string Name => "processor";
 
@@ -72,14 +71,13 @@ internal sealed class ProcessorBenchmark : IBenchmark
 
     private static (double? Seconds, string? Absence) Peer(byte[] page)
     {
-        if (!File.Exists(Python) || Start(["-c", "import torch, torchvision, PIL"]).Ended != 0)
+        if (!DebianPython.Has("torch, torchvision, PIL"))
             return (null, "python3-torch, -torchvision or -pil not installed");
         var path = Path.GetTempFileName();
         try
         {
             File.WriteAllBytes(path, page);
-            var script = Path.Combine(AppContext.BaseDirectory, "peers", "image_processor.py");
-            var (ended, said) = Start([script, $"{Repetitions}", $"{NumCrops}", path]);
+            var (ended, said) = Start(DebianPython.Script("image_processor.py", $"{Repetitions}", $"{NumCrops}", path));
             return ended == 0 ? (double.Parse(said, CultureInfo.InvariantCulture), null) : (null, "the peer failed; its reason is on stderr");
         }
         finally
@@ -88,9 +86,8 @@ internal sealed class ProcessorBenchmark : IBenchmark
         }
     }
 
-    private static (int Ended, string Said) Start(string[] arguments)
+    private static (int Ended, string Said) Start(ProcessStartInfo start)
     {
-        var start = new ProcessStartInfo(Python, arguments) { RedirectStandardOutput = true };
         start.Environment["OMP_NUM_THREADS"] = "1";
         using var process = Process.Start(start)!;
         var said = process.StandardOutput.ReadToEnd();

@@ -1,0 +1,89 @@
+using System.Diagnostics;
+using System.Globalization;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training;
+using Phi3VCluster.Training.Collectives;
+using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Optim;
+using static TorchSharp.torch;
+using ProcessMemory = Phi3VCluster.Bench.CheckpointLoad.Memory;
+
+namespace Phi3VCluster.Bench.Step;
+
+/// <summary>Our step, in a process of its own that takes turns as <see cref="StepProcess"/> says.</summary>
+internal static class StepWorker
+{
+    public const string Verb = "step-worker";
+
+    private const int Epochs = 1000; // more steps than anybody will ask for
+
+    public static ProcessStartInfo Start(StepJob job)
+    {
+        var program = Environment.ProcessPath!;
+        var start = new ProcessStartInfo(program);
+        if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(typeof(StepWorker).Assembly.Location);
+        string[] arguments = [Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate)];
+        foreach (var argument in arguments) start.ArgumentList.Add(argument);
+        return start;
+    }
+
+    /// <param name="arguments">Those of <see cref="Start"/>, without the verb.</param>
+    public static int Run(IReadOnlyList<string> arguments)
+    {
+        LibTorch.Load();
+        var job = new StepJob(new(arguments[0], new()), arguments[1], int.Parse(arguments[2], CultureInfo.InvariantCulture),
+            int.Parse(arguments[3], CultureInfo.InvariantCulture), double.Parse(arguments[4], CultureInfo.InvariantCulture));
+        // A thread of its own, as a rank has: allocators and libtorch treat the main thread differently.
+        var rank = new Thread(() => TakeTurns(job));
+        rank.Start();
+        rank.Join();
+        return 0;
+    }
+
+    private static void TakeTurns(StepJob job)
+    {
+        set_num_threads(job.Threads);
+        var spec = SpecOf(job);
+        var samples = StepSamples.Make(job.Pages, job.Files.Sizes.Vocabulary);
+        using var model = TrainedModel.Load(spec, RankCompute.Plain);
+        using var feed = new SampleFeed(new SampleOrder(samples.Count, job.Pages, spec.Seed, shuffle: false), Epochs, 0, 1, (_, index) => samples[index]);
+        using var world = Catalog<ICollectiveBackend>.Find("loopback", "step").Open("").Connect(1, 0, [""], CancellationToken.None);
+        using var gradients = new WholeGradients(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
+        using var optimizer = new AdamW(model.Parameters, gradients, spec.Optimizer);
+        using var folder = new RunFolder(job.Files.Folder, writes: false);
+        var inputs = new ModelInputs(model.Model, RankCompute.Plain); // no cache of features: every step sees new pages as far as it knows
+        var scaler = LossScaler.None();
+        var step = new TrainingStep(model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), model.Parameters, gradients, optimizer,
+            Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step"), scaler,
+            new Trainability(model.Plan, model.Parameters, gradients, world, folder), new StepObjections(world, scaler, spec.Optimizer), world,
+            spec.Optimizer, new PhaseClock(new RankMetrics("step", spec, 0, 1, "cpu")));
+
+        Console.WriteLine("ready");
+        for (var n = 0; Console.ReadLine() is not null; n++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            var result = step.Run(new(Epoch: n, Index: 0, job.Pages), n + 1, Epochs);
+            var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            Console.WriteLine(new StepProcess.Answer(seconds, result.Loss, ProcessMemory.Peak()).ToJson());
+        }
+    }
+
+    private static RunSpec SpecOf(StepJob job) => new()
+    {
+        Model = new() { Path = job.Files.Checkpoint, NumCrops = StepSamples.NumCrops },
+        Method = new()
+        {
+            Kind = job.Method,
+            Rank = StepFiles.Rank,
+            Alpha = StepFiles.Alpha,
+            Adapter = job.Method == "lora" ? job.Files.Adapter : null,
+        },
+        Batch = new() { Global = job.Pages },
+        Epochs = Epochs,
+        Optimizer = new() { LearningRate = job.LearningRate, Schedule = "constant", WarmupSteps = 0 },
+    };
+
+    private static string Text(IFormattable number) => number.ToString(null, CultureInfo.InvariantCulture);
+}
