@@ -86,4 +86,8 @@ internal sealed class StepBenchmark : IBenchmark
 
 /// <summary>What every contender of a case does.</summary>
 /// <param name="Pages">Samples of a step; the same ones in each.</param>
-internal sealed record StepJob(StepFiles Files, string Method, int Threads, int Pages, double LearningRate);
+internal sealed record StepJob(StepFiles Files, string Method, int Threads, int Pages, double LearningRate)
+{
+    /// <summary>What our step is to do differently.</summary>
+    public Saving Change { get; init; } = Saving.None;
+}

@@ -16,8 +16,12 @@ internal static class StepSamples
     private const int ImageTokens = (Rows * Columns + 1) * 144 + 1 + (Rows + 1) * 12; // 2509
     private const int Before = 5, After = 20, Answer = 6, FirstId = 3;
 
-    public static IReadOnlyList<EncodedSample> Make(int count, int vocabulary) =>
-        [.. Enumerable.Range(0, count).Select(index => Make(SplitMix64.For("step", seed: 1, epoch: 0, $"{index}"), $"{index}", vocabulary))];
+    /// <param name="allRows">Supervise every position, so that all of them need logits.</param>
+    public static IReadOnlyList<EncodedSample> Make(int count, int vocabulary, bool allRows = false)
+    {
+        var samples = Enumerable.Range(0, count).Select(index => Make(SplitMix64.For("step", seed: 1, epoch: 0, $"{index}"), $"{index}", vocabulary));
+        return [.. allRows ? samples.Select(sample => sample with { Labels = Array.ConvertAll(sample.InputIds, id => Math.Max(id, 0)) }) : samples];
+    }
 
     /// <summary>The samples for a program in another language: one safetensors file each, the crops already made.</summary>
     public static void Write(string folder, IReadOnlyList<EncodedSample> samples)

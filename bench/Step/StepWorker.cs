@@ -24,7 +24,7 @@ internal static class StepWorker
         var program = Environment.ProcessPath!;
         var start = new ProcessStartInfo(program);
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(typeof(StepWorker).Assembly.Location);
-        string[] arguments = [Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate)];
+        string[] arguments = [Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate), job.Change.ToString()];
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         return start;
     }
@@ -34,7 +34,8 @@ internal static class StepWorker
     {
         LibTorch.Load();
         var job = new StepJob(new(arguments[0], new()), arguments[1], int.Parse(arguments[2], CultureInfo.InvariantCulture),
-            int.Parse(arguments[3], CultureInfo.InvariantCulture), double.Parse(arguments[4], CultureInfo.InvariantCulture));
+            int.Parse(arguments[3], CultureInfo.InvariantCulture), double.Parse(arguments[4], CultureInfo.InvariantCulture))
+        { Change = Enum.Parse<Saving>(arguments[5]) };
         // A thread of its own, as a rank has: allocators and libtorch treat the main thread differently.
         var rank = new Thread(() => TakeTurns(job));
         rank.Start();
@@ -46,14 +47,16 @@ internal static class StepWorker
     {
         set_num_threads(job.Threads);
         var spec = SpecOf(job);
-        var samples = StepSamples.Make(job.Pages, job.Files.Sizes.Vocabulary);
-        using var model = TrainedModel.Load(spec, RankCompute.Plain);
+        var samples = StepSamples.Make(job.Pages, job.Files.Sizes.Vocabulary, job.Change == Saving.AnswerRowsOnly);
+        using var model = TrainedModel.Load(spec, RankCompute.Of(spec, cudaDevice: null));
         using var feed = new SampleFeed(new SampleOrder(samples.Count, job.Pages, spec.Seed, shuffle: false), Epochs, 0, 1, (_, index) => samples[index]);
         using var world = Catalog<ICollectiveBackend>.Find("loopback", "step").Open("").Connect(1, 0, [""], CancellationToken.None);
         using var gradients = new WholeGradients(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
         using var optimizer = new AdamW(model.Parameters, gradients, spec.Optimizer);
         using var folder = new RunFolder(job.Files.Folder, writes: false);
-        var inputs = new ModelInputs(model.Model, RankCompute.Plain); // no cache of features: every step sees new pages as far as it knows
+        // Without a cache every step sees new pages, as far as it knows.
+        using var features = job.Change == Saving.KeptFeatures && !model.Model.VisionIsTrained ? FeatureCache.Open("step", "memory") : null;
+        var inputs = new ModelInputs(model.Model, RankCompute.Plain, features);
         var scaler = LossScaler.None();
         var step = new TrainingStep(model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), model.Parameters, gradients, optimizer,
             Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step"), scaler,
@@ -81,6 +84,8 @@ internal static class StepWorker
             Adapter = job.Method == "lora" ? job.Files.Adapter : null,
         },
         Batch = new() { Global = job.Pages },
+        Attention = job.Change == Saving.FusedAttention ? "eager" : "auto",
+        ActivationCheckpointing = job.Change == Saving.KeptActivations ? "full" : "none",
         Epochs = Epochs,
         Optimizer = new() { LearningRate = job.LearningRate, Schedule = "constant", WarmupSteps = 0 },
     };
