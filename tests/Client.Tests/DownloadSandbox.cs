@@ -50,14 +50,18 @@ internal sealed class DownloadSandbox : IAsyncDisposable
 
     /// <summary>Every file of the folder, partial ones too.</summary>
     public IReadOnlyList<string> FilesHere() =>
-        [.. Directory.EnumerateFiles(_folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(_folder, f)).Order(StringComparer.Ordinal)];
+    [
+        .. Directory.EnumerateFiles(_folder, "*", SearchOption.AllDirectories)
+            .Select(f => Path.GetRelativePath(_folder, f)).Order(StringComparer.Ordinal),
+    ];
 
     public Task<DownloadPlan> PlanAsync(params string[] includes) =>
         UseAsync((download, cancelled) => download.PlanAsync(Repo, includes, cancelled), default);
 
     /// <summary>Plans and fetches, as a command does.</summary>
     public Task<IReadOnlyList<FileResult>> DownloadAsync(int parallel = 4, CancellationToken cancelled = default) => UseAsync(
-        async (download, token) => await download.FetchAsync(await download.PlanAsync(Repo, [], token), _folder, parallel, _ => { }, token), cancelled);
+        async (download, token) =>
+            await download.FetchAsync(await download.PlanAsync(Repo, [], token), _folder, parallel, _ => { }, token), cancelled);
 
     public async ValueTask DisposeAsync()
     {

@@ -50,7 +50,8 @@ public sealed class DownloadTests
         var results = await sandbox.DownloadAsync();
 
         Assert.Equal(5, results.Count(r => r.State == FileState.Downloaded));
-        Assert.Equal(3, sandbox.Hub.Requests.Count(r => r.Target.StartsWith($"/api/datasets/tiny/phi/tree/{FakeHub.Commit}?", StringComparison.Ordinal)));
+        var list = $"/api/datasets/tiny/phi/tree/{FakeHub.Commit}?";
+        Assert.Equal(3, sandbox.Hub.Requests.Count(r => r.Target.StartsWith(list, StringComparison.Ordinal)));
     }
 
     [Fact]

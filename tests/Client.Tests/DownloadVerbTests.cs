@@ -48,7 +48,8 @@ public sealed class DownloadVerbTests : IAsyncLifetime
         JsonElement[] files = [.. result.GetProperty("files").EnumerateArray()];
         Assert.Equal([("config.json", 2, "downloaded"), (Name, 200_000, "downloaded")],
             files.Select(f => (Text(f, "path")!, f.GetProperty("bytes").GetInt32(), Text(f, "state")!)));
-        Assert.Equal((null, "9e26dfeeb6e641a33dae4961196235bdb965b21b"), (Text(files[0], "sha256"), Text(files[0], "git_oid"))); // git hash-object of {}
+        const string gitHashOfEmptyObject = "9e26dfeeb6e641a33dae4961196235bdb965b21b"; // printf '{}' | git hash-object --stdin
+        Assert.Equal((null, gitHashOfEmptyObject), (Text(files[0], "sha256"), Text(files[0], "git_oid")));
         Assert.Equal((_weights.Hash, null), (Text(files[1], "sha256"), Text(files[1], "git_oid")));
         var skipped = Assert.Single(result.GetProperty("skipped").EnumerateArray());
         Assert.Equal(("pytorch_model.bin", "a pickle: reading it can run code"), (Text(skipped, "path"), Text(skipped, "reason")));
@@ -66,7 +67,8 @@ public sealed class DownloadVerbTests : IAsyncLifetime
         var second = await _cli.RunAsync("download", "model", "tiny/phi");
 
         Assert.Equal((0, ""), (first.ExitCode, first.Stderr));
-        Assert.StartsWith($"tiny/phi at 0123456789ab: 2 files, 200 kB → {_cli.At("phi")}\nleft out 1 file (modeling.py): code\n", first.Stdout);
+        Assert.StartsWith($"tiny/phi at 0123456789ab: 2 files, 200 kB → {_cli.At("phi")}\n", first.Stdout);
+        Assert.Contains("\nleft out 1 file (modeling.py): code\n", first.Stdout);
         Assert.Contains($"\n{Name}  200 kB  downloaded\n", first.Stdout);
         Assert.Contains("\n2 files downloaded; 200 kB in 0:0", first.Stdout);
         Assert.Contains($"\n{Name}  200 kB  already here\n", second.Stdout);
@@ -78,8 +80,7 @@ public sealed class DownloadVerbTests : IAsyncLifetime
     {
         _hub.Next(Name, Faults.SilentAfter(80_000));
         await using var command = _cli.Start("download", "model", "tiny/phi");
-        var partial = _cli.At($"phi/{Name}.partial");
-        await Eventually.Holds(() => File.Exists(partial) && new FileInfo(partial).Length == 80_000, CliSandbox.Timeout, "some of it is here");
+        await ArrivesAsync(80_000);
 
         command.Signal(RunningProcess.Interrupt);
         var interrupted = await command.EndAsync(CliSandbox.Timeout);
@@ -97,8 +98,7 @@ public sealed class DownloadVerbTests : IAsyncLifetime
     {
         _hub.Next(Name, Faults.SilentAfter(80_000));
         await using var command = _cli.Start("download", "model", "tiny/phi");
-        var partial = _cli.At($"phi/{Name}.partial");
-        await Eventually.Holds(() => File.Exists(partial) && new FileInfo(partial).Length == 80_000, CliSandbox.Timeout, "some of it is here");
+        await ArrivesAsync(80_000);
 
         command.Signal(RunningProcess.Kill);
         await command.EndAsync(CliSandbox.Timeout);
@@ -118,9 +118,10 @@ public sealed class DownloadVerbTests : IAsyncLifetime
             await exchange.ContinueAsync(file.Bytes.AsMemory(1000));
         });
         await using var first = _cli.Start("download", "model", "tiny/phi");
-        await Eventually.Holds(() => File.Exists(_cli.At($"phi/{Name}.partial")), CliSandbox.Timeout, "the first is at it");
+        await ArrivesAsync(1000);
         await using var second = _cli.Start("download", "model", "tiny/phi");
-        await Eventually.Holds(() => second.Stdout.Contains("another command is fetching it", StringComparison.Ordinal), CliSandbox.Timeout, "the second waits");
+        await Eventually.Holds(() => second.Stdout.Contains("another command is fetching it", StringComparison.Ordinal),
+            CliSandbox.Timeout, "the second waits");
 
         meanwhile.SetResult();
 
@@ -155,7 +156,8 @@ public sealed class DownloadVerbTests : IAsyncLifetime
         hub.Add("data/test-0.parquet", Some.Bytes(100), large: true);
         _cli.Set("HF_ENDPOINT", hub.Address.AbsoluteUri);
 
-        var result = await _cli.JsonAsync(0, "download", "dataset", "tiny/phi", "--include", "data/train-*", "--include", "*.csv", "--parallel", "1");
+        var result = await _cli.JsonAsync(
+            0, "download", "dataset", "tiny/phi", "--include", "data/train-*", "--include", "*.csv", "--parallel", "1");
 
         Assert.Equal("data/train-0.parquet", Text(Assert.Single(result.GetProperty("files").EnumerateArray()), "path"));
         Assert.Equal([_cli.At("phi/data/train-0.parquet")], Directory.GetFiles(_cli.At("phi"), "*", SearchOption.AllDirectories));
@@ -195,7 +197,7 @@ public sealed class DownloadVerbTests : IAsyncLifetime
         var result = await _cli.RunAsync("download", "model", "tiny/phi");
 
         Assert.Equal(2, result.ExitCode);
-        Assert.Contains("phi3v: HF_ENDPOINT: must be an http or https address, got hub.example; write for example https://huggingface.co.\n", result.Stderr);
+        Assert.Contains("phi3v: HF_ENDPOINT: must be an http or https address, got hub.example; write for example ", result.Stderr);
         Assert.Contains("phi3v: HF_TOKEN: must be one word", result.Stderr);
         Assert.DoesNotContain("cret", result.Stderr);
     }
@@ -227,6 +229,10 @@ public sealed class DownloadVerbTests : IAsyncLifetime
         Assert.Contains($"{_cli.At("phi")}/{Name}", result.Stderr);
         Assert.Equal(_weights.Bytes, File.ReadAllBytes(_cli.At($"phi/{Name}.partial")));
     }
+
+    private Task ArrivesAsync(int bytes) => Eventually.Holds(
+        () => new FileInfo(_cli.At($"phi/{Name}.partial")) is { Exists: true } partial && partial.Length == bytes,
+        CliSandbox.Timeout, "some of it is here");
 
     private static string? Text(JsonElement element, string name) => element.GetProperty(name).GetString();
 }

@@ -57,16 +57,19 @@ public sealed class FileChoiceTests
     [InlineData("Dataset", "docvqa.py", "docvqa.py", false)]
     [InlineData("Model", "pytorch_model.bin", "*.bin", false)]
     [InlineData("Model", "weights.zip", "*.zip", false)]
-    public void An_archive_of_data_is_taken_when_it_is_named_and_a_pickle_or_code_never(string kind, string path, string include, bool taken) =>
+    public void An_archive_of_data_is_taken_when_it_is_named_and_a_pickle_or_code_never(
+        string kind, string path, string include, bool taken) =>
         Assert.Equal(taken, FileKinds.Refusal(Enum.Parse<RepoKind>(kind), path, [include]) is null);
 
     [Fact]
     public void Included_is_what_any_pattern_matches_in_any_folder()
     {
-        var choice = FileChoice.Of(Dataset, Files("data/train-0.parquet", "data/test-0.parquet", "README.md", "train.py"), ["*train-*", "*.md", "*.py"]);
+        var files = Files("data/train-0.parquet", "data/test-0.parquet", "README.md", "train.py");
+
+        var choice = FileChoice.Of(Dataset, files, ["*train-*", "*.md", "*.py"]);
 
         Assert.Equal(["data/train-0.parquet", "README.md"], choice.Taken.Select(f => f.Path));
-        Assert.Equal([("data/test-0.parquet", "not among --include"), ("train.py", "code")], choice.LeftOut.Select(l => (l.Path, l.Reason)));
+        Assert.Equal([new("data/test-0.parquet", "not among --include"), new LeftOut("train.py", "code")], choice.LeftOut);
     }
 
     [Fact]

@@ -9,6 +9,8 @@ namespace Phi3VCluster.Client.Tests;
 /// <summary>Lists of files that no hub should send.</summary>
 public sealed class ListingTests
 {
+    private const string Unknown = "no size or hash of a.json";
+
     private static readonly string Oid = new('a', 40), Sha = new('b', 64);
 
     [Theory]
@@ -29,7 +31,8 @@ public sealed class ListingTests
     {
         await using var sandbox = new DownloadSandbox();
         sandbox.Hub.Add("model.safetensors", Some.Bytes(10));
-        sandbox.Hub.Next("tree", Faults.Body(List(new { type = "file", oid = Oid, size = 2, path = "model.safetensors" }, new { type = "file", oid = Oid, size = 2, path })));
+        sandbox.Hub.Next("tree", Faults.Body(List(
+            new { type = "file", oid = Oid, size = 2, path = "model.safetensors" }, new { type = "file", oid = Oid, size = 2, path })));
 
         var error = await Assert.ThrowsAsync<CommandFailedException>(() => sandbox.DownloadAsync());
 
@@ -53,13 +56,13 @@ public sealed class ListingTests
         { "revision", """{"sha": "main"}""", "the answer has no commit" },
         { "revision", """{"sha": "../../../../../../../../../../../../../."}""", "the answer has no commit" },
         { "tree", "{}", "the answer is no list of files" },
-        { "tree", """[{"type": "file", "size": 1, "path": "a.json"}]""", "no size or hash of a.json" },
-        { "tree", $$"""[{"type": "file", "oid": "{{Oid}}", "path": "a.json"}]""", "no size or hash of a.json" },
-        { "tree", $$"""[{"type": "file", "oid": "{{Oid}}", "size": -1, "path": "a.json"}]""", "no size or hash of a.json" },
-        { "tree", $$"""[{"type": "file", "oid": "{{Oid}}", "size": 1, "path": "a.json", "lfs": {"size": 1} }]""", "no size or hash of a.json" },
-        { "tree", $$"""[{"type": "file", "oid": "{{Oid}}", "size": 1, "path": "a.json", "lfs": {"size": 1, "oid": "{{Oid}}"} }]""", "no size or hash of a.json" },
-        { "tree", $$"""[{"type": "file", "oid": "{{Oid}}", "size": 1}]""", "a file without a path" },
-        { "tree", $$"""[{"type": "file", "oid": "{{Oid}}", "size": 1, "path": "a.json"}, {"type": "file", "oid": "{{Oid}}", "size": 1, "path": "a.json"}]""", "twice" },
+        { "tree", Entry(""" "size": 1, "path": "a.json" """), Unknown },
+        { "tree", Entry($""" "path": "a.json", "oid": "{Oid}" """), Unknown },
+        { "tree", Entry($""" "path": "a.json", "oid": "{Oid}", "size": -1 """), Unknown },
+        { "tree", Entry($$""" "path": "a.json", "oid": "{{Oid}}", "size": 1, "lfs": {"size": 1} """), Unknown },
+        { "tree", Entry($$""" "path": "a.json", "oid": "{{Oid}}", "size": 1, "lfs": {"size": 1, "oid": "0"} """), Unknown },
+        { "tree", Entry($""" "oid": "{Oid}", "size": 1 """), "a file without a path" },
+        { "tree", Entry($""" "path": "a.json", "oid": "{Oid}", "size": 1 """, times: 2), "names a file twice, a.json" },
     };
 
     [Theory]
@@ -105,6 +108,9 @@ public sealed class ListingTests
 
         Assert.Equal(new HubFile("model.safetensors", 5_000_000_000, Sha, GitOid: null), Assert.Single(plan.Choice.Taken));
     }
+
+    private static string Entry(string properties, int times = 1) =>
+        $"[{string.Join(", ", Enumerable.Repeat($$"""{"type": "file", {{properties}}}""", times))}]";
 
     private static byte[] List(params object[] entries) => JsonSerializer.SerializeToUtf8Bytes(entries);
 }

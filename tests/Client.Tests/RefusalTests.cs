@@ -8,14 +8,25 @@ namespace Phi3VCluster.Client.Tests;
 public sealed class RefusalTests
 {
     [Theory]
-    [InlineData(403, "GatedRepo", null, "tiny/phi: its owner asks for consent first, got 403 without a token; accept the terms at HUB/tiny/phi, then set HF_TOKEN to a token of that account.")]
-    [InlineData(401, "GatedRepo", "t", "tiny/phi: its owner asks for consent first, got 401 with a token; accept the terms at HUB/tiny/phi, then set HF_TOKEN to a token of that account.")]
+    [InlineData(403, "GatedRepo", null,
+        "tiny/phi: its owner asks for consent first, got 403 without a token; " +
+        "accept the terms at HUB/tiny/phi, then set HF_TOKEN to a token of that account.")]
+    [InlineData(401, "GatedRepo", "t",
+        "tiny/phi: its owner asks for consent first, got 401 with a token; " +
+        "accept the terms at HUB/tiny/phi, then set HF_TOKEN to a token of that account.")]
     [InlineData(404, "RevisionNotFound", null, "--revision: tiny/phi has no such revision, got main; give a branch, a tag or a commit.")]
-    [InlineData(401, "RepoNotFound", null, "tiny/phi: the hub has no such model, or it is private, got 401 without a token; check the name, or set HF_TOKEN to a token that may read it.")]
-    [InlineData(404, "RepoNotFound", "t", "tiny/phi: the hub has no such model, or it is private, got 404 with a token; check the name, or set HF_TOKEN to a token that may read it.")]
-    [InlineData(401, "", null, "tiny/phi: the hub has no such model, or it is private, got 401 without a token; check the name, or set HF_TOKEN to a token that may read it.")]
+    [InlineData(401, "RepoNotFound", null,
+        "tiny/phi: the hub has no such model, or it is private, got 401 without a token; " +
+        "check the name, or set HF_TOKEN to a token that may read it.")]
+    [InlineData(404, "RepoNotFound", "t",
+        "tiny/phi: the hub has no such model, or it is private, got 404 with a token; " +
+        "check the name, or set HF_TOKEN to a token that may read it.")]
+    [InlineData(401, "", null,
+        "tiny/phi: the hub has no such model, or it is private, got 401 without a token; " +
+        "check the name, or set HF_TOKEN to a token that may read it.")]
     [InlineData(401, "", "t", "HF_TOKEN: the hub does not accept the token, got 401; make a new one at HUB/settings/tokens.")]
-    [InlineData(403, "", "t", "tiny/phi: the hub refuses access, got 403 with a token (no[2J entry); set HF_TOKEN to a token that may read it.")]
+    [InlineData(403, "", "t",
+        "tiny/phi: the hub refuses access, got 403 with a token (no[2J entry); set HF_TOKEN to a token that may read it.")]
     public async Task A_refusal_is_one_message_that_says_what_to_do(int status, string code, string? token, string message)
     {
         await using var sandbox = new DownloadSandbox { Token = token };
@@ -23,7 +34,8 @@ public sealed class RefusalTests
 
         var error = await Assert.ThrowsAsync<InputException>(() => sandbox.PlanAsync());
 
-        Assert.Equal(message.Replace("HUB", sandbox.Hub.Address.AbsoluteUri.TrimEnd('/'), StringComparison.Ordinal), Assert.Single(error.Problems));
+        var hub = sandbox.Hub.Address.AbsoluteUri.TrimEnd('/');
+        Assert.Equal(message.Replace("HUB", hub, StringComparison.Ordinal), Assert.Single(error.Problems));
         Assert.Single(sandbox.Hub.Requests);
     }
 
@@ -42,7 +54,8 @@ public sealed class RefusalTests
     [Theory]
     [InlineData("modle", "a/b", "main", "KIND: must be model or dataset, got modle; did you mean model?")]
     [InlineData("space", "a/b", "main", "KIND: must be model or dataset, got space; write model or dataset.")]
-    [InlineData("model", "https://huggingface.co/a/b", "main", "REPO: must be OWNER/NAME, got https://huggingface.co/a/b; write for example microsoft/Phi-3-vision-128k-instruct.")]
+    [InlineData("model", "https://huggingface.co/a/b", "main",
+        "REPO: must be OWNER/NAME, got https://huggingface.co/a/b; write for example microsoft/Phi-3-vision-128k-instruct.")]
     [InlineData("model", "a/b/c", "main", "REPO: must be OWNER/NAME, got a/b/c; write for example microsoft/Phi-3-vision-128k-instruct.")]
     [InlineData("model", "../b", "main", "REPO: must be OWNER/NAME, got ../b; write for example microsoft/Phi-3-vision-128k-instruct.")]
     [InlineData("model", "a/..", "main", "REPO: must be OWNER/NAME, got a/..; write for example microsoft/Phi-3-vision-128k-instruct.")]

@@ -4,7 +4,6 @@ using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Hub;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
-using Spectre.Console;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -14,7 +13,11 @@ internal sealed class DownloadCommand : Verb
 
     private readonly Argument<string> _kind = new("KIND") { Description = "model or dataset." };
     private readonly Argument<string> _repo = new("REPO") { Description = "The repository, as OWNER/NAME." };
-    private readonly Option<string?> _to = new("--to") { Description = "Folder for the files. Default: the repository's name, here.", HelpName = "DIR" };
+    private readonly Option<string?> _to = new("--to")
+    {
+        Description = "Folder for the files. Default: the repository's name, here.",
+        HelpName = "DIR",
+    };
     private readonly Option<string> _revision = new("--revision")
     {
         Description = "Branch, tag or commit.",
@@ -34,7 +37,7 @@ internal sealed class DownloadCommand : Verb
     };
 
     public DownloadCommand() : base("download",
-        "Fetch a model or a dataset from the Hugging Face hub: safetensors and data, never pickles or code. HF_TOKEN and HF_ENDPOINT are heeded.",
+        "Fetch a model or a dataset from the Hugging Face hub: safetensors and data, never pickles or code. Heeds HF_TOKEN, HF_ENDPOINT.",
         "phi3v download model microsoft/Phi-3-vision-128k-instruct --to models/phi-3-vision")
     {
         Arguments.Add(_kind);
@@ -46,13 +49,14 @@ internal sealed class DownloadCommand : Verb
     {
         var clock = Stopwatch.StartNew();
         var parallel = parsed.GetValue(_parallel);
-        if (parallel is < 1 or > MostParallel) throw new InputException($"--parallel: must be 1 to {MostParallel}, got {parallel}; choose another.");
+        if (parallel is < 1 or > MostParallel)
+            throw new InputException($"--parallel: must be 1 to {MostParallel}, got {parallel}; choose another.");
         var repo = HubRepo.Parse(parsed.GetRequiredValue(_kind), parsed.GetRequiredValue(_repo), parsed.GetRequiredValue(_revision));
         var folder = Folder(parsed.GetValue(_to) ?? repo.ShortName);
 
         var timing = new HubTiming();
         using var http = new HubHttp(HubEndpoint.FromEnvironment(), timing);
-        var progress = new DownloadProgress(output.IsLive ? output.Screen.WriteLine : output.Line);
+        var progress = new DownloadProgress(Lasting(output));
         var download = new HubDownload(http, timing, progress);
         var plan = await download.PlanAsync(repo, parsed.GetValue(_include) ?? [], interrupted);
         DiskRoom.Check(DiskRoom.Needed(plan.Choice.Taken, folder), DiskRoom.Free(folder), folder);
@@ -60,7 +64,8 @@ internal sealed class DownloadCommand : Verb
 
         var results = await FetchAsync(download, plan, folder, parallel, new(output, progress, plan.Bytes), output, interrupted);
         var (received, seconds) = (progress.ReceivedBytes, clock.Elapsed.TotalSeconds);
-        output.Result(DownloadView.Document(plan, folder, results, received, seconds), to => DownloadView.Show(to, folder, results, received, seconds));
+        output.Result(DownloadView.Document(plan, folder, results, received, seconds),
+            to => DownloadView.Show(to, folder, results, received, seconds));
         var failed = results.Where(r => r.State == FileState.Failed).ToArray();
         foreach (var result in failed) output.Error($"{result.File.Path}: {result.Error}.");
         return failed.Length == 0 ? ExitCode.Done : ExitCode.Failed;
@@ -72,7 +77,7 @@ internal sealed class DownloadCommand : Verb
         try
         {
             return await follower.UntilEndAsync(download.FetchAsync(plan, folder, parallel,
-                result => { if (!output.IsLive) output.Line(DownloadView.Line(result)); }, interrupted));
+                result => Lasting(output)(DownloadView.Line(result)), interrupted));
         }
         catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
         {
@@ -80,6 +85,9 @@ internal sealed class DownloadCommand : Verb
             throw;
         }
     }
+
+    // Lines between those of a live view would tear it; it shows the same.
+    private static Action<string> Lasting(Output output) => output.IsLive ? _ => { } : output.Line;
 
     private static string Folder(string to)
     {

@@ -10,7 +10,8 @@ internal static class DiskRoom
     public static long Needed(IReadOnlyList<HubFile> files, string folder) => files.Sum(file =>
     {
         var target = LocalPath.In(folder, file.Path);
-        return new FileInfo(target) is { Exists: true } there && there.Length == file.Size ? 0 : Math.Max(0, file.Size - PartialFile.LengthFor(target));
+        return new FileInfo(target) is { Exists: true } there && there.Length == file.Size
+            ? 0 : Math.Max(0, file.Size - PartialFile.LengthFor(target));
     });
 
     /// <param name="folder">It may not exist yet.</param>
@@ -25,7 +26,7 @@ internal static class DiskRoom
     public static void Check(long needed, long free, string folder)
     {
         if (needed > free)
-            throw new InputException(
-                $"--to: too little room, got {Words.Bytes(free)} free in {folder} for {Words.Bytes(needed)}; make room or choose another folder.");
+            throw new InputException($"--to: too little room, got {Words.Bytes(free)} free in {folder} for {Words.Bytes(needed)}; " +
+                "make room or choose another folder.");
     }
 }

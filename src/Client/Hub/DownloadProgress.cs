@@ -10,6 +10,9 @@ internal sealed class DownloadProgress(Action<string> say)
     private readonly ConcurrentDictionary<HubFile, bool> _active = new();
     private long _received;
 
+    /// <summary>What was said last; null: nothing yet.</summary>
+    public string? LastSaid { get; private set; }
+
     /// <summary>Bytes that are on disk, those of earlier commands too.</summary>
     public long DoneBytes => _reached.Values.Sum();
 
@@ -20,7 +23,11 @@ internal sealed class DownloadProgress(Action<string> say)
     public IReadOnlyList<(HubFile File, long Reached)> Active =>
         [.. _active.Keys.Select(f => (f, _reached.GetValueOrDefault(f))).OrderBy(row => row.f.Path, StringComparer.Ordinal)];
 
-    public void Say(string line) => say(line);
+    public void Say(string line)
+    {
+        LastSaid = line;
+        say(line);
+    }
 
     public void Begin(HubFile file) => _active[file] = true;
 

@@ -1,4 +1,5 @@
 using System.IO.Enumeration;
+using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Hub;
@@ -9,6 +10,7 @@ internal sealed record LeftOut(string Path, string Reason);
 /// <summary>What of a repository is fetched.</summary>
 internal sealed record FileChoice(IReadOnlyList<HubFile> Taken, IReadOnlyList<LeftOut> LeftOut)
 {
+    private const string Weights = ".safetensors";
     private const string NotIncluded = "not among --include";
     private const int ShownNames = 3;
 
@@ -20,29 +22,32 @@ internal sealed record FileChoice(IReadOnlyList<HubFile> Taken, IReadOnlyList<Le
         List<LeftOut> leftOut = [];
         foreach (var file in files)
         {
-            var reason = includes.Count > 0 && !includes.Any(i => FileSystemName.MatchesSimpleExpression(i, file.Path, ignoreCase: false))
-                ? NotIncluded : FileKinds.Refusal(repo.Kind, file.Path, includes);
+            var wanted = includes.Count == 0 || includes.Any(i => FileSystemName.MatchesSimpleExpression(i, file.Path, ignoreCase: false));
+            var reason = wanted ? FileKinds.Refusal(repo.Kind, file.Path, includes) : NotIncluded;
             if (reason is null) taken.Add(file);
             else leftOut.Add(new(file.Path, reason));
         }
-        if (repo.Kind == RepoKind.Model && includes.Count == 0 && !taken.Any(f => f.Path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)))
-            throw new InputException(NoWeights(repo, leftOut));
+        var weights = taken.Any(f => f.Path.EndsWith(Weights, StringComparison.OrdinalIgnoreCase));
+        if (repo.Kind == RepoKind.Model && includes.Count == 0 && !weights) throw new InputException(NoWeights(repo, leftOut));
         if (taken.Count == 0) throw new InputException(NothingTaken(repo, files, leftOut, includes));
         return new(taken, leftOut);
     }
 
     /// <summary>"3 files (a, b, c)", with no more than the first few names.</summary>
-    public static string Count(IReadOnlyCollection<string> paths) =>
-        $"{(paths.Count == 1 ? "1 file" : $"{paths.Count} files")} ({string.Join(", ", paths.Take(ShownNames))}{(paths.Count > ShownNames ? ", …" : "")})";
+    public static string Count(IReadOnlyCollection<string> paths)
+    {
+        var names = string.Join(", ", paths.Take(ShownNames)) + (paths.Count > ShownNames ? ", …" : "");
+        return $"{Words.Files(paths.Count)} ({names})";
+    }
 
     private static string NoWeights(HubRepo repo, List<LeftOut> leftOut)
     {
         string[] pickles = [.. leftOut.Where(l => l.Reason == FileKinds.Pickle).Select(l => l.Path)];
+        var others = leftOut.Count > 0 ? Count([.. leftOut.Select(l => l.Path)]) : "nothing else";
         return pickles.Length > 0
             ? $"{repo.Name}: the model has its weights as pickles only, got {Count(pickles)}; " +
                 "reading a pickle can run code, so give a repository or a --revision with *.safetensors."
-            : $"{repo.Name}: the model has no *.safetensors, got {(leftOut.Count > 0 ? Count([.. leftOut.Select(l => l.Path)]) : "nothing else")}; " +
-                "give a repository with weights in that form.";
+            : $"{repo.Name}: the model has no *.safetensors, got {others}; give a repository with weights in that form.";
     }
 
     private static string NothingTaken(HubRepo repo, IReadOnlyList<HubFile> files, List<LeftOut> leftOut, IReadOnlyList<string> includes)

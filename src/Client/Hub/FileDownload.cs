@@ -4,7 +4,9 @@ using Phi3VCluster.Client.App;
 
 namespace Phi3VCluster.Client.Hub;
 
-/// <summary>Fetches one file: what is there already is kept, what comes is checked, and it appears under its name only when all is right.</summary>
+/// <summary>
+/// Fetches one file: what is there already is kept, what comes is checked, and it appears under its name only when all is right.
+/// </summary>
 internal sealed class FileDownload(HubHttp http, Retries retries, HubTiming timing, HubRepo repo, string commit, DownloadProgress progress)
 {
     private const int BufferBytes = 1 << 17;
@@ -15,10 +17,10 @@ internal sealed class FileDownload(HubHttp http, Retries retries, HubTiming timi
     /// <exception cref="FileFailedException">The server has other bytes than it says.</exception>
     public async Task<FileState> RunAsync(HubFile file, string target, CancellationToken cancelled)
     {
-        if (await ContentHash.FitsAsync(target, file, cancelled)) return Present(file);
+        if (await IsHereAsync(file, target, cancelled)) return Present(file);
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         using var partial = await OpenAsync(file, target, cancelled);
-        if (await ContentHash.FitsAsync(target, file, cancelled)) // another command may have finished it meanwhile
+        if (await IsHereAsync(file, target, cancelled)) // another command may have finished it meanwhile
         {
             partial.Delete();
             return Present(file);
@@ -37,6 +39,21 @@ internal sealed class FileDownload(HubHttp http, Retries retries, HubTiming timi
         }
         partial.Publish();
         return kept ? FileState.Resumed : FileState.Downloaded;
+    }
+
+    private async Task<bool> IsHereAsync(HubFile file, string target, CancellationToken cancelled)
+    {
+        while (true)
+        {
+            try
+            {
+                return await ContentHash.FitsAsync(target, file, cancelled);
+            }
+            catch (IOException error) when (PartialFile.IsLocked(error)) // whoever put it there has not let go of it yet
+            {
+                await timing.Delay(Pause, cancelled);
+            }
+        }
     }
 
     private FileState Present(HubFile file)

@@ -8,12 +8,14 @@ internal static class FileKinds
 {
     public const string Pickle = "a pickle: reading it can run code";
 
-    private const string Code = "code", OtherWeights = "weights in a form that is not read here", Other = "not a kind of file that is used here",
+    private const string Code = "code", OtherWeights = "weights in a form that is not read here",
+        Other = "not a kind of file that is used here",
         Archive = "an archive, which may hold anything: name its kind with --include to take it";
 
     private static readonly Dictionary<string, string> Reasons = Table(
         (Pickle, ".bin .pt .pth .ckpt .pkl .pickle .joblib .dill .npy .npz .pdparams"),
-        (Code, ".py .pyc .pyx .ipynb .sh .bash .ps1 .bat .cmd .js .mjs .ts .c .cc .cpp .cu .cuh .h .hpp .rs .go .java .class .jar .cs .so .dll .dylib .exe .whl .egg .jinja .lua .r .rb .pl"),
+        (Code, ".py .pyc .pyx .ipynb .sh .bash .ps1 .bat .cmd .js .mjs .ts .lua .r .rb .pl .jinja"),
+        (Code, ".c .cc .cpp .cu .cuh .h .hpp .rs .go .java .class .jar .cs .so .dll .dylib .exe .whl .egg"),
         (OtherWeights, ".h5 .keras .msgpack .onnx .gguf .ggml .tflite .ot .mlmodel .engine .pb .pte"),
         (Archive, ".zip .tar .tgz .gz .bz2 .xz .zst .7z .rar"));
 

@@ -10,14 +10,13 @@ internal sealed partial class HubApi(HubHttp http, Retries retries, HubTiming ti
 {
     private const long LargestAnswer = 64 << 20; // a page of the list is a thousand files
 
-    /// <summary>The commit that the revision is now. Everything else is asked of that commit, so that all files belong together.</summary>
+    /// <summary>The commit that the revision is now. All else is asked of it, so that the files belong together.</summary>
     public async Task<string> CommitAsync(HubRepo repo, CancellationToken cancelled)
     {
         var (document, _) = await GetAsync(repo, http.Endpoint.At(repo.RevisionPath), cancelled);
         using (document)
         {
-            return document.RootElement is { ValueKind: JsonValueKind.Object } root && Text(root, "sha") is { } sha && GitHash().IsMatch(sha)
-                ? sha : throw NotTheHub("has no commit");
+            return Text(document.RootElement, "sha") is { } sha && GitHash().IsMatch(sha) ? sha : throw NotTheHub("has no commit");
         }
     }
 
@@ -80,7 +79,8 @@ internal sealed partial class HubApi(HubHttp http, Retries retries, HubTiming ti
             ? new HubFile(path, Number(large, "size"), Text(large, "oid"), GitOid: null)
             : new HubFile(path, Number(entry, "size"), Sha256: null, Text(entry, "oid"));
         var known = file.Sha256 is { } sha ? Sha256().IsMatch(sha) : lfs is null && file.GitOid is { } oid && GitHash().IsMatch(oid);
-        return known && file.Size >= 0 ? file : throw NotTheHub($"has no size or hash of {Printable(path)}, so that it could not be checked");
+        return known && file.Size >= 0 ? file
+            : throw NotTheHub($"has no size or hash of {Printable(path)}, so that it could not be checked");
     }
 
     private CommandFailedException NotTheHub(string what) =>
@@ -92,8 +92,9 @@ internal sealed partial class HubApi(HubHttp http, Retries retries, HubTiming ti
         entry.ValueKind == JsonValueKind.Object && entry.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
             ? value.GetString() : null;
 
-    private static long Number(JsonElement entry, string name) =>
-        entry.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : -1;
+    /// <summary>-1 if there is none.</summary>
+    private static long Number(JsonElement entry, string name) => entry.TryGetProperty(name, out var value)
+        && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) ? number : -1;
 
     [GeneratedRegex(@"^[0-9a-f]{40}\z")]
     private static partial Regex GitHash();

@@ -14,7 +14,9 @@ internal sealed class HubEndpoint(Uri address, string? token)
 
     public string? Token => token;
 
-    /// <summary>From <c>HF_ENDPOINT</c> and <c>HF_TOKEN</c>; without the latter, the token that <c>hf auth login</c> left on this machine.</summary>
+    /// <summary>
+    /// From <c>HF_ENDPOINT</c> and <c>HF_TOKEN</c>; without the latter, the token that <c>hf auth login</c> left on this machine.
+    /// </summary>
     /// <exception cref="InputException">One of them cannot be meant.</exception>
     public static HubEndpoint FromEnvironment()
     {
@@ -36,7 +38,8 @@ internal sealed class HubEndpoint(Uri address, string? token)
     /// <summary>Whether it is this very server: another scheme or port is another one.</summary>
     public bool IsOwn(Uri uri) => uri.Scheme == address.Scheme && uri.IdnHost == address.IdnHost && uri.Port == address.Port;
 
-    private static string? Variable(string name) => Environment.GetEnvironmentVariable(name)?.Trim() is { Length: > 0 } value ? value : null;
+    private static string? Variable(string name) =>
+        Environment.GetEnvironmentVariable(name)?.Trim() is { Length: > 0 } value ? value : null;
 
     private static string? StoredToken()
     {

@@ -42,7 +42,8 @@ internal sealed class HubHttp(HubEndpoint endpoint, HubTiming timing) : IDisposa
             if (from > 0) request.Headers.Range = new(from, null);
             if (from > 0 && unchanged is not null) request.Headers.IfRange = new(unchanged);
 
-            var response = await WatchAsync(silent => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, silent), cancelled);
+            var response = await WatchAsync(
+                silent => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, silent), cancelled);
             if (!IsRedirect(response.StatusCode)) return response;
             using (response) uri = Next(uri, response.Headers.Location);
         }
@@ -88,5 +89,9 @@ internal sealed class HubHttp(HubEndpoint endpoint, HubTiming timing) : IDisposa
         return to;
     }
 
-    private static string Reason(Exception error) => (error.InnerException ?? error).Message.TrimEnd('.');
+    private static string Reason(Exception error) => (error.InnerException ?? error) switch
+    {
+        HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded } => "it ended too early",
+        var cause => cause.Message.TrimEnd('.'),
+    };
 }

@@ -26,6 +26,8 @@ internal sealed class PartialFile : IDisposable
     /// <summary>What the server called the bytes when they began to come; null: not known.</summary>
     public EntityTagHeaderValue? Tag { get; set; }
 
+    public static bool IsLocked(IOException error) => error.HResult == WouldBlock;
+
     /// <summary>Its length, if there is one; 0 if not.</summary>
     public static long LengthFor(string target) => new FileInfo(target + Suffix) is { Exists: true, Length: var length } ? length : 0;
 
@@ -40,7 +42,7 @@ internal sealed class PartialFile : IDisposable
             if (new FileInfo(path).LinkTarget is not null) throw new CommandFailedException($"{path}: is a link; remove it.");
             stream = new(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
         }
-        catch (IOException error) when (error.HResult == WouldBlock)
+        catch (IOException error) when (IsLocked(error))
         {
             return null;
         }
@@ -114,5 +116,5 @@ internal sealed class PartialFile : IDisposable
         Path.GetFileName(new FileInfo($"/proc/self/fd/{stream.SafeFileHandle.DangerousGetHandle()}").LinkTarget) == Path.GetFileName(path);
 
     private static CommandFailedException Unwritable(Exception error) =>
-        new($"{error.Message.TrimEnd('.')}; what has arrived is kept: mend that and run the command again.");
+        new($"{error.Message.TrimEnd('.')}; what has arrived is kept: put that right and run the command again.");
 }

@@ -31,7 +31,8 @@ internal sealed class Retries(HubTiming timing, Action<string> say)
             {
                 (failures, furthest) = reached() > furthest ? (1, reached()) : (failures + 1, furthest);
                 if (failures == MostTries)
-                    throw new CommandFailedException($"{what}: {error.Message}, {MostTries} times in a row; what has arrived is kept, so try again later.");
+                    throw new CommandFailedException(
+                        $"{what}: {error.Message}, {MostTries} times in a row; what has arrived is kept, so try again later.");
                 var wait = WaitAfter(failures, error.Wait);
                 say(string.Create(CultureInfo.InvariantCulture, $"{what}: {error.Message}; going on in {wait.TotalSeconds:0.#} s"));
                 await timing.Delay(wait, cancelled);

@@ -1,6 +1,8 @@
 namespace Phi3VCluster.Client.Views;
 
-/// <summary>A progress bar as markup. Own, because the library's puts bar and text on one line, which 80 columns have no room for.</summary>
+/// <summary>
+/// A progress bar as markup. Own, because the library's puts bar and text on one line, which 80 columns have no room for.
+/// </summary>
 internal static class Bar
 {
     private const int Width = 32;

@@ -31,7 +31,9 @@ internal sealed class DownloadFollower(Output output, DownloadProgress progress,
     {
         yield return new Markup(Bar.Of(totalBytes > 0 ? (double)progress.DoneBytes / totalBytes : 1));
         yield return OneLine(Summary());
-        foreach (var (file, reached) in progress.Active) yield return OneLine($"{Words.Bytes(reached),8} of {Words.Bytes(file.Size),8}  {file.Path}");
+        if (progress.LastSaid is { } said) yield return OneLine(said);
+        foreach (var (file, reached) in progress.Active)
+            yield return OneLine($"{Words.Bytes(reached),8} of {Words.Bytes(file.Size),8}  {file.Path}");
     }
 
     private string Summary()

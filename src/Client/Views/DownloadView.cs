@@ -32,7 +32,8 @@ internal static class DownloadView
     /// <summary>What is about to happen.</summary>
     public static IEnumerable<string> Plan(DownloadPlan plan, string folder)
     {
-        yield return $"{plan.Repo.Name} at {plan.Commit[..ShownCommit]}: {Files(plan.Choice.Taken.Count)}, {Words.Bytes(plan.Bytes)} → {folder}";
+        var (files, bytes) = (Words.Files(plan.Choice.Taken.Count), Words.Bytes(plan.Bytes));
+        yield return $"{plan.Repo.Name} at {plan.Commit[..ShownCommit]}: {files}, {bytes} → {folder}";
         foreach (var group in plan.Choice.LeftOut.GroupBy(l => l.Reason))
             yield return $"left out {FileChoice.Count([.. group.Select(l => l.Path)])}: {group.Key}";
     }
@@ -40,11 +41,11 @@ internal static class DownloadView
     public static string Line(FileResult result) =>
         $"{result.File.Path}  {Words.Bytes(result.File.Size)}  {(result.State == FileState.Present ? "already here" : Word(result.State))}";
 
-    public static void Show(Output to, string folder, IReadOnlyList<FileResult> results, long received, double seconds) => to.Line(
-        $"{string.Join(", ", results.GroupBy(r => r.State).OrderBy(g => g.Key).Select(g => $"{Files(g.Count())} {Word(g.Key)}"))}; " +
-        $"{Words.Bytes(received)} in {Words.Duration(seconds)} → {folder}");
-
-    private static string Files(int count) => count == 1 ? "1 file" : $"{count} files";
+    public static void Show(Output to, string folder, IReadOnlyList<FileResult> results, long received, double seconds)
+    {
+        var counts = results.GroupBy(r => r.State).OrderBy(g => g.Key).Select(g => $"{Words.Files(g.Count())} {Word(g.Key)}");
+        to.Line($"{string.Join(", ", counts)}; {Words.Bytes(received)} in {Words.Duration(seconds)} → {folder}");
+    }
 
     private static string Word(FileState state) => state.ToString().ToLowerInvariant();
 }

@@ -26,6 +26,8 @@ internal static class Words
         return $"{Number(count, unit == 0 || count >= 99.95 ? "0" : count >= 9.995 ? "0.0" : "0.00")} {Units[unit]}";
     }
 
+    public static string Files(int count) => count == 1 ? "1 file" : $"{count} files";
+
     public static string Ranks(int count) => count == 1 ? "1 rank" : $"{count} ranks";
 
     /// <summary>Where a run is, in one line. Says only what is known yet.</summary>

@@ -81,7 +81,7 @@ public sealed class FakeHub : IAsyncDisposable
         var file = _files.GetValueOrDefault(what);
         var elsewhere = HasStorage && !storage && file is { Large: true };
         if (!elsewhere && _next.GetValueOrDefault(what)?.TryDequeue(out var fault) == true) await fault(exchange, file, end);
-        else if (what == "revision") await exchange.AnswerAsync(200, Encoding.UTF8.GetBytes($$"""{"_id": "1", "id": "tiny/phi", "sha": "{{Commit}}"}"""));
+        else if (what == "revision") await exchange.AnswerAsync(200, Encoding.UTF8.GetBytes($$"""{"id": "1", "sha": "{{Commit}}"}"""));
         else if (what == "tree") await ListAsync(exchange);
         else if (file is null) await exchange.AnswerAsync(404, [], ("X-Error-Code", what == "" ? "RepoNotFound" : "EntryNotFound"));
         else if (elsewhere) await exchange.AnswerAsync(302, [], ("Location", $"{_storage.Address}storage/{file.Path}?signature=1"));

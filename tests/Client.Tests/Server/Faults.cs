@@ -29,7 +29,8 @@ public static class Faults
         return Task.CompletedTask;
     };
 
-    public static Fault Status(int status, params (string, string)[] headers) => (exchange, _, _) => exchange.AnswerAsync(status, [], headers);
+    public static Fault Status(int status, params (string, string)[] headers) =>
+        (exchange, _, _) => exchange.AnswerAsync(status, [], headers);
 
     /// <summary>All of it, whatever was asked for.</summary>
     public static Fault WithoutRanges { get; } = (exchange, file, _) => exchange.AnswerAsync(200, file!.Bytes);

@@ -76,6 +76,7 @@ public sealed class LocalServer : IAsyncDisposable
             text.Append(Encoding.UTF8.GetString(buffer, 0, read));
         }
         var lines = text.ToString().Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
-        return new(lines[0].Split(' ')[1], lines[1..].Select(l => l.Split(": ", 2)).ToDictionary(p => p[0], p => p[1], StringComparer.OrdinalIgnoreCase));
+        var headers = lines[1..].Select(l => l.Split(": ", 2)).ToDictionary(p => p[0], p => p[1], StringComparer.OrdinalIgnoreCase);
+        return new(lines[0].Split(' ')[1], headers);
     }
 }
