@@ -89,7 +89,7 @@ public sealed class ResumeTests : IAsyncLifetime
         Leave(_file.Bytes[..400]);
         _sandbox.Hub.Next(Name, Faults.WithoutRanges);
 
-        await ArrivesAsync(FileState.Resumed);
+        await ArrivesAsync(FileState.Downloaded);
 
         Assert.Equal(["bytes=400-"], Ranges());
     }
@@ -113,7 +113,7 @@ public sealed class ResumeTests : IAsyncLifetime
         Leave(_file.Bytes[..400]);
         _sandbox.Hub.Next(Name, Faults.Status(416, ("Content-Range", "bytes */300")));
 
-        await ArrivesAsync(FileState.Resumed);
+        await ArrivesAsync(FileState.Downloaded);
 
         Assert.Equal(["bytes=400-", null], Ranges());
     }
@@ -186,6 +186,25 @@ public sealed class ResumeTests : IAsyncLifetime
         Assert.Equal(12, all.Count(r => Assert.Single(r).Error is null));
         Assert.Equal([Name], _sandbox.FilesHere());
         Assert.Equal(_file.Bytes, _sandbox.Read(Name));
+    }
+
+    [Fact]
+    public async Task A_file_that_another_command_is_putting_in_its_place_is_waited_for()
+    {
+        File.WriteAllBytes(_sandbox.At(Name), _file.Bytes);
+        var other = new FileStream(_sandbox.At(Name), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+        _sandbox.Timing = _sandbox.Timing with
+        {
+            Delay = (_, _) =>
+            {
+                other.Dispose();
+                return Task.CompletedTask;
+            },
+        };
+
+        await ArrivesAsync(FileState.Present);
+
+        Assert.Empty(Ranges());
     }
 
     [Fact]

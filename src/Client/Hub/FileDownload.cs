@@ -26,19 +26,17 @@ internal sealed class FileDownload(HubHttp http, Retries retries, HubTiming timi
             return Present(file);
         }
         await partial.ReadAsync(longest: file.Size, cancelled);
-        var kept = partial.Length > 0;
         progress.Reached(file, partial.Length);
-        for (var whole = kept ? 0 : 1; await FillAsync(file, partial, cancelled) is { } wrong; whole++)
+        for (var whole = partial.HasEarlier ? 0 : 1; await FillAsync(file, partial, cancelled) is { } wrong; whole++)
         {
             partial.Restart();
             progress.Reached(file, 0);
-            kept = false;
             if (whole == MostWhole) throw new FileFailedException($"{wrong}, {MostWhole} times");
             progress.Say($"{file.Path}: {wrong}; fetching it anew");
             await timing.Delay(Pause, cancelled);
         }
         partial.Publish();
-        return kept ? FileState.Resumed : FileState.Downloaded;
+        return partial.HasEarlier ? FileState.Resumed : FileState.Downloaded;
     }
 
     private async Task<bool> IsHereAsync(HubFile file, string target, CancellationToken cancelled)

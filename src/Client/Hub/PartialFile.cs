@@ -23,6 +23,9 @@ internal sealed class PartialFile : IDisposable
     /// <summary>Bytes there are, all of them hashed.</summary>
     public long Length { get; private set; }
 
+    /// <summary>Whether bytes that an earlier command fetched are among them.</summary>
+    public bool HasEarlier { get; private set; }
+
     /// <summary>What the server called the bytes when they began to come; null: not known.</summary>
     public EntityTagHeaderValue? Tag { get; set; }
 
@@ -61,6 +64,7 @@ internal sealed class PartialFile : IDisposable
         if (_stream.Length > longest) _stream.SetLength(0);
         await _hash.AppendAsync(_stream, cancelled);
         Length = _stream.Position;
+        HasEarlier = Length > 0;
     }
 
     public void Append(ReadOnlySpan<byte> bytes)
@@ -82,7 +86,7 @@ internal sealed class PartialFile : IDisposable
         _stream.SetLength(0);
         _stream.Position = 0;
         _hash.Restart();
-        (Length, Tag) = (0, null);
+        (Length, HasEarlier, Tag) = (0, false, null);
     }
 
     public string CurrentHash() => _hash.Current();
