@@ -207,6 +207,22 @@ public sealed class ResumeTests : IAsyncLifetime
         Assert.Empty(Ranges());
     }
 
+    [Theory]
+    [InlineData("stays", true)]
+    [InlineData("moved", false)]
+    [InlineData("deleted", false)]
+    [InlineData("replaced", false)]
+    public void The_lock_of_a_file_that_has_left_its_place_is_none(string what, bool stays)
+    {
+        var path = _sandbox.At($"{Name}.partial");
+        using var stream = new FileStream(path, FileMode.Create, FileAccess.ReadWrite, FileShare.None);
+        if (what is "moved" or "replaced") File.Move(path, _sandbox.At(Name));
+        if (what is "deleted") File.Delete(path);
+        if (what is "replaced") File.WriteAllBytes(path, []);
+
+        Assert.Equal(stays, PartialFile.IsStillAt(path, stream));
+    }
+
     [Fact]
     public async Task A_link_in_the_partial_files_place_is_not_followed()
     {

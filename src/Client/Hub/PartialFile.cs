@@ -116,7 +116,7 @@ internal sealed class PartialFile : IDisposable
     }
 
     // Between our opening it and our lock, its last holder may have moved or deleted it: then the lock is that of another file.
-    private static bool IsStillAt(string path, FileStream stream) =>
+    internal static bool IsStillAt(string path, FileStream stream) =>
         Path.GetFileName(new FileInfo($"/proc/self/fd/{stream.SafeFileHandle.DangerousGetHandle()}").LinkTarget) == Path.GetFileName(path);
 
     private static CommandFailedException Unwritable(Exception error) =>
