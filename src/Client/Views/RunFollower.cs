@@ -9,8 +9,6 @@ namespace Phi3VCluster.Client.Views;
 /// <summary>Asks for a run's status once a second and shows it, until the run has ended.</summary>
 internal sealed class RunFollower(ClusterConnection cluster, Output output)
 {
-    private const int BarWidth = 32;
-
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60); // a coordinator that moves to another node takes seconds
     private static readonly TimeSpan PlainLineEvery = TimeSpan.FromSeconds(2);
@@ -25,18 +23,12 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
         .AutoClear(true)
         .StartAsync(screen => UntilEndAsync(run, clusterEnded, status =>
         {
-            screen.UpdateTarget(new Rows(Bar(status), new Text(Words.Progress(status)) { Overflow = Overflow.Ellipsis }));
+            screen.UpdateTarget(new Rows(BarOf(status), new Text(Words.Progress(status)) { Overflow = Overflow.Ellipsis }));
             screen.Refresh();
         }, interrupted));
 
-    // Own, because the library's puts bar and text on one line, which 80 columns have no room for.
-    private static Markup Bar(RunStatus status)
-    {
-        var share = status.TotalSteps > 0 ? Math.Clamp((double)status.Step / status.TotalSteps, 0, 1) : 0;
-        var done = (int)(share * BarWidth);
-        var (full, empty) = (new string('━', done), new string('━', BarWidth - done));
-        return new($"[green]{full}[/][grey]{empty}[/] {(int)(share * 100),3}%  {Markup.Escape(status.Run)}");
-    }
+    private static Markup BarOf(RunStatus status) =>
+        new($"{Bar.Of(status.TotalSteps > 0 ? (double)status.Step / status.TotalSteps : 0)}  {Markup.Escape(status.Run)}");
 
     private Task<RunStatus> FollowPlainAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted)
     {
