@@ -25,15 +25,21 @@ public sealed class EquivalenceTests(SmallRuns runs) : IClassFixture<SmallRuns>
 
     private static readonly ConcurrentDictionary<(string Method, string Loss), string> Plainest = new();
 
+    /// <summary>Each method once and some again; each choice of a setting as often as the others, in an order drawn by chance.</summary>
     public static IEnumerable<TheoryDataRow<string, string, int, int?, string, string, string>> Cases()
     {
         var random = SplitMix64.For("equivalence", 1, 0);
-        T One<T>(params T[] choices) => choices[random.Below(choices.Length)];
-        string[] methods = [.. Methods.Keys, .. Enumerable.Range(0, RandomCases).Select(_ => One([.. Methods.Keys]))];
-        foreach (var method in methods)
+        string[] methods = [.. Methods.Keys, .. Deck([.. Methods.Keys])[..RandomCases]];
+        var (losses, sizes, micros) = (Deck("sample", "token"), Deck(1, 2, 3, 4), Deck<int?>(1, 2, 3, null));
+        var (reductions, checkpointing, attention) = (Deck("step", "micro"), Deck("none", "selective", "full"), Deck("auto", "eager"));
+        return methods.Select((method, i) => new TheoryDataRow<string, string, int, int?, string, string, string>(
+            method, losses[i], sizes[i], micros[i], reductions[i], checkpointing[i], attention[i]));
+
+        T[] Deck<T>(params T[] choices)
         {
-            yield return new(method, One("sample", "token"), One(1, 2, 3, 4), One<int?>(1, 2, 3, null), One("step", "micro"),
-                One("none", "selective", "full"), One("auto", "eager"));
+            var deck = Enumerable.Range(0, Methods.Count + RandomCases).Select(i => choices[i % choices.Length]).ToArray();
+            random.Shuffle<T>(deck);
+            return deck;
         }
     }
 
@@ -41,7 +47,8 @@ public sealed class EquivalenceTests(SmallRuns runs) : IClassFixture<SmallRuns>
     public void A_run_learns_what_the_plainest_run_learns(
         string method, string loss, int worldSize, int? micro, string reduceEvery, string checkpointing, string attention)
     {
-        var plain = runs.Spec with { Method = Methods[method], Optimizer = runs.Spec.Optimizer with { Loss = loss } };
+        // A small epsilon would make steps of full size of gradients that are zero but for rounding, such as those of the keys' biases.
+        var plain = runs.Spec with { Method = Methods[method], Optimizer = runs.Spec.Optimizer with { Loss = loss, Epsilon = 1e-5 } };
         var spec = plain with
         {
             Batch = new() { Global = 3, Micro = micro, ReduceEvery = reduceEvery },
