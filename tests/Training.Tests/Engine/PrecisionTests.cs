@@ -11,6 +11,8 @@ namespace Phi3VCluster.Training.Tests.Engine;
 /// <summary>16-bit runs beside the float32 one. Short: a CPU multiplies 16-bit matrices many times slower.</summary>
 public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
 {
+    private const int Steps = 2;
+
     [Theory]
     [InlineData("bf16", "full")]
     [InlineData("fp16", "full")]
@@ -21,8 +23,9 @@ public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         var plain = runs.Spec with
         {
             Method = new() { Kind = method, Rank = 4 },
-            Data = runs.Spec.Data with { Train = runs.Changed("few", _ => { }, 0, 2, 6, 1) },
+            Data = runs.Spec.Data with { Train = runs.Changed("few", _ => { }, 0, 2) },
             Batch = new() { Global = 2 },
+            Epochs = precision == "fp16" ? 7 : Steps, // of one step, which starts anew where the loss scale was too large
         };
         var expected = runs.Finish(plain);
         var one = runs.Finish(plain with { Precision = precision });
@@ -35,17 +38,16 @@ public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         differences.Report($"{precision}, {method}");
         Assert.All((string[])[one, two], output =>
         {
-            Assert.All(SmallRuns.Numbers(output, "loss_scale"), scale => Assert.Equal(precision == "fp16" ? 65536 : 1, scale));
-            Assert.All(LocalRun.Steps(output), step => Assert.Null(step.GetProperty("skipped").GetString()));
+            var skipped = LocalRun.Steps(output).TakeWhile(step => step.GetProperty("skipped").GetString() is not null).Count();
+            var scales = LocalRun.Steps(output).Select((_, i) => precision == "fp16" ? 65536 / Math.Pow(2, Math.Max(0, Math.Min(i, skipped - 1))) : 1);
+            Assert.Equal(scales, SmallRuns.Numbers(output, "loss_scale"));
             AssertTypes(output, RankCompute.TypeOf(precision));
         });
 
         void Compare(string key, string want, string got, double tolerance)
         {
-            var (expectedNumbers, numbers) = (SmallRuns.Numbers(want, key), SmallRuns.Numbers(got, key));
-            Assert.Equal(2, numbers.Count);
-            for (var i = 0; i < 2; i++)
-                differences.Add($"{key} of step {i + 1}", Math.Abs(numbers[i] - expectedNumbers[i]) / expectedNumbers[i], tolerance);
+            foreach (var (i, expectedNumber, number) in Committed(want, key).Zip(Committed(got, key), (a, b) => (a, b)).Select((pair, i) => (i, pair.a, pair.b)))
+                differences.Add($"{key} of step {i + 1}", Math.Abs(number - expectedNumber) / expectedNumber, tolerance);
         }
     }
 
@@ -63,6 +65,13 @@ public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
                 "projector adapters bf16 trained, fp32 masters", "decoder adapters bf16 trained, fp32 masters", "head adapters bf16 trained, fp32 masters"],
             rows.Select(row => $"{row.Part} {row.Type} {row.State}"));
         Assert.Equal(checkpoint.Used.Sum(weight => weight.ElementCount), rows.Where(row => row.State == "frozen").Sum(row => row.Parameters));
+    }
+
+    private static IReadOnlyList<double> Committed(string output, string key)
+    {
+        var steps = LocalRun.Steps(output).Where(step => step.GetProperty("skipped").GetString() is null).ToList();
+        Assert.True(steps.Count >= Steps, $"{steps.Count} steps were not skipped");
+        return [.. steps.Take(Steps).Select(step => step.GetProperty(key).GetDouble())];
     }
 
     /// <summary>Adapters come from the masters; a model is stored as it was computed with, and what nobody trained as it was.</summary>
