@@ -29,9 +29,10 @@ internal sealed class StepObjections(ICollective collective, LossScaler scaler, 
         throw new RankFault($"step {step}, {reasons}{tried}; lower optimizer.learningRate, look at these samples, or set optimizer.onNonFinite: skip.");
     }
 
+    /// <summary>Nothing from those with a lesser objection: one rank's loss that is not finite makes all ranks' sums such.</summary>
     private string Words(StepTally tally, StepWork work) => tally.Votes[collective.Rank] switch
     {
-        Vote.Commit => "",
+        var vote when vote != tally.Verdict => "",
         Vote.Fault => work.Fault!.Message,
         Vote.NonFinite => $"the loss of {string.Join(", ", work.NonFinite)} is not finite",
         _ => $"a summed gradient is not finite, among those of {string.Join(", ", work.Share.Select(sample => sample.Id))} and other ranks' samples",

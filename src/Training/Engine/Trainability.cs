@@ -24,7 +24,7 @@ internal sealed class Trainability(TrainingPlan plan, FlatParameters parameters,
         .OrderBy(group => group.Key.Part).SelectMany((group, i) => group.Select(t => (t.Tensor.Name, i))).ToDictionary();
 
     /// <summary>Has the optimizer step, and looks at what it is given and what it does until that is proof enough.</summary>
-    /// <exception cref="RankFault">A group got no gradient, or did not change; the same on all ranks.</exception>
+    /// <exception cref="RankFault">A group got no gradient, or did not change, or is no longer finite; the same on all ranks.</exception>
     public void Step(AdamW optimizer, double rate, long step, bool hadImages)
     {
         if (_groups.All(group => group.IsProven))
@@ -43,6 +43,9 @@ internal sealed class Trainability(TrainingPlan plan, FlatParameters parameters,
             var changes = Exchange(SumByGroup(optimizer.StepMeasured(rate, hadImages)));
             foreach (var group in judged) (group.WeightChange, group.Step) = (changes[_groups.IndexOf(group)], step);
             Refuse(judged.Where(group => group.WeightChange == 0), $"did not change in step {step}");
+            var broken = string.Join(", ", judged.Where(group => !double.IsFinite(group.WeightChange!.Value)).Select(group => group.Name));
+            if (broken.Length > 0)
+                throw new RankFault($"step {step}: weights are not finite, or far too large, in {broken}; lower optimizer.learningRate, or look for NaN in model.path.");
         }
         folder.WriteTrainability(_groups);
     }

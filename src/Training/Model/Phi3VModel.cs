@@ -93,9 +93,9 @@ public sealed class Phi3VModel : IDisposable
         return ComputeTokens(new LayerTape(records: false), [image], dropout: null).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The decoder's input [L, hidden], without gradients.</summary>
+    /// <summary>The decoder's input [L, hidden], without gradients or dropout.</summary>
     internal Tensor Embed(ModelInput input) =>
-        _embedding.Forward(new SequenceLayout(input.Ids), ImageTokens(new LayerTape(records: false), [input]));
+        _embedding.Forward(new SequenceLayout(input.Ids), ImageTokens(new LayerTape(records: false), [input with { DropoutSeed = null }]));
 
     /// <summary>Every intermediate result of interest, without gradients; logits at <paramref name="logitRows"/> only.</summary>
     internal Activations Inspect(ModelInput input, long[] logitRows)

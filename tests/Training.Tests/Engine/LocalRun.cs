@@ -10,8 +10,9 @@ internal static class LocalRun
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(2);
 
+    /// <param name="abortsTheRest">False lets every rank come to an end of its own after one has failed.</param>
     /// <returns>Each rank's last progress, by rank.</returns>
-    public static IReadOnlyList<RankProgress> Train(RunSpec spec, int worldSize, string output)
+    public static IReadOnlyList<RankProgress> Train(RunSpec spec, int worldSize, string output, bool abortsTheRest = true)
     {
         using var workers = new RankWorkers(worldSize);
         var changed = new BlockingCollection<bool>();
@@ -24,7 +25,7 @@ internal static class LocalRun
         {
             var progress = workers.Progress().OrderBy(p => p.Id.Rank).ToList();
             if (progress.All(p => p.Phase is RankPhase.Finished or RankPhase.Failed or RankPhase.Stopped)) return progress;
-            if (progress.FirstOrDefault(p => p.Phase == RankPhase.Failed) is { } failed)
+            if (abortsTheRest && progress.FirstOrDefault(p => p.Phase == RankPhase.Failed) is { } failed)
                 foreach (var id in ids) workers.Abort(id, $"rank {failed.Id.Rank} failed");
             if (progress.All(p => p.Phase == RankPhase.AtBarrier))
                 foreach (var id in ids) workers.PassBarrier(id, progress[0].Epoch);
