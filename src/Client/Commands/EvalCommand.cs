@@ -20,7 +20,7 @@ internal sealed class EvalCommand : Verb
         HelpName = "loss,anls,accuracy",
         DefaultValueFactory = _ => "loss,anls,accuracy",
     };
-    private readonly ModelOptions _model;
+    private readonly AskOptions _model;
 
     public EvalCommand() : base("eval", "Measure a model on held-out samples.",
         "phi3v eval --model quickstart-data/model --data conversations:quickstart-data/eval.jsonl --metrics loss,anls")

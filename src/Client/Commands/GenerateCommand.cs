@@ -26,7 +26,7 @@ internal sealed class GenerateCommand : Verb
     {
         Description = "Go on after the answer's end, up to --max-new-tokens.",
     };
-    private readonly ModelOptions _model;
+    private readonly AskOptions _model;
 
     public GenerateCommand() : base("generate", "Ask a model about images, greedily.",
         "phi3v generate --model quickstart-data/model --image page.png --prompt \"What is the total?\"")

@@ -4,7 +4,7 @@ using Phi3VCluster.Spec.Jobs;
 
 namespace Phi3VCluster.Client.Commands;
 
-/// <summary>The options of every verb that asks a model.</summary>
+/// <summary>The options of every verb that works on a model.</summary>
 internal sealed class ModelOptions
 {
     private readonly Option<string> _model = new("--model")
@@ -13,27 +13,13 @@ internal sealed class ModelOptions
         HelpName = "DIR",
         Required = true,
     };
-    private readonly Option<string?> _adapter = new("--adapter")
-    {
-        Description = "PEFT adapter folder to put on the model.",
-        HelpName = "DIR",
-    };
-    private readonly Option<int?> _numCrops = new("--num-crops")
-    {
-        Description = "Most crops of an image. Default: the checkpoint's preprocessor_config.json, else 16.",
-        HelpName = "N",
-    };
-    private readonly Option<int> _maxNewTokens = new("--max-new-tokens")
-    {
-        Description = "Longest answer, in tokens.",
-        HelpName = "N",
-        DefaultValueFactory = _ => 64,
-    };
+    private readonly Option<string?> _adapter = new("--adapter") { Description = "PEFT adapter folder to put on the model.", HelpName = "DIR" };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
-    public ModelOptions(Command verb)
+    public ModelOptions(Command verb, bool needsAdapter = false)
     {
-        foreach (var option in (Option[])[_model, _adapter, _numCrops, _maxNewTokens, _cluster]) verb.Options.Add(option);
+        _adapter.Required = needsAdapter;
+        foreach (var option in (Option[])[_model, _adapter, _cluster]) verb.Options.Add(option);
     }
 
     public ClusterAddress? Cluster(ParseResult parsed) => ClusterAddress.Find(parsed.GetValue(_cluster));
@@ -43,8 +29,6 @@ internal sealed class ModelOptions
     {
         Model = Absolute(parsed.GetRequiredValue(_model)),
         Adapter = parsed.GetValue(_adapter) is { } adapter ? Absolute(adapter) : null,
-        NumCrops = parsed.GetValue(_numCrops),
-        MaxNewTokens = parsed.GetValue(_maxNewTokens),
     };
 
     /// <summary>The node has a current folder of its own. An empty path stays empty, to be refused.</summary>

@@ -2,15 +2,20 @@ using System.Text.Json.Serialization;
 
 namespace Phi3VCluster.Spec.Jobs;
 
-/// <summary>Work for one node that trains nothing: a checkpoint is loaded, asked, and let go. Paths are as the node sees them.</summary>
+/// <summary>Work for one node that trains nothing. Paths are as the node sees them.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "job")]
-[JsonDerivedType(typeof(GenerateJob), "generate"), JsonDerivedType(typeof(EvaluateJob), "eval")]
+[JsonDerivedType(typeof(GenerateJob), "generate"), JsonDerivedType(typeof(EvaluateJob), "eval"), JsonDerivedType(typeof(MergeJob), "merge")]
 public abstract record ModelJob
 {
     /// <summary>Checkpoint folder in Hugging Face layout.</summary>
     public string Model { get; init; } = "";
     /// <summary>PEFT adapter folder; null for the checkpoint alone.</summary>
     public string? Adapter { get; init; }
+}
+
+/// <summary>A model is loaded, asked, and let go.</summary>
+public abstract record AskJob : ModelJob
+{
     /// <summary>Most 336-pixel crops an image is cut into; null for what the checkpoint's image processor says.</summary>
     public int? NumCrops { get; init; }
     /// <summary>Longest answer, in tokens.</summary>
@@ -18,7 +23,7 @@ public abstract record ModelJob
 }
 
 /// <summary>One greedy answer.</summary>
-public sealed record GenerateJob : ModelJob
+public sealed record GenerateJob : AskJob
 {
     /// <summary>Image files, image 1 first.</summary>
     public IReadOnlyList<string> Images { get; init; } = [];
@@ -26,12 +31,12 @@ public sealed record GenerateJob : ModelJob
     public string Prompt { get; init; } = "";
     /// <summary>Whether the prompt is taken as it is, with its own image tags and template.</summary>
     public bool IsRaw { get; init; }
-    /// <summary>Always generate <see cref="ModelJob.MaxNewTokens"/>.</summary>
+    /// <summary>Always generate <see cref="AskJob.MaxNewTokens"/>.</summary>
     public bool IgnoreEndOfText { get; init; }
 }
 
 /// <summary>Loss and metrics over a dataset.</summary>
-public sealed record EvaluateJob : ModelJob
+public sealed record EvaluateJob : AskJob
 {
     /// <summary>The metric that needs no generation: the mean loss of the samples' answers.</summary>
     public const string Loss = "loss";
@@ -42,4 +47,16 @@ public sealed record EvaluateJob : ModelJob
     public string Data { get; init; } = "";
     /// <summary>loss, or names of metrics over generated answers.</summary>
     public IReadOnlyList<string> Metrics { get; init; } = [];
+}
+
+/// <summary>A checkpoint of its own from a model and an adapter.</summary>
+public sealed record MergeJob : ModelJob
+{
+    /// <summary>What weights may be stored in.</summary>
+    public static readonly IReadOnlyList<string> Dtypes = ["fp32", "bf16", "fp16"];
+
+    /// <summary>Folder to make.</summary>
+    public string To { get; init; } = "";
+    /// <summary>One of <see cref="Dtypes"/>.</summary>
+    public string Dtype { get; init; } = "fp32";
 }

@@ -21,3 +21,11 @@ public sealed record EvaluateResult(
 /// <param name="Answers">Those it was held against.</param>
 /// <param name="Score">By the first of the metrics that need a prediction.</param>
 public sealed record EvaluateRow(string Id, double? Loss, string? Prediction, IReadOnlyList<string> Answers, double? Score);
+
+/// <param name="Output">The new checkpoint's folder.</param>
+/// <param name="Dtype">What its weights are stored in.</param>
+/// <param name="Tensors">Stored in it.</param>
+/// <param name="Merged">Linear maps that the adapter changed.</param>
+/// <param name="Bytes">Of all tensors.</param>
+/// <param name="Seconds">From the files to the files.</param>
+public sealed record MergeResult(string Output, string Dtype, int Tensors, int Merged, long Bytes, double Seconds);

@@ -10,6 +10,7 @@ public static class ModelJobValidation
     {
         GenerateJob generate => Generate(generate),
         EvaluateJob evaluate => Evaluate(evaluate),
+        MergeJob merge => Merge(merge),
         _ => [],
     }];
 
@@ -28,16 +29,30 @@ public static class ModelJobValidation
                 .Select(image => $"--image: no such file, got {image}; give an image file."));
         if (job is EvaluateJob evaluate && !Blank(evaluate.Data) && FilePattern.Match(evaluate.Data).Count == 0)
             problems.Add($"--data: no file matches, got {evaluate.Data}; give a file or a glob.");
+        if (job is MergeJob merge && !Blank(merge.To) && TargetProblem(merge) is { } problem)
+            problems.Add($"--to: {problem}, got {merge.To}; give a new folder.");
         return problems;
     }
+
+    private static string? TargetProblem(MergeJob job)
+    {
+        if (File.Exists(job.To)) return "is a file";
+        if (!Directory.Exists(job.To)) return null;
+        if (!Blank(job.Model) && SamePath(job.To, job.Model)) return "is the model's own folder";
+        return Directory.EnumerateFileSystemEntries(job.To).Any() ? "the folder is not empty" : null;
+    }
+
+    private static bool SamePath(string one, string other) =>
+        Path.TrimEndingDirectorySeparator(Path.GetFullPath(one)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(other));
 
     private static IEnumerable<string> Common(ModelJob job)
     {
         if (Blank(job.Model)) yield return "--model: is empty, got nothing; give a checkpoint folder.";
         if (job.Adapter is { } adapter && Blank(adapter))
             yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
-        if (job.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {job.NumCrops}; raise it.";
-        if (job.MaxNewTokens < 1) yield return $"--max-new-tokens: must be at least 1, got {job.MaxNewTokens}; raise it.";
+        if (job is not AskJob ask) yield break;
+        if (ask.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {ask.NumCrops}; raise it.";
+        if (ask.MaxNewTokens < 1) yield return $"--max-new-tokens: must be at least 1, got {ask.MaxNewTokens}; raise it.";
     }
 
     private static IEnumerable<string> Generate(GenerateJob job)
@@ -50,6 +65,14 @@ public static class ModelJobValidation
         if (Blank(job.DataKind) || Blank(job.Data))
             yield return $"--data: must be KIND:PATH, got {job.DataKind}:{job.Data}; write for example conversations:data/test.jsonl.";
         if (job.Metrics.Count == 0) yield return "--metrics: is empty, got nothing; write for example loss,anls.";
+    }
+
+    private static IEnumerable<string> Merge(MergeJob job)
+    {
+        if (job.Adapter is null) yield return "--adapter: is missing, got nothing; give a PEFT adapter folder.";
+        if (Blank(job.To)) yield return "--to: is empty, got nothing; give the folder to make.";
+        if (!MergeJob.Dtypes.Contains(job.Dtype))
+            yield return $"--dtype: unknown, got {job.Dtype}; choose one of {string.Join(", ", MergeJob.Dtypes)}.";
     }
 
     private static bool Blank(string text) => string.IsNullOrWhiteSpace(text);

@@ -16,56 +16,58 @@ public static class HfExport
     /// Writes every tensor of <paramref name="source"/> under its name, changed ones in place of the source's, and copies the
     /// configuration, tokenizer and processor files. An embedding's tied second name follows the first.
     /// </summary>
-    /// <param name="changed">New values by name; each is stored in the type it comes in, all others as they lie in the source.</param>
-    /// <param name="type">Store all tensors as this instead.</param>
-    public static void Save(CheckpointFolder source, string targetFolder, IReadOnlyDictionary<string, Tensor> changed,
-        ScalarType? type = null, long shardBytes = DefaultShardBytes)
+    /// <param name="changed">New values in the types to store them in; all others are stored as they lie in the source.</param>
+    public static void Save(
+        CheckpointFolder source, string targetFolder, IReadOnlyCollection<StoredTensor> changed, long shardBytes = DefaultShardBytes)
     {
         Directory.CreateDirectory(targetFolder);
         CopyOtherFiles(source.Folder, targetFolder);
-        if ((type ?? changed.Values.FirstOrDefault()?.dtype) is { } stored) NameType(targetFolder, stored);
-        var shards = Cut(source, changed, type, shardBytes);
+        if (changed.FirstOrDefault() is { } first) NameType(targetFolder, first.Type);
+        var shards = Cut(All(source, changed), shardBytes);
         var files = shards.Count == 1
             ? [CheckpointFolder.SingleFile]
             : Enumerable.Range(1, shards.Count).Select(i => $"model-{i:d5}-of-{shards.Count:d5}.safetensors").ToArray();
-        for (var i = 0; i < shards.Count; i++) WriteShard(source, Path.Combine(targetFolder, files[i]), shards[i], changed, type);
-        WriteIndex(source, targetFolder, shards, files, name => SizeBytes(source, changed, name, type));
+        for (var i = 0; i < shards.Count; i++) SafeTensorsWriter.Write(Path.Combine(targetFolder, files[i]), shards[i]);
+        WriteIndex(targetFolder, shards, files);
     }
 
-    private static void WriteShard(
-        CheckpointFolder source, string path, List<string> names, IReadOnlyDictionary<string, Tensor> changed, ScalarType? type)
+    private static IEnumerable<StoredTensor> All(CheckpointFolder source, IReadOnlyCollection<StoredTensor> changed)
     {
-        using var scope = NewDisposeScope();
-        SafeTensorsWriter.Write(path, [.. names.Select(name => (name, Value(name)))], type: type);
-
-        Tensor Value(string name) => Changed(changed, name)?.detach() ?? source.View(name);
+        var byName = changed.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
+        if (byName.TryGetValue(CheckpointFolder.Embedding, out var embedding))
+            byName.TryAdd(CheckpointFolder.TiedEmbedding, embedding with { Info = new(CheckpointFolder.TiedEmbedding, embedding.Info.Shape) });
+        return source.Names.Select(name => byName.TryGetValue(name, out var tensor) ? tensor : Unchanged(source, name));
     }
 
-    /// <summary>An embedding's tied second name follows the first.</summary>
-    private static Tensor? Changed(IReadOnlyDictionary<string, Tensor> changed, string name) =>
-        changed.GetValueOrDefault(name) ?? (name == CheckpointFolder.TiedEmbedding ? changed.GetValueOrDefault(CheckpointFolder.Embedding) : null);
-
-    private static List<List<string>> Cut(
-        CheckpointFolder source, IReadOnlyDictionary<string, Tensor> changed, ScalarType? type, long shardBytes)
+    private static StoredTensor Unchanged(CheckpointFolder source, string name)
     {
-        var shards = new List<List<string>> { new() };
-        long filled = 0;
-        foreach (var name in source.Names)
+        var (info, type) = (source.Info(name), source.Type(name));
+        return new(info, type, () =>
         {
-            var size = SizeBytes(source, changed, name, type);
-            if (filled > 0 && filled + size > shardBytes)
+            var tensor = empty(info.Shape, type);
+            source.CopyTo(name, tensor);
+            return tensor;
+        });
+    }
+
+    private static List<List<StoredTensor>> Cut(IEnumerable<StoredTensor> tensors, long shardBytes)
+    {
+        var shards = new List<List<StoredTensor>> { new() };
+        long filled = 0;
+        foreach (var tensor in tensors)
+        {
+            if (filled > 0 && filled + tensor.SizeBytes > shardBytes)
             {
                 shards.Add([]);
                 filled = 0;
             }
-            shards[^1].Add(name);
-            filled += size;
+            shards[^1].Add(tensor);
+            filled += tensor.SizeBytes;
         }
         return shards;
     }
 
-    private static void WriteIndex(
-        CheckpointFolder source, string folder, List<List<string>> shards, string[] files, Func<string, long> sizeBytes)
+    private static void WriteIndex(string folder, List<List<StoredTensor>> shards, string[] files)
     {
         var path = Path.Combine(folder, CheckpointFolder.IndexFile);
         if (shards.Count == 1)
@@ -75,15 +77,12 @@ public static class HfExport
         }
         var index = new
         {
-            metadata = new { total_size = source.Names.Sum(sizeBytes) },
-            weight_map = shards.Zip(files).SelectMany(pair => pair.First.Select(name => (Name: name, File: pair.Second)))
+            metadata = new { total_size = shards.Sum(shard => shard.Sum(tensor => tensor.SizeBytes)) },
+            weight_map = shards.Zip(files).SelectMany(pair => pair.First.Select(tensor => (tensor.Name, File: pair.Second)))
                 .OrderBy(pair => pair.Name, StringComparer.Ordinal).ToDictionary(pair => pair.Name, pair => pair.File),
         };
         File.WriteAllText(path, JsonSerializer.Serialize(index, Indented));
     }
-
-    private static long SizeBytes(CheckpointFolder source, IReadOnlyDictionary<string, Tensor> changed, string name, ScalarType? type) =>
-        source.Info(name).ElementCount * StoredType.Of(type ?? Changed(changed, name)?.dtype ?? source.Type(name)).ElementBytes;
 
     /// <summary>Says in config.json what Hugging Face's loaders are to load the weights as.</summary>
     private static void NameType(string folder, ScalarType type)
@@ -92,6 +91,7 @@ public static class HfExport
         var name = type.ToString().ToLowerInvariant();
         if (!File.Exists(path) || JsonNode.Parse(File.ReadAllText(path)) is not JsonObject config || (string?)config["torch_dtype"] == name) return;
         config["torch_dtype"] = name;
+        File.Delete(path); // a copy of a file that may not be written may not be written either
         File.WriteAllText(path, config.ToJsonString(Indented));
     }
 

@@ -38,8 +38,8 @@ public sealed class PeftAdapter : IDisposable
         var problems = new List<string>();
         var settings = ReadConfig(Path.Combine(folder, ConfigFile), problems);
         var file = OpenWeights(folder, problems);
-        if (file is not null) CheckTensors(file, settings, problems);
-        if (problems.Count == 0) return new(file!, settings);
+        if (file is not null && settings is not null) CheckTensors(file, settings, problems);
+        if (problems.Count == 0) return new(file!, settings!);
         file?.Dispose();
         throw new InputException(problems);
     }
@@ -89,44 +89,48 @@ public sealed class PeftAdapter : IDisposable
         return int.TryParse(parts[^1], out _) ? $"{parts[^2]}.{parts[^1]}" : parts[^1];
     }
 
-    private static AdapterSettings ReadConfig(string path, List<string> problems)
+    /// <returns>Null where it does not say how its tensors are applied.</returns>
+    private static AdapterSettings? ReadConfig(string path, List<string> problems)
     {
         JsonNode? config;
         try
         {
-            config = JsonNode.Parse(File.ReadAllText(path));
+            config = JsonNode.Parse(File.ReadAllText(path), documentOptions: new() { AllowDuplicateProperties = false });
             if (config is not JsonObject) throw new JsonException("not an object");
         }
-        catch (Exception error) when (error is IOException or JsonException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {
             problems.Add($"{path}: cannot be read ({error.Message}); give an adapter folder as PEFT saves it.");
-            return new(1, 1);
+            return null;
         }
         Must("peft_type", "\"LORA\"");
         Must("bias", "\"none\"", "null");
         Must("modules_to_save", "null", "[]");
+        Must("init_lora_weights", "true", "false", "null", "\"gaussian\"", "\"eva\"", "\"orthogonal\""); // others change the base weights
         foreach (var pattern in (string[])["rank_pattern", "alpha_pattern"]) Must(pattern, "{}", "null");
-        foreach (var flag in (string[])["use_rslora", "fan_in_fan_out"]) Must(flag, "false", "null");
-        return new((int)Positive("r"), Positive("lora_alpha"))
+        foreach (var flag in (string[])["use_rslora", "fan_in_fan_out", "use_qalora"]) Must(flag, "false", "null");
+        foreach (var other in (string[])["layer_replication", "alora_invocation_tokens"]) Must(other, "null");
+        var (rank, alpha) = (Number("r"), Number("lora_alpha"));
+        var (isRank, isAlpha) = (rank >= 1 && double.IsInteger(rank), alpha > 0 && double.IsFinite(alpha));
+        if (!isRank) Refuse("r", "a whole number from 1 up");
+        if (!isAlpha) Refuse("lora_alpha", "a number above 0");
+        return !isRank || !isAlpha ? null : new((int)rank, alpha)
         {
+            Dropout = Number("lora_dropout") is var dropout && double.IsNaN(dropout) ? 0 : dropout,
             UsesDora = config["use_dora"]?.ToJsonString() == "true",
             BaseModel = config["base_model_name_or_path"]?.ToString(),
         };
 
         void Must(string key, params string[] values)
         {
-            var got = config[key]?.ToJsonString() ?? "null";
-            if (!values.Contains(got) && (values.Contains("null") || got != "null" || key == "peft_type"))
-                problems.Add($"{path}: {key} is not supported, got {got}; use an adapter with {values[0]}.");
+            if (!values.Contains(Got(key))) problems.Add($"{path}: {key} is not supported, got {Got(key)}; use an adapter with {values[0]}.");
         }
 
-        double Positive(string key)
-        {
-            if (config[key] is JsonValue value && value.TryGetValue<double>(out var number) && number > 0) return number;
-            var got = config[key]?.ToJsonString() ?? "nothing";
-            problems.Add($"{path}: {key} must be a number above 0, got {got}; give an adapter as PEFT saves it.");
-            return 1;
-        }
+        void Refuse(string key, string needed) => problems.Add($"{path}: {key} must be {needed}, got {Got(key)}; give an adapter as PEFT saves it.");
+
+        double Number(string key) => config[key] is JsonValue value && value.TryGetValue<double>(out var number) ? number : double.NaN;
+
+        string Got(string key) => config[key]?.ToJsonString() ?? "null";
     }
 
     private static SafeTensorsFile? OpenWeights(string folder, List<string> problems)
@@ -149,25 +153,36 @@ public sealed class PeftAdapter : IDisposable
 
     private static void CheckTensors(SafeTensorsFile file, AdapterSettings settings, List<string> problems)
     {
+        var modules = new HashSet<string>(StringComparer.Ordinal);
         foreach (var name in file.Names.Where(name => !name.EndsWith(".base_layer.weight", StringComparison.Ordinal)))
         {
-            if (!name.StartsWith(Prefix, StringComparison.Ordinal) || EndOf(name, settings) is not { } end)
-            {
-                problems.Add($"{file.Path}: the tensor {name} is not part of a {settings.Kind} adapter; use one without it.");
-                continue;
-            }
-            var module = name[..^end.Length];
-            foreach (var partner in Ends(settings).Where(other => !file.Contains(module + other)))
-                problems.Add($"{file.Path}: {name} stands without {module + partner}; export the adapter again.");
-            var shape = file.Info(name).Shape;
-            if (end == Magnitude ? shape.Length != 1 : shape.Length != 2 || shape[end == A ? 0 : 1] != settings.Rank)
-                problems.Add($"{file.Path}: {name} must {(end == Magnitude ? "be a vector" : $"have rank {settings.Rank}")}, "
-                    + $"got [{string.Join(", ", shape)}]; use its own {ConfigFile}.");
+            if (name.StartsWith(Prefix, StringComparison.Ordinal)
+                && Ends(settings).FirstOrDefault(end => name.EndsWith(end, StringComparison.Ordinal)) is { } end) modules.Add(name[..^end.Length]);
+            else problems.Add($"{file.Path}: the tensor {name} is not part of a {settings.Kind} adapter; use one without it.");
+        }
+        if (file.Names.Count == 0) problems.Add($"{file.Path}: holds no tensors, got an empty file; export the adapter again.");
+        foreach (var module in modules)
+        {
+            var missing = Ends(settings).Where(end => !file.Contains(module + end)).ToList();
+            problems.AddRange(missing.Select(end => $"{file.Path}: the tensor {module}{end} is missing; export the adapter again."));
+            if (missing.Count == 0) CheckShapes(file, module, settings, problems);
         }
     }
 
-    private static string? EndOf(string name, AdapterSettings settings) =>
-        Ends(settings).FirstOrDefault(end => name.EndsWith(end, StringComparison.Ordinal));
+    private static void CheckShapes(SafeTensorsFile file, string module, AdapterSettings settings, List<string> problems)
+    {
+        var (a, b) = (Shape(A), Shape(B));
+        Must(A, a.Length == 2 && a[0] == settings.Rank, $"have rank {settings.Rank}");
+        Must(B, b.Length == 2 && b[1] == settings.Rank, $"have rank {settings.Rank}");
+        if (settings.UsesDora && b.Length == 2) Must(Magnitude, Shape(Magnitude) is [var rows] && rows == b[0], $"be [{b[0]}], as lora_B has rows");
+
+        void Must(string end, bool does, string what)
+        {
+            if (!does) problems.Add($"{file.Path}: {module}{end} must {what}, got [{string.Join(", ", Shape(end))}]; use its own {ConfigFile}.");
+        }
+
+        long[] Shape(string end) => file.Info(module + end).Shape;
+    }
 
     private static string[] Ends(AdapterSettings settings) => settings.UsesDora ? [A, B, Magnitude] : [A, B];
 }

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Checkpoints;
 
-/// <summary>Writes safetensors files, tensor after tensor, so that no more than one is copied at a time.</summary>
+/// <summary>Writes safetensors files, tensor after tensor, so that no more than one is made or copied at a time.</summary>
 public static class SafeTensorsWriter
 {
     private const int Alignment = 8, LargestWriteBytes = 1 << 26;
@@ -17,20 +17,18 @@ public static class SafeTensorsWriter
     /// Writes all tensors and replaces <paramref name="path"/> only when every byte is on the disk: at any moment the file is
     /// the old one or the new one.
     /// </summary>
-    /// <param name="type">Convert to this type while writing; null keeps each tensor's own.</param>
     /// <exception cref="IOException">The disk refused; nothing is left behind.</exception>
-    public static void Write(string path, IEnumerable<(string Name, Tensor Tensor)> tensors,
-        IReadOnlyDictionary<string, string>? metadata = null, ScalarType? type = null)
+    public static void Write(string path, IEnumerable<StoredTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         // Widest types first: every tensor then starts at a multiple of its element's size.
-        var all = tensors.OrderByDescending(t => StoredType.Of(type ?? t.Tensor.dtype).ElementBytes).ToList();
+        var all = tensors.OrderByDescending(tensor => StoredType.Of(tensor.Type).ElementBytes).ToList();
         var temporary = $"{path}.{Path.GetRandomFileName()}.tmp";
         try
         {
             using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0))
             {
-                stream.Write(Header(all, metadata ?? PyTorchMetadata, type));
-                foreach (var (_, tensor) in all) WriteData(stream, tensor, type ?? tensor.dtype);
+                stream.Write(Header(all, metadata ?? PyTorchMetadata));
+                foreach (var tensor in all) WriteData(stream, tensor);
                 stream.Flush(flushToDisk: true);
             }
             File.Move(temporary, path, overwrite: true);
@@ -41,7 +39,12 @@ public static class SafeTensorsWriter
         }
     }
 
-    private static byte[] Header(List<(string Name, Tensor Tensor)> tensors, IReadOnlyDictionary<string, string> metadata, ScalarType? type)
+    /// <summary>As above, of tensors that are there, each in its own type.</summary>
+    public static void Write(
+        string path, IEnumerable<(string Name, Tensor Tensor)> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
+        Write(path, tensors.Select(tensor => StoredTensor.Of(tensor.Name, tensor.Tensor)), metadata);
+
+    private static byte[] Header(List<StoredTensor> tensors, IReadOnlyDictionary<string, string> metadata)
     {
         var json = new MemoryStream();
         json.Write(stackalloc byte[sizeof(ulong)]);
@@ -51,18 +54,16 @@ public static class SafeTensorsWriter
             writer.WritePropertyName("__metadata__");
             JsonSerializer.Serialize(writer, metadata);
             long offset = 0;
-            foreach (var (name, tensor) in tensors)
+            foreach (var tensor in tensors)
             {
-                var stored = StoredType.Of(type ?? tensor.dtype);
-                var size = tensor.numel() * stored.ElementBytes;
-                writer.WriteStartObject(name);
-                writer.WriteString("dtype", stored.Name);
+                writer.WriteStartObject(tensor.Name);
+                writer.WriteString("dtype", StoredType.Of(tensor.Type).Name);
                 writer.WritePropertyName("shape");
-                JsonSerializer.Serialize(writer, tensor.shape);
+                JsonSerializer.Serialize(writer, tensor.Info.Shape);
                 writer.WritePropertyName("data_offsets");
-                JsonSerializer.Serialize(writer, (long[])[offset, offset + size]);
+                JsonSerializer.Serialize(writer, (long[])[offset, offset + tensor.SizeBytes]);
                 writer.WriteEndObject();
-                offset += size;
+                offset += tensor.SizeBytes;
             }
             writer.WriteEndObject();
         }
@@ -72,14 +73,16 @@ public static class SafeTensorsWriter
         return header;
     }
 
-    private static unsafe void WriteData(FileStream stream, Tensor tensor, ScalarType type)
+    private static unsafe void WriteData(FileStream stream, StoredTensor tensor)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        if (tensor.numel() == 0) return;
-        var stored = tensor.detach().to(type).cpu().contiguous();
+        var size = tensor.SizeBytes;
+        if (size == 0) return;
+        var stored = tensor.Values().detach().to(tensor.Type).cpu().contiguous();
+        if (!stored.shape.SequenceEqual(tensor.Info.Shape))
+            throw new ArgumentException($"{tensor.Name} was to be [{string.Join(", ", tensor.Info.Shape)}], got [{string.Join(", ", stored.shape)}]");
         var data = (byte*)TensorMemory.Pointer(stored);
-        var size = stored.numel() * StoredType.Of(type).ElementBytes;
         for (long done = 0; done < size; done += LargestWriteBytes)
             stream.Write(new ReadOnlySpan<byte>(data + done, (int)Math.Min(LargestWriteBytes, size - done)));
     }

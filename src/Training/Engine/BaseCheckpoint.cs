@@ -8,15 +8,15 @@ namespace Phi3VCluster.Training.Engine;
 /// <summary>A checkpoint folder whose weights are those that its config asks for, open to be copied into a model.</summary>
 internal sealed class BaseCheckpoint : IDisposable
 {
-    private readonly CheckpointFolder _files;
-
     private BaseCheckpoint(Phi3VConfig config, CheckpointFolder files)
     {
-        (Config, _files) = (config, files);
+        (Config, Files) = (config, files);
         Used = [.. Phi3VWeights.List(config).Where(weight => !Phi3VWeights.IsUnused(weight.Name, config))];
     }
 
     public Phi3VConfig Config { get; }
+
+    public CheckpointFolder Files { get; }
 
     /// <summary>The weights that the forward pass reads, in computation order.</summary>
     public IReadOnlyList<TensorInfo> Used { get; }
@@ -49,9 +49,9 @@ internal sealed class BaseCheckpoint : IDisposable
     /// <summary>Reads a weight into a tensor of any type and device, and returns it.</summary>
     public Tensor Read(TensorInfo weight, Tensor destination)
     {
-        _files.CopyTo(weight.Name, destination);
+        Files.CopyTo(weight.Name, destination);
         return destination;
     }
 
-    public void Dispose() => _files.Dispose();
+    public void Dispose() => Files.Dispose();
 }

@@ -54,12 +54,12 @@ internal sealed class TrainedModel : IDisposable
     }
 
     /// <summary>Writes the trained weights below <paramref name="runFolder"/>: a PEFT adapter, or a whole checkpoint.</summary>
-    /// <param name="values">[Parameters.Count]: adapters are stored in its type, whole models in their source's types.</param>
+    /// <param name="values">[Parameters.Count]; what was trained is stored in its type.</param>
     public void Export(string runFolder, Tensor values)
     {
         var target = Path.Combine(runFolder, ExportFolder);
         using var scope = NewDisposeScope();
-        var trained = Plan.Trained.Select(t => (t.Tensor.Name, Part(t.Tensor))).ToList();
+        var trained = Plan.Trained.Select(t => (t.Tensor.Name, Tensor: Part(t.Tensor))).ToList();
         if (Plan.HasAdapters)
         {
             PeftAdapter.Save(target, new(_spec.Method.Rank, Plan.AdapterScale * _spec.Method.Rank)
@@ -71,7 +71,7 @@ internal sealed class TrainedModel : IDisposable
             return;
         }
         using var source = CheckpointFolder.Open(_spec.Model.Path);
-        HfExport.Save(source, target, trained.ToDictionary());
+        HfExport.Save(source, target, [.. trained.Select(part => StoredTensor.Of(part.Name, part.Tensor))]);
 
         Tensor Part(TensorInfo tensor)
         {

@@ -31,6 +31,15 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale)
         return own.add(cross).add(update).sqrt().MoveToOuterDisposeScope();
     }
 
+    /// <summary>Turns W, float32 as the update is, into the weight that alone does what W and the update do.</summary>
+    public void MergeInto(Tensor weight)
+    {
+        using var scope = NewDisposeScope();
+        using var quiet = no_grad();
+        weight.addmm_(B, A, 1, (float)Scale);
+        if (Magnitude is not null) weight.mul_(Magnitude.div(linalg.vector_norm(weight, dims: [1])).unsqueeze(1));
+    }
+
     /// <summary>Adds the update to y = xWᵀ, which it may change.</summary>
     internal Tensor Add(Tensor y, Tensor x)
     {

@@ -10,7 +10,10 @@ public sealed class InputTests : IDisposable
 
     private readonly CliSandbox _cli = new();
 
-    public static TheoryData<string> Verbs => ["quickstart", "up", "down", "nodes", "submit", "runs", "status", "watch", "logs", "cancel", "generate", "eval", "download", "doctor"];
+    public static TheoryData<string> Verbs =>
+    [
+        "quickstart", "up", "down", "nodes", "submit", "runs", "status", "watch", "logs", "cancel", "generate", "eval", "merge", "download", "doctor",
+    ];
 
     public void Dispose() => _cli.Dispose();
 

@@ -4,7 +4,7 @@ using Phi3VCluster.Samples;
 
 namespace Phi3VCluster.Cluster.Tests.Cli;
 
-/// <summary>generate and eval with a real silo, which each starts and stops.</summary>
+/// <summary>generate, eval and merge with a real silo, which each starts and stops unless one is up.</summary>
 public sealed class ModelVerbTests : IDisposable
 {
     private readonly CliSandbox _cli = new();
@@ -50,6 +50,30 @@ public sealed class ModelVerbTests : IDisposable
     }
 
     [Fact]
+    public async Task Merge_makes_a_checkpoint_that_answers_as_model_and_adapter_do()
+    {
+        var adapter = WriteAdapter(values: 0.5f);
+        await _cli.JsonAsync(0, ["up", .. FreePorts.Take().Options]);
+
+        var made = await _cli.JsonAsync(0, "merge", "--model", "sample/model", "--adapter", "adapter", "--to", "out/merged");
+
+        Assert.Equal((_cli.At("out/merged"), "fp32", 1), (made.GetProperty("output").GetString(), made.GetProperty("dtype").GetString(), made.GetProperty("merged").GetInt32()));
+        Assert.True(made.GetProperty("tensors").GetInt32() > 1);
+        Assert.Equal(new FileInfo(_cli.At("sample/model/model.safetensors")).Length, made.GetProperty("bytes").GetInt64(), tolerance: 20_000); // and a header
+        Assert.True(made.GetProperty("seconds").GetDouble() > 0);
+        var (plain, adapted, merged) = (await Answer("sample/model"), await Answer("sample/model", "--adapter", adapter), await Answer("out/merged"));
+        Assert.NotEqual(plain[0], adapted[0], 1e-3);
+        Assert.All(adapted.Zip(merged), pair => Assert.Equal(pair.First, pair.Second, 1e-4));
+        await _cli.JsonAsync(0, "down");
+
+        async Task<double[]> Answer(string model, params string[] more)
+        {
+            var answer = await _cli.JsonAsync(0, ["generate", "--model", model, "--image", _page, "--prompt", "What?", "--max-new-tokens", "3", "--ignore-eos", .. more]);
+            return [.. answer.GetProperty("log_probabilities").EnumerateArray().Select(p => p.GetDouble())];
+        }
+    }
+
+    [Fact]
     public async Task What_the_node_refuses_exits_2()
     {
         var result = await _cli.RunAsync("eval", "--model", _files.Checkpoint, "--data", $"docs:{_files.Eval}", "--metrics", "bleu", "--json");
@@ -67,18 +91,23 @@ public sealed class ModelVerbTests : IDisposable
 
         var generate = await _cli.RunAsync("generate", "--model", "nowhere", "--image", "no.png", "--prompt", "", "--json");
         var eval = await _cli.RunAsync("eval", "--model", _files.Checkpoint, "--data", "eval.jsonl");
+        var merge = await _cli.RunAsync("merge", "--model", _files.Checkpoint, "--adapter", WriteAdapter(), "--to", "sample", "--dtype", "int8", "--json");
+        var toNowhere = await _cli.RunAsync("merge", "--model", _files.Checkpoint);
 
         Assert.Equal((2, ""), (generate.ExitCode, generate.Stdout));
         Assert.Equal(["--prompt", "--model", "--image"],
             generate.Stderr.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l["phi3v: ".Length..].Split(':')[0]));
         Assert.Equal((2, "phi3v: --data: must be KIND:PATH, got eval.jsonl; write for example conversations:data/test.jsonl.\n"), (eval.ExitCode, eval.Stderr));
+        Assert.Equal((2, "", "phi3v: --dtype: unknown, got int8; choose one of fp32, bf16, fp16.\n"
+            + $"phi3v: --to: the folder is not empty, got {_cli.At("sample")}; give a new folder.\n"), (merge.ExitCode, merge.Stdout, merge.Stderr));
+        Assert.Equal((2, "phi3v: Option '--adapter' is required. Option '--to' is required. See `phi3v merge --help`.\n"), (toNowhere.ExitCode, toNowhere.Stderr));
         Assert.False(silo.HasStarted);
     }
 
     private string[] LocalSiloFolders() => Directory.GetDirectories(_cli.At("tmp"), "phi3v-local-*");
 
     /// <summary>PEFT's layout, by hand: the CLI's tests load no tensors.</summary>
-    private string WriteAdapter()
+    private string WriteAdapter(float values = 0)
     {
         const int rank = 2, width = 16;
         _cli.Write("adapter/adapter_config.json", $$"""{"peft_type": "LORA", "r": {{rank}}, "lora_alpha": 4, "bias": "none"}""");
@@ -89,7 +118,8 @@ public sealed class ModelVerbTests : IDisposable
             [$"{module}.lora_A.weight"] = new { dtype = "F32", shape = (int[])[rank, width], data_offsets = (int[])[0, bytes] },
             [$"{module}.lora_B.weight"] = new { dtype = "F32", shape = (int[])[width, rank], data_offsets = (int[])[bytes, 2 * bytes] },
         });
-        File.WriteAllBytes(_cli.At("adapter/adapter_model.safetensors"), [.. BitConverter.GetBytes((long)header.Length), .. header, .. new byte[2 * bytes]]);
+        var tensors = Enumerable.Repeat(BitConverter.GetBytes(values), 2 * rank * width).SelectMany(value => value);
+        File.WriteAllBytes(_cli.At("adapter/adapter_model.safetensors"), [.. BitConverter.GetBytes((long)header.Length), .. header, .. tensors]);
         return _cli.At("adapter");
     }
 }

@@ -18,7 +18,7 @@ public sealed class CheckpointFolderTests
         using var folder = new TemporaryFolder();
         using var source = Source(folder["source"]);
 
-        HfExport.Save(source, folder["target"], new Dictionary<string, Tensor>(), shardBytes: shardBytes);
+        HfExport.Save(source, folder["target"], [], shardBytes);
 
         using var target = CheckpointFolder.Open(folder["target"]);
         Assert.Equal(shards, Directory.EnumerateFiles(folder["target"], "*.safetensors").Count());
@@ -34,7 +34,7 @@ public sealed class CheckpointFolderTests
         using var source = Source(folder["source"]);
         var changed = full([4, 5], 2.5f);
 
-        HfExport.Save(source, folder["target"], new Dictionary<string, Tensor> { [CheckpointFolder.Embedding] = changed });
+        HfExport.Save(source, folder["target"], [StoredTensor.Of(CheckpointFolder.Embedding, changed)]);
 
         using var target = CheckpointFolder.Open(folder["target"]);
         foreach (var name in (string[])[CheckpointFolder.Embedding, CheckpointFolder.TiedEmbedding])

@@ -21,11 +21,11 @@ public sealed class CheckpointParityTests
         using var scope = NewDisposeScope();
         using var folder = new TemporaryFolder();
         using var source = CheckpointFolder.Open(ReferenceFolder.PathOf("model", name!));
-        var loaded = Load(source, ScalarType.Float32).ToDictionary(one => one.Key, one => one.Value.to_type(source.Type(one.Key)));
-        var whole = source.Names.Sum(n => loaded[n].numel() * loaded[n].ElementSize);
+        var loaded = source.Names.Select(n => Widened(source, n, source.Type(n))).ToList();
+        var whole = loaded.Sum(tensor => tensor.SizeBytes);
 
         HfExport.Save(source, folder["one"], loaded);
-        HfExport.Save(source, folder["shards"], loaded, shardBytes: whole / 7);
+        HfExport.Save(source, folder["shards"], loaded, whole / 7);
 
         foreach (var (target, isSingle) in new[] { ("one", true), ("shards", false) })
         {
@@ -48,11 +48,11 @@ public sealed class CheckpointParityTests
         {
             using var step = NewDisposeScope();
             string At(string stage) => folder[$"{type}-{stage}"];
-            HfExport.Save(source, At("first"), new Dictionary<string, Tensor>(), type);
+            HfExport.Save(source, At("first"), All(source, type));
             using var first = CheckpointFolder.Open(At("first"));
-            HfExport.Save(first, At("wide"), Load(first, ScalarType.Float32), ScalarType.Float32);
+            HfExport.Save(first, At("wide"), All(first, ScalarType.Float32));
             using var wide = CheckpointFolder.Open(At("wide"));
-            HfExport.Save(wide, At("back"), Load(wide, ScalarType.Float32), type);
+            HfExport.Save(wide, At("back"), All(wide, type));
             using var back = CheckpointFolder.Open(At("back"));
 
             Assert.All(wide.Names, n => Assert.Equal(ScalarType.Float32, wide.Type(n)));
@@ -81,9 +81,12 @@ public sealed class CheckpointParityTests
         Assert.Equal(4146, Phi3VWeights.List(config).Sum(info => info.ElementCount) / million);
     }
 
-    private static Dictionary<string, Tensor> Load(CheckpointFolder source, ScalarType type) => source.Names.ToDictionary(name => name, name =>
+    private static List<StoredTensor> All(CheckpointFolder source, ScalarType type) => [.. source.Names.Select(name => Widened(source, name, type))];
+
+    /// <summary>Stored as <paramref name="type"/> from float32.</summary>
+    private static StoredTensor Widened(CheckpointFolder source, string name, ScalarType type) => new(source.Info(name), type, () =>
     {
-        var tensor = empty(source.Info(name).Shape, type);
+        var tensor = empty(source.Info(name).Shape, ScalarType.Float32);
         source.CopyTo(name, tensor);
         return tensor;
     });

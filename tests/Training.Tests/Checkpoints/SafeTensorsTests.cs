@@ -35,6 +35,28 @@ public sealed class SafeTensorsTests
     }
 
     [Fact]
+    public void Values_are_made_in_their_turn_and_freed_before_the_next()
+    {
+        using var scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        var made = new List<Tensor>();
+        StoredTensor Lazy(string name, ScalarType type) => new(new(name, [4]), type, () =>
+        {
+            Assert.All(made, tensor => Assert.True(tensor.IsInvalid));
+            made.Add(full([4], 1.5f));
+            return made[^1];
+        });
+
+        SafeTensorsWriter.Write(folder["x"], [Lazy("a", ScalarType.Float32), Lazy("b", ScalarType.BFloat16), Lazy("c", ScalarType.Int64)]);
+
+        using var file = SafeTensorsFile.Open(folder["x"]);
+        Assert.Equal(3, made.Count);
+        Assert.Equal([ScalarType.Float32, ScalarType.BFloat16, ScalarType.Int64], ((string[])["a", "b", "c"]).Select(file.Type));
+        Assert.Equal(1.5f, file.View("b")[3].to_type(ScalarType.Float32).item<float>());
+        Assert.Throws<ArgumentException>(() => SafeTensorsWriter.Write(folder["y"], [new StoredTensor(new("a", [3]), ScalarType.Float32, () => zeros(4))]));
+    }
+
+    [Fact]
     public void A_failed_write_leaves_the_old_file()
     {
         using var scope = NewDisposeScope();

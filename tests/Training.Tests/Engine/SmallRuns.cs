@@ -63,7 +63,7 @@ public sealed class SmallRuns : IDisposable
         var value = source.View(tensor).clone();
         change(value);
         var target = _folder[$"checkpoint-{++_runs}"];
-        HfExport.Save(source, target, new Dictionary<string, Tensor> { [tensor] = value });
+        HfExport.Save(source, target, [StoredTensor.Of(tensor, value)]);
         return target;
     }
 

@@ -13,9 +13,16 @@ internal sealed class AttachedAdapter : IDisposable
     private const int MostProblems = 8; // an adapter of another model fits nowhere: a line a module would hide what is wrong
 
     private readonly PeftAdapter _adapter;
-    private readonly IReadOnlyList<string> _modules;
+    private readonly HashSet<string> _used;
 
-    private AttachedAdapter(PeftAdapter adapter, IReadOnlyList<string> modules) => (_adapter, _modules) = (adapter, modules);
+    private AttachedAdapter(PeftAdapter adapter, BaseCheckpoint checkpoint)
+    {
+        (_adapter, Modules) = (adapter, adapter.Modules);
+        _used = [.. checkpoint.Used.Select(weight => WeightNames.ModuleOf(weight.Name))];
+    }
+
+    /// <summary>The linear maps it changes. PEFT adapts the tower's last layer too, which nothing reads.</summary>
+    public IReadOnlyList<string> Modules { get; }
 
     /// <exception cref="InputException">Not an adapter, or one of another model.</exception>
     public static AttachedAdapter Open(string folder, BaseCheckpoint checkpoint)
@@ -24,11 +31,7 @@ internal sealed class AttachedAdapter : IDisposable
         var maps = Phi3VWeights.List(checkpoint.Config).Where(WeightNames.IsAdapted)
             .ToDictionary(weight => WeightNames.ModuleOf(weight.Name));
         var problems = adapter.Modules.Select(module => Problem(module, adapter, maps)).OfType<string>().ToList();
-        if (problems.Count == 0)
-        {
-            var used = checkpoint.Used.Select(weight => WeightNames.ModuleOf(weight.Name)).ToHashSet();
-            return new(adapter, [.. adapter.Modules.Where(used.Contains)]); // PEFT adapts the tower's last layer too, which nothing reads
-        }
+        if (problems.Count == 0) return new(adapter, checkpoint);
         adapter.Dispose();
         var rest = problems.Count - MostProblems;
         throw new InputException([
@@ -40,18 +43,19 @@ internal sealed class AttachedAdapter : IDisposable
     /// <param name="tensors">Keeps the adapter's matrices for the model.</param>
     public void Attach(ModelWeights weights, FrozenTensors tensors)
     {
-        foreach (var module in _modules)
-        {
-            weights.Attach(module, new LowRank(Read(module + A), Read(module + B), _adapter.Settings.Scale)
-            {
-                Magnitude = _adapter.Settings.UsesDora ? Read(module + Magnitude) : null,
-            });
-        }
+        foreach (var module in Modules.Where(_used.Contains)) weights.Attach(module, Read(module, tensors.Add));
+    }
 
-        Tensor Read(string name)
+    /// <summary>What it does to one of its <see cref="Modules"/>.</summary>
+    /// <param name="place">Makes a tensor to read into.</param>
+    public LowRank Read(string module, Func<long[], Tensor> place)
+    {
+        return new(Part(A), Part(B), _adapter.Settings.Scale) { Magnitude = _adapter.Settings.UsesDora ? Part(Magnitude) : null };
+
+        Tensor Part(string end)
         {
-            var tensor = tensors.Add(_adapter.Info(name).Shape);
-            _adapter.CopyTo(name, tensor);
+            var tensor = place(_adapter.Info(module + end).Shape);
+            _adapter.CopyTo(module + end, tensor);
             return tensor;
         }
     }

@@ -14,7 +14,7 @@ internal sealed class LoadedModel : IDisposable
     private readonly ModelInputs _inputs;
     private readonly Answerer _answerer;
 
-    private LoadedModel(ModelJob job, BaseCheckpoint checkpoint)
+    private LoadedModel(AskJob job, BaseCheckpoint checkpoint)
     {
         try
         {
@@ -41,7 +41,7 @@ internal sealed class LoadedModel : IDisposable
     public int MaxTokens { get; }
 
     /// <exception cref="InputException">The checkpoint or the adapter is not whole, or they do not fit each other.</exception>
-    public static LoadedModel Load(ModelJob job)
+    public static LoadedModel Load(AskJob job)
     {
         using var checkpoint = BaseCheckpoint.Open(job.Model);
         return new(job, checkpoint);

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
 
-/// <summary>One job: a thread that loads a model, asks it and lets it go. All its tensor work happens there.</summary>
+/// <summary>One job: a thread that lives as long as it. All its tensor work happens there.</summary>
 internal sealed class ModelJobWorker
 {
     private readonly ModelJob _job;
@@ -60,6 +60,7 @@ internal sealed class ModelJobWorker
         return _job switch
         {
             GenerateJob generate => ModelJobJson.ToText(GenerationRun.Run(generate, Publish, _stop.Token)),
+            MergeJob merge => ModelJobJson.ToText(MergeRun.Run(merge, Publish, _stop.Token)),
             EvaluateJob evaluate => ModelJobJson.ToText(EvaluationRun.Run(evaluate, Publish, _stop.Token)),
             _ => throw new UnreachableException(),
         };

@@ -31,6 +31,8 @@ internal static class JobRun
 
     public static EvaluateResult Evaluate(EvaluateJob job) => ModelJobJson.FromText<EvaluateResult>(Done(job));
 
+    public static MergeResult Merge(MergeJob job) => ModelJobJson.FromText<MergeResult>(Done(job));
+
     /// <summary>All that is wrong, a line each.</summary>
     public static string Refused(ModelJob job)
     {

@@ -79,6 +79,29 @@ public sealed class ModelJobsTests : IDisposable
     }
 
     [Fact]
+    public void A_DoRA_adapter_gives_every_row_its_magnitude()
+    {
+        var job = Questions() with { Metrics = ["loss"] };
+        var plain = JobRun.Evaluate(job).Values["loss"];
+
+        Assert.Equal(plain, Loss("same", magnitudes: 1), 1e-5);
+        Assert.True(Math.Abs(plain - Loss("longer", magnitudes: 1.5)) > 1e-3);
+
+        double Loss(string name, double magnitudes)
+        {
+            new RandomAdapter(4, Dora: true, Vision: true).Save(At(name), _files.Checkpoint, (tensor, values) =>
+            {
+                if (tensor.EndsWith("lora_B.weight", StringComparison.Ordinal)) values.zero_();
+                if (!tensor.EndsWith("lora_magnitude_vector", StringComparison.Ordinal)) return;
+                using var checkpoint = CheckpointFolder.Open(_files.Checkpoint);
+                var weight = checkpoint.View(tensor.Replace("lora_magnitude_vector", "weight", StringComparison.Ordinal));
+                values.copy_(weight.norm(1) * magnitudes);
+            });
+            return JobRun.Evaluate(job with { Adapter = At(name) }).Values["loss"];
+        }
+    }
+
+    [Fact]
     public void An_adapter_of_another_model_is_refused_with_the_reason()
     {
         Assert.Contains($"{Adapted} must be [16, 16], got [24, 16]",
