@@ -31,7 +31,8 @@ public sealed class ModelJobsTests : IDisposable
         Assert.Equal(4, asked.Tokens.Count);
         Assert.Equal(4, asked.LogProbabilities.Count);
         Assert.Equal(asked.Tokens, same.Tokens);
-        Assert.Equal(asked.LogProbabilities, same.LogProbabilities);
+        // To the bit only with as many threads, and tests beside this one change how many a new thread of libtorch's has.
+        Assert.All(asked.LogProbabilities.Zip(same.LogProbabilities), pair => Assert.Equal(pair.First, pair.Second, 1e-5));
         Assert.Equal(asked.PromptTokens, same.PromptTokens);
         Assert.Equal(2, asked.ImageTokens.Count);
         Assert.True(asked.PromptTokens > asked.ImageTokens.Sum(), $"{asked}");
