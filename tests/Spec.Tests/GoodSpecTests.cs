@@ -10,7 +10,8 @@ public sealed class GoodSpecTests
         method:    { kind: lora, rank: 8, alpha: 16, dropout: 0, freezeVision: true, dora: false, adapter: /a }
         precision: fp32
         attention: auto
-        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, shuffle: false, shuffleTurns: true, imageRoot: /i }
+        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, evalRows: 9, shuffle: false, shuffleTurns: true,
+                     imageRoot: /i, exifRotate: true, onBadSample: skip }
         batch:     { global: 32, micro: 1 }
         epochs: 2
         optimizer: { learningRate: 2.0e-4, schedule: cosine, warmupSteps: 5, weightDecay: 0.1, betas: [0.8, 0.99], epsilon: 1.0e-7, maxGradNorm: 0, loss: token }
@@ -32,6 +33,7 @@ public sealed class GoodSpecTests
             (spec.Name, spec.Model.NumCrops, spec.Method.Kind, spec.Method.Rank, spec.Method.Alpha, spec.Method.FreezeVision));
         Assert.Equal(("/data/train-*.parquet", "/data/test.parquet", false, true),
             (spec.Data.Train, spec.Data.Eval, spec.Data.Shuffle, spec.Data.ShuffleTurns));
+        Assert.Equal((9, "/i", true, "skip"), (spec.Data.EvalRows, spec.Data.ImageRoot, spec.Data.ExifRotate, spec.Data.OnBadSample));
         Assert.Equal((32, 1, 2), (spec.Batch.Global, spec.Batch.Micro, spec.Epochs));
         Assert.Equal((2.0e-4, "cosine", 5, 0.1, 1e-7, 0d, "token"), (spec.Optimizer.LearningRate, spec.Optimizer.Schedule, spec.Optimizer.WarmupSteps,
             spec.Optimizer.WeightDecay, spec.Optimizer.Epsilon, spec.Optimizer.MaxGradNorm, spec.Optimizer.Loss));

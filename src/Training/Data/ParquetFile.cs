@@ -14,10 +14,9 @@ internal sealed class ParquetFile : IDisposable
     private readonly FileReader _file;
     private readonly int[] _columns;
 
-    /// <param name="required">Columns as paths from the top, e.g. query.en.</param>
     /// <param name="optional">Read where they exist.</param>
     /// <exception cref="InputException">Not parquet, cut short, or without a required column.</exception>
-    public ParquetFile(string path, IReadOnlyList<string> required, IReadOnlyList<string> optional)
+    public ParquetFile(string path, IReadOnlyList<ParquetColumn> required, IReadOnlyList<ParquetColumn> optional)
     {
         Path = path;
         using var properties = ArrowReaderProperties.GetDefault();
@@ -30,16 +29,15 @@ internal sealed class ParquetFile : IDisposable
         {
             throw new InputException($"{path}: not a whole parquet file ({e.Message}); copy it again.");
         }
-        var schema = _file.ParquetReader.FileMetaData.Schema;
-        var names = Enumerable.Range(0, schema.NumColumns).Select(i => schema.Column(i).Path.ToDotString()).ToList();
-        var missing = required.Where(wanted => !names.Exists(name => IsPartOf(name, wanted))).ToList();
+        var columns = ParquetColumn.Leaves(_file.Schema);
+        var missing = required.Where(wanted => !columns.Any(column => column.Fits(wanted))).ToList();
         if (missing.Count > 0)
         {
             _file.Dispose();
-            throw new InputException($"{path}: column(s) {string.Join(", ", missing)} are missing, it has {string.Join(", ", names)}; "
+            throw new InputException($"{path}: column(s) {string.Join(", ", missing)} are missing, it has {string.Join(", ", columns)}; "
                 + "choose the data.kind whose columns these are.");
         }
-        _columns = [.. Enumerable.Range(0, names.Count).Where(i => required.Concat(optional).Any(wanted => IsPartOf(names[i], wanted)))];
+        _columns = [.. Enumerable.Range(0, columns.Count).Where(i => required.Concat(optional).Any(columns[i].Fits))];
         RowGroupRows = [.. Enumerable.Range(0, _file.NumRowGroups).Select(RowsOf)];
     }
 
@@ -76,6 +74,4 @@ internal sealed class ParquetFile : IDisposable
         using var rows = _file.ParquetReader.RowGroup(group);
         return checked((int)rows.MetaData.NumRows);
     }
-
-    private static bool IsPartOf(string column, string wanted) => column == wanted || column.StartsWith(wanted + '.', StringComparison.Ordinal);
 }

@@ -36,6 +36,12 @@ internal sealed class RunFolder : IDisposable
 
     public void WriteEvaluation(string file, EvaluationResult evaluation) => WriteText(file, () => JsonSerializer.Serialize(evaluation, Pretty));
 
+    /// <summary>A line for each reason; no file when no row is skipped.</summary>
+    public void WriteSkippedRows(IReadOnlyList<string> problems)
+    {
+        if (problems.Count > 0) WriteText("skipped-rows.txt", () => string.Join('\n', problems));
+    }
+
     public void WriteReport(RunReport report)
     {
         WriteText("report.json", () => JsonSerializer.Serialize(report, Pretty));

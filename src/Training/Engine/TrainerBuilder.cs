@@ -26,14 +26,15 @@ internal static class TrainerBuilder
             var model = Own(TrainedModel.Load(spec));
             var tokenizer = Tokenizer.Load(spec.Model.Path);
             var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, model.Config.MaxPositions);
-            var training = Own(OpenData(spec.Data, spec.Data.Train));
-            var evaluation = spec.Data.Eval is { } held ? Own(OpenData(spec.Data, held)) : null;
+            var training = Own(RunData.OpenTraining(spec.Data, stop));
+            var evaluation = RunData.OpenEvaluation(spec.Data, stop) is { } held ? Own(held) : null;
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
             var schedule = Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "optimizer.schedule");
             var optimizer = Own(new AdamW(model.Parameters, model.Parameters.Shard(collective.Rank, collective.WorldSize), spec.Optimizer));
             var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder)));
             var step = new TrainingStep(model.Model, feed, model.Parameters, optimizer, schedule, collective, spec.Optimizer, clock);
             var folder = Own(new RunFolder(outputFolder, writes: collective.Rank == 0));
+            folder.WriteSkippedRows([.. training.SkippedRows, .. evaluation?.SkippedRows ?? []]);
             clock.Enter(Phase.Idle);
             return new Trainer(spec, new TrainerParts
             {
@@ -57,8 +58,6 @@ internal static class TrainerBuilder
             throw;
         }
     }
-
-    private static IDatasetReader OpenData(DataSpec spec, string path) => Catalog<IDataset>.Find(spec.Kind, "data.kind").Open(spec, path);
 
     private static Func<int, int, EncodedSample> Encoding(RunSpec spec, IDatasetReader data, SampleEncoder encoder) => (epoch, index) =>
     {

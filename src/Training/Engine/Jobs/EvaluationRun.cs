@@ -17,7 +17,7 @@ internal static class EvaluationRun
     {
         var metrics = Metrics(job);
         var loading = Stopwatch.GetTimestamp();
-        using var data = Catalog<IDataset>.Find(job.DataKind, "--data").Open(new() { Kind = job.DataKind, Eval = job.Data }, job.Data);
+        using var data = RunData.OpenEvaluation(new() { Kind = job.DataKind, Eval = job.Data }, stop)!;
         var samples = Read(data);
         using var model = LoadedModel.Load(job);
         var started = Stopwatch.GetTimestamp();
