@@ -19,11 +19,14 @@ internal sealed class ParquetFile : IDisposable
     public ParquetFile(string path, IReadOnlyList<ParquetColumn> required, IReadOnlyList<ParquetColumn> optional)
     {
         Path = path;
+        // Page by page: some writers make one row group of a whole file.
+        using var reading = ReaderProperties.GetDefaultReaderProperties();
+        reading.EnableBufferedStream();
         using var properties = ArrowReaderProperties.GetDefault();
-        properties.BatchSize = BatchRows;
+        (properties.BatchSize, properties.PreBuffer) = (BatchRows, false);
         try
         {
-            _file = new FileReader(path, arrowProperties: properties);
+            _file = new FileReader(path, reading, properties);
         }
         catch (ParquetException e)
         {

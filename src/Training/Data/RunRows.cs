@@ -1,32 +1,25 @@
 namespace Phi3VCluster.Training.Data;
 
-/// <summary>The rows of a dataset that a run uses: a range of them, without those that are skipped. Thread-safe.</summary>
+/// <summary>The rows that a run trains or evaluates on: a range of the files' rows, without those that are skipped. Thread-safe.</summary>
 public sealed class RunRows : IDatasetReader
 {
-    private readonly IDatasetReader _all;
-    private readonly int _first;
-    private readonly int[]? _good; // null when all are
     private readonly Func<Sample, Sample> _shape;
+    private int _disposed;
 
-    internal RunRows(IDatasetReader all, int first, int end, BadRows bad, Func<Sample, Sample>? shape)
-    {
-        (_all, _first, _shape) = (all, first, shape ?? (sample => sample));
-        if (bad.Rows.Count > 0) _good = [.. Enumerable.Range(first, end - first).Except(bad.Rows)];
-        Count = end - first - bad.Rows.Count;
-        SkippedRows = bad.Problems;
-    }
+    /// <param name="shape">What is made of each sample.</param>
+    internal RunRows(SharedRows shared, Func<Sample, Sample> shape) => (Shared, _shape) = (shared, shape);
 
-    public int Count { get; }
+    public int Count => Shared.Slice.Count;
 
     /// <summary>What is wrong with the rows that are left out.</summary>
-    public IReadOnlyList<string> SkippedRows { get; }
+    public IReadOnlyList<string> SkippedRows => Shared.Slice.SkippedRows;
 
-    public Sample Read(int index)
+    internal SharedRows Shared { get; }
+
+    public Sample Read(int index) => _shape(Shared.Slice.Read(index));
+
+    public void Dispose()
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Count);
-        return _shape(_all.Read(_good?[index] ?? _first + index));
+        if (Interlocked.Exchange(ref _disposed, 1) == 0) Shared.Release();
     }
-
-    public void Dispose() => _all.Dispose();
 }
