@@ -26,8 +26,8 @@ internal readonly record struct ParquetColumn(string Path, string Type)
     {
         StructType or MapType => ((NestedType)type).Fields.SelectMany(field => Leaves($"{path}.{field.Name}", field.DataType)),
         NestedType list => Leaves($"{path}[]", list.Fields[0].DataType),
-        StringType or LargeStringType => [Text(path)],
-        BinaryType or LargeBinaryType => [Bytes(path)],
+        StringType or LargeStringType or StringViewType => [Text(path)],
+        BinaryType or LargeBinaryType or BinaryViewType => [Bytes(path)],
         _ => [new(path, type.Name)],
     };
 }

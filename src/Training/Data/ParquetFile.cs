@@ -1,4 +1,5 @@
 using Apache.Arrow;
+using Apache.Arrow.Ipc;
 using ParquetSharp;
 using ParquetSharp.Arrow;
 using Phi3VCluster.Spec;
@@ -56,17 +57,25 @@ internal sealed class ParquetFile : IDisposable
         try
         {
             using var reader = _file.GetRecordBatchReader([group], _columns);
-            while (reader.ReadNextRecordBatchAsync().AsTask().GetAwaiter().GetResult() is { } batch)
+            while (Next(reader, group) is { } batch)
                 using (batch) use(batch);
-        }
-        catch (Exception e) when (e is ParquetException or InvalidDataException)
-        {
-            throw new InputException($"{Path}: row group {group} cannot be read ({e.Message}); write or copy the file again.");
         }
         catch (IOException e)
         {
             throw new InputException($"{Path}: row group {group} could not be unpacked to {System.IO.Path.GetTempPath()} ({e.Message}); "
                 + "make room, or set TMPDIR.");
+        }
+    }
+
+    private RecordBatch? Next(IArrowArrayStream reader, int group)
+    {
+        try
+        {
+            return reader.ReadNextRecordBatchAsync().AsTask().GetAwaiter().GetResult();
+        }
+        catch (Exception e) // Arrow's own errors come through its C interface as plain ones
+        {
+            throw new InputException($"{Path}: row group {group} cannot be read ({e.Message.ReplaceLineEndings(" ").Trim()}); write or copy the file again.");
         }
     }
 
