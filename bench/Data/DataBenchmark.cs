@@ -13,7 +13,7 @@ internal sealed class DataBenchmark : IBenchmark
 
     public string Name => "data";
 
-    public string Description => $"opening {OwnRows} rows of own data and {PageRows} pages of {PageBytes} bytes in parquet, then random rows";
+    public string Description => $"open {OwnRows} rows of own data and {PageRows} pages of {PageBytes} bytes in parquet, then random ones";
 
     public IEnumerable<BenchRow> Run(BenchOptions options)
     {
@@ -38,7 +38,8 @@ internal sealed class DataBenchmark : IBenchmark
         var start = Stopwatch.GetTimestamp();
         using var rows = RunData.OpenTraining(new DataSpec { Kind = kind, Train = path });
         yield return new($"{kind}: open", amount / Stopwatch.GetElapsedTime(start).TotalSeconds, unit);
-        yield return new($"{kind}: held in memory", (GC.GetTotalMemory(forceFullCollection: true) - before) / (double)rows.Count, "bytes a row");
+        var held = GC.GetTotalMemory(forceFullCollection: true) - before;
+        yield return new($"{kind}: held in memory", held / (double)rows.Count, "bytes a row");
         var random = new SplitMix64(1);
         start = Stopwatch.GetTimestamp();
         for (var i = 0; i < Reads; i++) rows.Read(random.Below(rows.Count)).Turns[0].Images[0].Read();
@@ -57,7 +58,7 @@ internal sealed class DataBenchmark : IBenchmark
             conversations = Enumerable.Range(0, 6).Select(turn => new
             {
                 from = turn % 2 == 0 ? "human" : "gpt",
-                value = turn == 0 ? "<image>\nWhat is this?" : $"A text of middling length, as the turns of such data are, in turn {turn} of row {i}.",
+                value = turn == 0 ? "<image>\nWhat is this?" : $"A text of middling length, as turns of such data are, turn {turn} of row {i}.",
             }),
         }));
         return path;

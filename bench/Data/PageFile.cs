@@ -22,7 +22,8 @@ internal static class PageFile
         using var writer = new FileWriter(path, schema);
         for (var done = 0; done < rows; done += groupRows)
         {
-            var (pages, questions, answers) = (new BinaryArray.Builder(), new StringArray.Builder(), new ListArray.Builder(StringType.Default));
+            var (pages, questions) = (new BinaryArray.Builder(), new StringArray.Builder());
+            var answers = new ListArray.Builder(StringType.Default);
             for (var i = 0; i < groupRows; i++)
             {
                 noise.NextBytes(page);

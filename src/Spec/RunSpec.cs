@@ -63,7 +63,7 @@ public sealed record DataSpec
     public string Train { get; init; } = "";
     /// <summary>File or glob of the held-out samples; none, the first of data.train where some are held out, else no evaluation.</summary>
     public string? Eval { get; init; }
-    /// <summary>Rows at the beginning of data.train that evaluate and are not trained, unless data.eval is other files. Null: the kind's own.</summary>
+    /// <summary>Rows at the beginning of data.train that evaluate and are not trained, unless data.eval is other files; null, the kind's.</summary>
     public int? EvalRows { get; init; }
     /// <summary>A new order each epoch, drawn from the seed.</summary>
     public bool Shuffle { get; init; } = true;

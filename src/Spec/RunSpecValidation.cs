@@ -52,7 +52,8 @@ public static class RunSpecValidation
         if (s.Eval is { } eval && Blank(eval)) yield return Required("data.eval", "a file or glob, or null");
         if (s.EvalRows is < 0) yield return AtLeast("data.evalRows", 0, s.EvalRows.Value);
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
-        if (s.OnBadSample is not ("fail" or "skip")) yield return $"data.onBadSample: must be fail or skip, got {s.OnBadSample}; write fail.";
+        if (s.OnBadSample is not ("fail" or "skip"))
+            yield return $"data.onBadSample: must be fail or skip, got {s.OnBadSample}; write fail.";
     }
 
     private static IEnumerable<string> Batch(RunSpec s)

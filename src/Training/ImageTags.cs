@@ -20,7 +20,7 @@ public static partial class ImageTags
     /// <summary>The text with every tag's number raised by <paramref name="by"/>.</summary>
     public static string Shift(string text, int by) => by == 0 ? text : Tag().Replace(text, match => Of(Number(match) + by));
 
-    /// <summary>What is wrong with a text that must hold the tags of images 1 … <paramref name="imageCount"/>; null when nothing is.</summary>
+    /// <summary>What is wrong with a text that must hold the tags of images 1 … <paramref name="imageCount"/>; null if nothing.</summary>
     public static string? Problem(string text, int imageCount)
     {
         var numbers = Find(text).Select(tag => tag.Number).Distinct().Order().ToList();

@@ -41,6 +41,7 @@ internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyL
         var skip = onBadSample == "skip";
         if (Rows.Count == 0 || (skip && (long)Rows.Count * OneIn <= RowCount)) return;
         throw new InputException([.. Problems.Take(MostShown), $"{where}: {Rows.Count} of {RowCount} rows are bad; "
-            + (skip ? "data.onBadSample skips 1 % of them at most, mend the others." : "mend them, or set data.onBadSample to skip if they are few.")]);
+            + (skip ? "data.onBadSample skips 1 % of them at most, mend the others."
+                : "mend them, or set data.onBadSample to skip if they are few.")]);
     }
 }

@@ -26,9 +26,11 @@ internal static class Cauldron
     private static List<IImageSource> Images(IArrowArray column, int row, ParquetRow into)
     {
         if (column.Items(row) is { Length: > 0 } images)
-            return [.. Enumerable.Range(0, images.Length).Select(i => into.Image(images, i, $"image {i + 1} of {images.Length}")).OfType<IImageSource>()];
+            return [.. Enumerable.Range(0, images.Length).Select(i => Image(images, i)).OfType<IImageSource>()];
         into.Refuse("images is null or empty");
         return [];
+
+        IImageSource? Image(IArrowArray all, int at) => into.Image(all, at, $"image {at + 1} of {all.Length}");
     }
 
     private static List<CauldronText> Texts(IArrowArray column, int row, ParquetRow into)
@@ -42,9 +44,11 @@ internal static class Cauldron
     private static CauldronText Text(IArrowArray texts, int at, string name, ParquetRow into)
     {
         if (!texts.IsNull(at))
-            return new(into.Text(texts.Field("user").Text(at), $"user of {name}"), into.Text(texts.Field("assistant").Text(at), $"assistant of {name}"));
+            return new(Field("user"), Field("assistant"));
         into.Refuse($"{name} is null");
         return new("", "");
+
+        string Field(string field) => into.Text(texts.Field(field).Text(at), $"{field} of {name}");
     }
 }
 

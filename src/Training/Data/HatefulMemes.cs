@@ -2,7 +2,7 @@ using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Data;
 
-/// <summary>The <c>hateful_memes</c> part of <see cref="Cauldron"/>: a meme and whether it is hateful; a row's first text is taken.</summary>
+/// <summary>The <c>hateful_memes</c> part of <see cref="Cauldron"/>: is this meme hateful? A row's first text is taken.</summary>
 internal sealed class HatefulMemes : IDataset
 {
     public string Name => "hateful-memes";

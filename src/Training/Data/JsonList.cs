@@ -46,7 +46,8 @@ internal static class JsonList
             while (reader.Read())
             {
                 if (reader.CurrentDepth != 1) continue;
-                if (reader.TokenType is not (JsonTokenType.EndObject or JsonTokenType.EndArray)) begin = offset + skipped + reader.TokenStartIndex;
+                if (reader.TokenType is not (JsonTokenType.EndObject or JsonTokenType.EndArray))
+                    begin = offset + skipped + reader.TokenStartIndex;
                 if (reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray) continue;
                 items.Add(new(begin, checked((int)(offset + skipped + reader.BytesConsumed - begin)), 0));
             }

@@ -42,7 +42,8 @@ internal sealed class JsonRow(string where, string imageRoot, bool turnsImages)
     /// <summary>A text that must be there; empty when refused.</summary>
     public string Text(JsonElement turn, string name, string at)
     {
-        if (turn.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String && text.GetString() is { Length: > 0 } found) return found;
+        var isText = turn.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String;
+        if (isText && text.GetString() is { Length: > 0 } found) return found;
         Refuse($"{at}{name} is {(text.ValueKind == JsonValueKind.Undefined ? "missing" : Kind(text))}; write a text.");
         return "";
     }

@@ -25,7 +25,8 @@ internal sealed class Llava : IDataset
         var paths = Paths(row, into);
         var images = into.Images(paths, at: "");
         var tags = texts.Where((_, number) => number % 2 == 0).Sum(Count);
-        if (messages.Count > 0 && tags != paths.Count) into.Refuse($"has {tags} {Tag} tag(s) for {paths.Count} image(s); write a tag for each image.");
+        if (messages.Count > 0 && tags != paths.Count)
+            into.Refuse($"has {tags} {Tag} tag(s) for {paths.Count} image(s); write a tag for each image.");
         return into.Problems.Count > 0 ? null : new(into.Id(row), Turns(texts, images, into));
     }
 

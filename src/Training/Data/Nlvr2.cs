@@ -12,5 +12,6 @@ internal sealed class Nlvr2 : IDataset
     public int HeldOutRows => 500;
 
     public IDatasetReader Open(DataSpec spec, string pathOrGlob) =>
-        Cauldron.Open(spec, pathOrGlob, SampleKind.Questions, (texts, images) => texts.Select((text, place) => text.With(place == 0 ? images : [])));
+        Cauldron.Open(spec, pathOrGlob, SampleKind.Questions,
+            (texts, images) => texts.Select((text, place) => text.With(place == 0 ? images : [])));
 }

@@ -15,7 +15,8 @@ internal readonly record struct ParquetColumn(string Path, string Type)
     public static ParquetColumn Bytes(string path) => new(path, BytesType);
 
     /// <summary>In the order of the file.</summary>
-    public static IReadOnlyList<ParquetColumn> Leaves(Schema schema) => [.. schema.FieldsList.SelectMany(field => Leaves(field.Name, field.DataType))];
+    public static IReadOnlyList<ParquetColumn> Leaves(Schema schema) =>
+        [.. schema.FieldsList.SelectMany(field => Leaves(field.Name, field.DataType))];
 
     /// <summary>A column of nulls alone has no type of its own and passes for any.</summary>
     public bool Fits(ParquetColumn wanted) => Path == wanted.Path && (Type == wanted.Type || Type == NullType);

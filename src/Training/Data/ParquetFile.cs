@@ -75,7 +75,8 @@ internal sealed class ParquetFile : IDisposable
         }
         catch (Exception e) // Arrow's own errors come through its C interface as plain ones
         {
-            throw new InputException($"{Path}: row group {group} cannot be read ({e.Message.ReplaceLineEndings(" ").Trim()}); write or copy the file again.");
+            var reason = e.Message.ReplaceLineEndings(" ").Trim();
+            throw new InputException($"{Path}: row group {group} cannot be read ({reason}); write or copy the file again.");
         }
     }
 

@@ -4,8 +4,8 @@ namespace Phi3VCluster.Training.Data;
 
 /// <summary>
 /// Which rows of a spec's data train and which evaluate. Where <c>data.eval</c> names other files than <c>data.train</c>, all rows of each;
-/// else the first rows, <c>data.evalRows</c> or as many as the kind holds out, evaluate and the others train. Every row is read once here, so
-/// that bad ones are known before anything is computed.
+/// else the first rows, <c>data.evalRows</c> or as many as the kind holds out, evaluate and the others train. Every row is read once here,
+/// so that bad ones are known before anything is computed.
 /// </summary>
 public static class RunData
 {
@@ -34,8 +34,8 @@ public static class RunData
     private static RunRows Open(IDataset kind, DataSpec spec, string path, Func<Sample, Sample> shape, CancellationToken stop, int first,
         Func<int, int> end)
     {
-        var files = DataFiles.Find(spec, path).Select(file => new FileInfo(file)).Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks));
-        var key = string.Join('\n', [$"{spec} {path} {first}", .. files]);
+        var files = DataFiles.Find(spec, path).Select(name => new FileInfo(name));
+        var key = string.Join('\n', [$"{spec} {path} {first}", .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
         return new(SharedRows.Take(key, () =>
         {
             var reader = kind.Open(spec, path);

@@ -4,8 +4,8 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Training.Data;
 
 /// <summary>
-/// What was decoded from parquet files, in one temporary file: a row can only be had by decoding its whole row group, which a shuffled epoch
-/// would do anew for every row. The file has no name while it is used, so nothing is left behind however the process ends.
+/// What was decoded from parquet files, in one temporary file: a row can only be had by decoding its whole row group, which a shuffled
+/// epoch would do anew for every row. The file has no name while it is used, so nothing is left behind however the process ends.
 /// </summary>
 internal sealed class Spill : IDisposable
 {
@@ -23,7 +23,8 @@ internal sealed class Spill : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"{Path.GetTempPath()}: parquet rows cannot be unpacked there ({e.Message}); make room, or set TMPDIR.");
+            throw new InputException($"{Path.GetTempPath()}: rows of parquet files cannot be unpacked there ({e.Message}); "
+                + "make room, or set TMPDIR.");
         }
     }
 
@@ -43,7 +44,7 @@ internal sealed class Spill : IDisposable
         for (var done = 0; done < range.Length;)
         {
             var count = RandomAccess.Read(_file, bytes.AsSpan(done), range.Offset + done);
-            if (count == 0) throw new InputException($"{Path.GetTempPath()}: a temporary copy of parquet rows is cut short; check the disk.");
+            if (count == 0) throw new InputException($"{Path.GetTempPath()}: the copy of parquet rows is cut short; check the disk.");
             done += count;
         }
         return bytes;

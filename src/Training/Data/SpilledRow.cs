@@ -22,7 +22,7 @@ internal sealed record SpilledRow(string Id, SampleKind Kind, IReadOnlyList<Spil
 internal sealed record SpilledTurn(IReadOnlyList<SpilledPicture> Images, string User, IReadOnlyList<string> Answers)
 {
     public static SpilledTurn Of(Turn turn) =>
-        new([.. turn.Images.Select(image => new SpilledPicture(image.Description, (image as SpilledImage)?.Range))], turn.User, turn.Answers);
+        new([.. turn.Images.Select(SpilledPicture.Of)], turn.User, turn.Answers);
 
     public Turn In(Spill spill) => new([.. Images.Select(image => image.In(spill))], User, Answers);
 }
@@ -31,6 +31,8 @@ internal sealed record SpilledTurn(IReadOnlyList<SpilledPicture> Images, string 
 /// <param name="Range">Null for an image with a file of its own.</param>
 internal sealed record SpilledPicture(string Name, SpillRange? Range)
 {
+    public static SpilledPicture Of(IImageSource image) => new(image.Description, (image as SpilledImage)?.Range);
+
     public IImageSource In(Spill spill) =>
         Range is { } range ? new SpilledImage(spill, range, Name) : new FileImage(Name, isTurnedUpright: true);
 }

@@ -52,7 +52,8 @@ internal static class ExifOrientation
             if (at + around + length > file.Length) break;
             var data = file.Slice((int)at + 8, (int)length);
             if (head[4..].StartsWith("eXIf"u8)) exif = data;
-            if (head[4..].StartsWith("iTXt"u8) && data.Span.StartsWith("XML:com.adobe.xmp\0\0"u8)) xmp = data; // the second 0: not compressed
+            // The second 0: not compressed.
+            if (head[4..].StartsWith("iTXt"u8) && data.Span.StartsWith("XML:com.adobe.xmp\0\0"u8)) xmp = data;
             at += around + length;
         }
         return (exif, xmp);

@@ -13,8 +13,8 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     private readonly PromptEncoder _prompts = new(tokenizer);
 
     /// <summary>
-    /// Every turn is a prompt of its own, images numbered from 1, followed by one of its answers; labels are the answers' ids. Which answer it
-    /// is, and which turn of alternatives, is drawn by seed, epoch and sample.
+    /// Every turn is a prompt of its own, images numbered from 1, followed by one of its answers; labels are the answers' ids. Which answer
+    /// it is, and which turn of alternatives, is drawn by seed, epoch and sample.
     /// </summary>
     /// <exception cref="InputException">An image or the tags are wrong, or the sample is too long.</exception>
     public EncodedSample EncodeForTraining(Sample sample, int seed, int epoch)

@@ -3,8 +3,8 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Training.Processing;
 
 /// <summary>
-/// Plain TIFF 6.0 (Skia reads none): strips without compression, 8 bits a sample, grey or RGB, extra samples dropped; the first page, turned
-/// as its orientation says.
+/// Plain TIFF 6.0 (Skia reads none): strips without compression, 8 bits a sample, grey or RGB, extra samples dropped; the first page,
+/// turned as its orientation says.
 /// </summary>
 internal static class TiffImage
 {

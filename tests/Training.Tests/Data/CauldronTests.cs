@@ -79,7 +79,8 @@ public sealed class CauldronTests : IDisposable
     [Fact]
     public void Texts_of_64_bit_offsets_and_views_are_read()
     {
-        var large = new LargeStringArray(1, new ArrowBuffer.Builder<long>().Append(0).Append(1).Build(), new ArrowBuffer.Builder<byte>().Append((byte)'t').Build(), ArrowBuffer.Empty);
+        var (offsets, letters) = (new ArrowBuffer.Builder<long>().Append(0).Append(1).Build(), new ArrowBuffer.Builder<byte>().Append((byte)'t').Build());
+        var large = new LargeStringArray(1, offsets, letters, ArrowBuffer.Empty);
 
         foreach (var texts in new IArrowArray[] { large, new StringViewArray.Builder().Append("t").Build() })
             Assert.Equal("q t 1", Words(Read("nlvr2", WithAssistant(texts)).Turns[0]));

@@ -55,7 +55,9 @@ internal static class ExpectedSample
         byte[] rgb = [.. image.Pixels.Where((_, i) => i % 4 != 3)];
         if (FixtureFolder.Sha256(rgb) == expected.GetProperty("rgb_sha256").GetString()) return null;
         if (!expected.TryGetProperty("rgb_means", out var means)) return $"{source.Description}: other pixels";
-        var furthest = means.EnumerateArray().SelectMany((cell, i) => cell.EnumerateArray().Select((mean, c) => Math.Abs(mean.GetDouble() - Mean(image, i, c)))).Max();
+        var furthest = means.EnumerateArray()
+            .SelectMany((cell, i) => cell.EnumerateArray().Select((mean, c) => Math.Abs(mean.GetDouble() - Mean(image, i, c))))
+            .Max();
         return furthest <= MeanTolerance ? null : $"{source.Description}: {furthest:f2} levels off";
     }
 

@@ -134,10 +134,12 @@ public sealed class SampleEncoderTests : IDisposable
         var sample = new Sample("s", turns, SampleKind.Alternatives);
         var each = turns.Select(turn => _encoder.EncodeForTraining(new("s", [turn]), seed: 1, epoch: 0).InputIds).ToList();
 
-        var drawn = Enumerable.Range(0, 40).Select(epoch => each.FindIndex(one => one.SequenceEqual(_encoder.EncodeForTraining(sample, 5, epoch).InputIds))).ToList();
+        int Which(int epoch) => each.FindIndex(one => one.SequenceEqual(_encoder.EncodeForTraining(sample, seed: 5, epoch).InputIds));
+
+        var drawn = Enumerable.Range(0, 40).Select(Which).ToList();
 
         Assert.Equal([0, 1, 2], drawn.Distinct().Order());
-        Assert.Equal(drawn[17], each.FindIndex(one => one.SequenceEqual(_encoder.EncodeForTraining(sample, 5, epoch: 17).InputIds)));
+        Assert.Equal(drawn[17], Which(epoch: 17));
     }
 
     [Fact]
