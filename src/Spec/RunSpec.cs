@@ -67,8 +67,10 @@ public sealed record DataSpec
     public string Kind { get; init; } = "conversations";
     /// <summary>File or glob of the training samples.</summary>
     public string Train { get; init; } = "";
-    /// <summary>File or glob of the held-out samples; none, no evaluation.</summary>
+    /// <summary>File or glob of the held-out samples; none, the first of data.train where some are held out, else no evaluation.</summary>
     public string? Eval { get; init; }
+    /// <summary>Rows at the beginning of data.train that evaluate and are not trained, unless data.eval is other files; null, the kind's.</summary>
+    public int? EvalRows { get; init; }
     /// <summary>A new order each epoch, drawn from the seed.</summary>
     public bool Shuffle { get; init; } = true;
     /// <summary>conversations: each epoch, draw the order of the independent turns of a sample anew.</summary>
@@ -77,6 +79,10 @@ public sealed record DataSpec
     public string? ImageRoot { get; init; }
     /// <summary>Where features of a frozen vision model are kept between epochs: auto | memory | disk | none.</summary>
     public string CacheFeatures { get; init; } = "auto";
+    /// <summary>Turn image files of own data as their EXIF orientation says; images of parquet rows always are.</summary>
+    public bool ExifRotate { get; init; }
+    /// <summary>fail: one bad row ends the run before it starts. skip: up to 1 % of them are left out.</summary>
+    public string OnBadSample { get; init; } = "fail";
 }
 
 public sealed record BatchSpec

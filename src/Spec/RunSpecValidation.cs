@@ -57,9 +57,11 @@ public static class RunSpecValidation
         if (Blank(s.Kind)) yield return Required("data.kind", "a dataset's name, for example conversations");
         if (Blank(s.Train)) yield return Required("data.train", "a file or glob of training samples");
         if (s.Eval is { } eval && Blank(eval)) yield return Required("data.eval", "a file or glob, or null");
+        if (s.EvalRows is < 0) yield return AtLeast("data.evalRows", 0, s.EvalRows.Value);
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
         if (s.CacheFeatures is not ("auto" or "memory" or "disk" or "none"))
             yield return OneOf("data.cacheFeatures", s.CacheFeatures, "auto", "memory", "disk", "none");
+        if (s.OnBadSample is not ("fail" or "skip")) yield return OneOf("data.onBadSample", s.OnBadSample, "fail", "skip");
     }
 
     private static IEnumerable<string> Batch(RunSpec s)

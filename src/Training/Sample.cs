@@ -3,7 +3,21 @@ namespace Phi3VCluster.Training;
 /// <summary>One row of a dataset, whatever its format: what Data reads and Processing encodes.</summary>
 /// <param name="Id">The dataset's own name for the row; random choices about the sample are drawn from it.</param>
 /// <param name="Turns">At least one.</param>
-public sealed record Sample(string Id, IReadOnlyList<Turn> Turns);
+/// <param name="Kind">What the turns are to each other.</param>
+public sealed record Sample(string Id, IReadOnlyList<Turn> Turns, SampleKind Kind = SampleKind.Conversation);
+
+/// <summary>What the turns of a sample are to each other, where it has several.</summary>
+public enum SampleKind
+{
+    /// <summary>All are trained; evaluation asks the last, after those before it.</summary>
+    Conversation,
+
+    /// <summary>All are trained; evaluation asks the first.</summary>
+    Questions,
+
+    /// <summary>Each is whole, with its own images: training draws one of them, evaluation asks the first.</summary>
+    Alternatives,
+}
 
 /// <summary>A question and its answer.</summary>
 /// <param name="Images">Pictures that the question brings along; may be none.</param>
@@ -18,6 +32,9 @@ public interface IImageSource
 {
     /// <summary>Names the image in messages: a path, or a data file and row.</summary>
     string Description { get; }
+
+    /// <summary>Whether the picture is turned as its EXIF orientation says; if not, it stays as it is stored.</summary>
+    bool IsTurnedUpright => false;
 
     /// <summary>The image file's bytes, still encoded. Thread-safe.</summary>
     /// <exception cref="Spec.InputException">The file is gone or cannot be read.</exception>

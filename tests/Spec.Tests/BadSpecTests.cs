@@ -57,6 +57,13 @@ public sealed class BadSpecTests
         Assert.Equal(["data.cacheFeatures: must be auto, memory, disk or none, got ram; write auto."], RunSpecYaml.Read(Good, ["data.cacheFeatures=ram"]).Problems);
 
     [Theory]
+    [InlineData("data.evalRows=-1", "data.evalRows: must be at least 0, got -1; raise it.")]
+    [InlineData("data.onBadSample=ignore", "data.onBadSample: must be fail or skip, got ignore; write fail.")]
+    [InlineData("data.exifRotate=6", "data.exifRotate: must be true or false, got 6; write true or false.")]
+    public void One_mistake_about_the_data_gives_exactly_one_problem(string set, string problem) =>
+        Assert.Equal([problem], RunSpecYaml.Read(Good, [set]).Problems);
+
+    [Theory]
     [InlineData("../escape")]
     [InlineData("..")]
     [InlineData("a/b")]

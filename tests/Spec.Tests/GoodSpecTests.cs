@@ -11,7 +11,8 @@ public sealed class GoodSpecTests
         precision: bf16
         attention: eager
         activationCheckpointing: selective
-        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, shuffle: false, shuffleTurns: true, imageRoot: /i, cacheFeatures: disk }
+        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, evalRows: 9, shuffle: false, shuffleTurns: true,
+                     imageRoot: /i, exifRotate: true, onBadSample: skip, cacheFeatures: disk }
         batch:     { global: 32, micro: 4, reduceEvery: micro }
         epochs: 2
         optimizer:
@@ -44,6 +45,7 @@ public sealed class GoodSpecTests
             (spec.Name, spec.Model.NumCrops, spec.Method.Kind, spec.Method.Rank, spec.Method.Alpha, spec.Method.FreezeVision));
         Assert.Equal(("/data/train-*.parquet", "/data/test.parquet", false, true),
             (spec.Data.Train, spec.Data.Eval, spec.Data.Shuffle, spec.Data.ShuffleTurns));
+        Assert.Equal((9, "/i", true, "skip"), (spec.Data.EvalRows, spec.Data.ImageRoot, spec.Data.ExifRotate, spec.Data.OnBadSample));
         Assert.Equal((0.1, true, true), (spec.Method.Dropout, spec.Method.Dora, spec.Method.DoubleQuantization));
         Assert.Equal(["qkv_proj", "o_proj"], spec.Method.Targets!);
         Assert.Equal(("bf16", "eager", "selective", "disk"),

@@ -14,6 +14,7 @@ internal static class ArrowCells
         null => null,
         StringArray texts => texts.GetString(row),
         LargeStringArray texts => texts.GetString(row),
+        StringViewArray texts => texts.GetString(row),
         NullArray => null,
         _ => throw Unexpected(column, "text"),
     };
@@ -26,6 +27,7 @@ internal static class ArrowCells
             case null or NullArray: return [];
             case BinaryArray bytes: return bytes.IsNull(row) ? [] : bytes.GetBytes(row);
             case LargeBinaryArray bytes: return bytes.IsNull(row) ? [] : bytes.GetBytes(row);
+            case BinaryViewArray bytes: return bytes.IsNull(row) ? [] : bytes.GetBytes(row);
             default: throw Unexpected(column, "bytes");
         }
     }

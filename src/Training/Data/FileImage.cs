@@ -3,9 +3,10 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Training.Data;
 
 /// <summary>An image in a file of its own.</summary>
-internal sealed class FileImage(string path) : IImageSource
+internal sealed class FileImage(string path, bool isTurnedUpright) : IImageSource
 {
     public string Description => path;
+    public bool IsTurnedUpright => isTurnedUpright;
 
     public byte[] Read()
     {
@@ -20,10 +21,10 @@ internal sealed class FileImage(string path) : IImageSource
     }
 
     /// <summary>The image at <paramref name="path"/> below <paramref name="root"/>, or null and why there is none.</summary>
-    public static IImageSource? Find(string root, string path, out string problem)
+    public static IImageSource? Find(string root, string path, out string problem, bool isTurnedUpright = false)
     {
         var file = new FileInfo(Path.Combine(root, path));
         problem = !file.Exists ? $"no image file {file.FullName}" : file.Length == 0 ? $"the image file {file.FullName} is empty" : "";
-        return problem.Length == 0 ? new FileImage(file.FullName) : null;
+        return problem.Length == 0 ? new FileImage(file.FullName, isTurnedUpright) : null;
     }
 }

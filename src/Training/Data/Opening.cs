@@ -5,8 +5,16 @@ namespace Phi3VCluster.Training.Data;
 /// <summary>Several files as one dataset.</summary>
 internal static class Opening
 {
-    /// <summary>Opens every file; if any cannot be opened, closes all and says what is wrong with each.</summary>
-    public static List<IDatasetReader> All(IEnumerable<string> paths, Func<string, IDatasetReader> open)
+    /// <exception cref="InputException">No file, not a single row, or what is wrong with each file that cannot be opened.</exception>
+    public static IDatasetReader Open(DataSpec spec, string pathOrGlob, Func<string, IDatasetReader> open)
+    {
+        var readers = All(DataFiles.Find(spec, pathOrGlob), open);
+        if (readers.Sum(reader => (long)reader.Count) > 0) return readers.Count == 1 ? readers[0] : new JoinedReader(readers);
+        readers.ForEach(reader => reader.Dispose());
+        throw new InputException($"{DataFiles.Setting(spec, pathOrGlob)}: {pathOrGlob}: has no rows; give a file with samples.");
+    }
+
+    private static List<IDatasetReader> All(IEnumerable<string> paths, Func<string, IDatasetReader> open)
     {
         var (readers, problems) = (new List<IDatasetReader>(), new List<string>());
         foreach (var path in paths)
@@ -23,14 +31,6 @@ internal static class Opening
         if (problems.Count == 0) return readers;
         readers.ForEach(reader => reader.Dispose());
         throw new InputException(problems);
-    }
-
-    /// <exception cref="InputException">There is not a single row.</exception>
-    public static IDatasetReader Joined(List<IDatasetReader> readers, string where)
-    {
-        if (readers.Sum(reader => reader.Count) > 0) return readers.Count == 1 ? readers[0] : new JoinedReader(readers);
-        readers.ForEach(reader => reader.Dispose());
-        throw new InputException($"{where}: has no rows; give a file with samples.");
     }
 
     private sealed class JoinedReader : IDatasetReader

@@ -1,4 +1,5 @@
 using Apache.Arrow;
+using Apache.Arrow.Ipc;
 using ParquetSharp;
 using ParquetSharp.Arrow;
 using Phi3VCluster.Spec;
@@ -14,32 +15,33 @@ internal sealed class ParquetFile : IDisposable
     private readonly FileReader _file;
     private readonly int[] _columns;
 
-    /// <param name="required">Columns as paths from the top, e.g. query.en.</param>
     /// <param name="optional">Read where they exist.</param>
     /// <exception cref="InputException">Not parquet, cut short, or without a required column.</exception>
-    public ParquetFile(string path, IReadOnlyList<string> required, IReadOnlyList<string> optional)
+    public ParquetFile(string path, IReadOnlyList<ParquetColumn> required, IReadOnlyList<ParquetColumn> optional)
     {
         Path = path;
+        // Page by page: some writers make one row group of a whole file.
+        using var reading = ReaderProperties.GetDefaultReaderProperties();
+        reading.EnableBufferedStream();
         using var properties = ArrowReaderProperties.GetDefault();
-        properties.BatchSize = BatchRows;
+        (properties.BatchSize, properties.PreBuffer) = (BatchRows, false);
         try
         {
-            _file = new FileReader(path, arrowProperties: properties);
+            _file = new FileReader(path, reading, properties);
         }
         catch (ParquetException e)
         {
             throw new InputException($"{path}: not a whole parquet file ({e.Message}); copy it again.");
         }
-        var schema = _file.ParquetReader.FileMetaData.Schema;
-        var names = Enumerable.Range(0, schema.NumColumns).Select(i => schema.Column(i).Path.ToDotString()).ToList();
-        var missing = required.Where(wanted => !names.Exists(name => IsPartOf(name, wanted))).ToList();
+        var columns = ParquetColumn.Leaves(_file.Schema);
+        var missing = required.Where(wanted => !columns.Any(column => column.Fits(wanted))).ToList();
         if (missing.Count > 0)
         {
             _file.Dispose();
-            throw new InputException($"{path}: column(s) {string.Join(", ", missing)} are missing, it has {string.Join(", ", names)}; "
+            throw new InputException($"{path}: column(s) {string.Join(", ", missing)} are missing, it has {string.Join(", ", columns)}; "
                 + "choose the data.kind whose columns these are.");
         }
-        _columns = [.. Enumerable.Range(0, names.Count).Where(i => required.Concat(optional).Any(wanted => IsPartOf(names[i], wanted)))];
+        _columns = [.. Enumerable.Range(0, columns.Count).Where(i => required.Concat(optional).Any(columns[i].Fits))];
         RowGroupRows = [.. Enumerable.Range(0, _file.NumRowGroups).Select(RowsOf)];
     }
 
@@ -55,17 +57,26 @@ internal sealed class ParquetFile : IDisposable
         try
         {
             using var reader = _file.GetRecordBatchReader([group], _columns);
-            while (reader.ReadNextRecordBatchAsync().AsTask().GetAwaiter().GetResult() is { } batch)
+            while (Next(reader, group) is { } batch)
                 using (batch) use(batch);
-        }
-        catch (Exception e) when (e is ParquetException or InvalidDataException)
-        {
-            throw new InputException($"{Path}: row group {group} cannot be read ({e.Message}); write or copy the file again.");
         }
         catch (IOException e)
         {
             throw new InputException($"{Path}: row group {group} could not be unpacked to {System.IO.Path.GetTempPath()} ({e.Message}); "
                 + "make room, or set TMPDIR.");
+        }
+    }
+
+    private RecordBatch? Next(IArrowArrayStream reader, int group)
+    {
+        try
+        {
+            return reader.ReadNextRecordBatchAsync().AsTask().GetAwaiter().GetResult();
+        }
+        catch (Exception e) // Arrow's own errors come through its C interface as plain ones
+        {
+            var reason = e.Message.ReplaceLineEndings(" ").Trim();
+            throw new InputException($"{Path}: row group {group} cannot be read ({reason}); write or copy the file again.");
         }
     }
 
@@ -76,6 +87,4 @@ internal sealed class ParquetFile : IDisposable
         using var rows = _file.ParquetReader.RowGroup(group);
         return checked((int)rows.MetaData.NumRows);
     }
-
-    private static bool IsPartOf(string column, string wanted) => column == wanted || column.StartsWith(wanted + '.', StringComparison.Ordinal);
 }

@@ -1,27 +1,26 @@
 using Apache.Arrow;
-using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Data;
 
 /// <summary>
-/// Samples of a parquet file. A row group is decoded when one of its rows is first asked for, and never again: its texts stay in memory,
-/// its images in an <see cref="ImageSpill"/>. Thread-safe.
+/// Samples of a parquet file. A row group is decoded when one of its rows is first asked for, and never again: its rows go to a
+/// <see cref="Spill"/>, of which memory holds 16 bytes a row. Thread-safe.
 /// </summary>
 internal sealed class ParquetReader : IDatasetReader
 {
     private readonly ParquetFile _file;
     private readonly string _imageRoot;
-    private readonly Func<RecordBatch, int, ParquetRow, Sample> _parse;
+    private readonly Func<RecordBatch, int, ParquetRow, Sample?> _parse;
     private readonly int[] _groupStarts;
-    private readonly Row[]?[] _groups;
-    private readonly ImageSpill _spill = new();
+    private readonly SpillRange[]?[] _groups;
+    private readonly Spill _spill = new();
     private readonly Lock _gate = new();
 
-    /// <param name="parse">Makes a sample of a batch's row; notes problems in the <see cref="ParquetRow"/> instead of throwing.</param>
-    public ParquetReader(ParquetFile file, string imageRoot, Func<RecordBatch, int, ParquetRow, Sample> parse)
+    /// <param name="parse">Makes a sample of a batch's row, or notes in the <see cref="ParquetRow"/> why it cannot.</param>
+    public ParquetReader(ParquetFile file, string imageRoot, Func<RecordBatch, int, ParquetRow, Sample?> parse)
     {
         (_file, _imageRoot, _parse) = (file, imageRoot, parse);
-        _groups = new Row[]?[file.RowGroupRows.Count];
+        _groups = new SpillRange[]?[file.RowGroupRows.Count];
         _groupStarts = new int[_groups.Length];
         for (var i = 0; i < _groups.Length; i++)
         {
@@ -37,11 +36,9 @@ internal sealed class ParquetReader : IDatasetReader
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Count);
         var group = System.Array.FindLastIndex(_groupStarts, start => start <= index);
-        lock (_gate)
-        {
-            var row = (_groups[group] ??= ReadGroup(group))[index - _groupStarts[group]];
-            return row.Sample ?? throw new InputException(row.Problems);
-        }
+        SpillRange row;
+        lock (_gate) row = (_groups[group] ??= ReadGroup(group))[index - _groupStarts[group]];
+        return SpilledRow.Read(_spill, row);
     }
 
     public void Dispose()
@@ -50,20 +47,17 @@ internal sealed class ParquetReader : IDatasetReader
         _spill.Dispose();
     }
 
-    private Row[] ReadGroup(int group)
+    private SpillRange[] ReadGroup(int group)
     {
-        var rows = new List<Row>(_file.RowGroupRows[group]);
+        var rows = new List<SpillRange>(_file.RowGroupRows[group]);
         _file.ReadGroup(group, batch =>
         {
             for (var i = 0; i < batch.Length; i++)
             {
                 var row = new ParquetRow(_file.Path, _groupStarts[group] + rows.Count, _imageRoot, _spill);
-                var sample = _parse(batch, i, row);
-                rows.Add(new(row.Problems.Count == 0 ? sample : null, row.Problems));
+                rows.Add(SpilledRow.Add(_spill, _parse(batch, i, row), row.Problems));
             }
         });
         return [.. rows];
     }
-
-    private sealed record Row(Sample? Sample, IReadOnlyList<string> Problems);
 }

@@ -4,7 +4,7 @@ namespace Phi3VCluster.Training.Data;
 
 /// <summary>One row while it is read: collects what is wrong with it, and puts its images where they can be read later.</summary>
 /// <param name="number">From 0 over the whole file, as Hugging Face's viewer counts.</param>
-internal sealed class ParquetRow(string path, int number, string imageRoot, ImageSpill spill)
+internal sealed class ParquetRow(string path, int number, string imageRoot, Spill spill)
 {
     private readonly List<string> _problems = [];
 
@@ -26,11 +26,19 @@ internal sealed class ParquetRow(string path, int number, string imageRoot, Imag
             return null;
         }
         var bytes = images.Field("bytes").Bytes(row);
-        if (bytes.Length > 0) return spill.Add(bytes, $"{path} row {number}, {name}");
+        if (bytes.Length > 0) return new SpilledImage(spill, spill.Add(bytes), $"{path} row {number}, {name}");
         if (images.Field("bytes") is { } embedded && !embedded.IsNull(row)) Refuse($"{name} has 0 bytes");
         else if (images.Field("path").Text(row) is not { Length: > 0 } file) Refuse($"{name} has neither bytes nor a path");
-        else if (FileImage.Find(imageRoot, file, out var problem) is { } found) return found;
+        else if (FileImage.Find(imageRoot, file, out var problem, isTurnedUpright: true) is { } found) return found;
         else Refuse($"{name}: {problem}");
         return null;
+    }
+
+    /// <summary>A text that must be there.</summary>
+    /// <returns>Empty when refused.</returns>
+    public string Text(string? found, string name)
+    {
+        if (string.IsNullOrEmpty(found)) Refuse($"{name} is {(found is null ? "null" : "empty")}");
+        return found ?? "";
     }
 }

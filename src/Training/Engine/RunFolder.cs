@@ -38,6 +38,12 @@ internal sealed class RunFolder : IDisposable
 
     public void WriteTrainability(IReadOnlyList<TrainedGroup> groups) => WriteText("trainability.json", () => JsonSerializer.Serialize(groups, Pretty));
 
+    /// <summary>A line for each reason; no file when no row is skipped.</summary>
+    public void WriteSkippedRows(IReadOnlyList<string> problems)
+    {
+        if (problems.Count > 0) WriteText("skipped-rows.txt", () => string.Join('\n', problems));
+    }
+
     public void WriteReport(RunReport report)
     {
         WriteText("report.json", () => JsonSerializer.Serialize(report, Pretty));

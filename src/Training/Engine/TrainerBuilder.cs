@@ -29,8 +29,8 @@ internal static class TrainerBuilder
             var model = Own(TrainedModel.Load(spec, compute));
             var tokenizer = Tokenizer.Load(spec.Model.Path);
             var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, model.Config.MaxPositions);
-            var training = Own(OpenData(spec.Data, spec.Data.Train));
-            var evaluation = spec.Data.Eval is { } held ? Own(OpenData(spec.Data, held)) : null;
+            var training = Own(RunData.OpenTraining(spec.Data, stop));
+            var evaluation = RunData.OpenEvaluation(spec.Data, stop) is { } held ? Own(held) : null;
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
             var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder)));
             var features = model.Model.VisionIsTrained ? null : FeatureCache.Open(outputFolder, spec.Data.CacheFeatures);
@@ -45,6 +45,7 @@ internal static class TrainerBuilder
                 Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "optimizer.schedule"), scaler,
                 new Trainability(model.Plan, model.Parameters, gradients, collective, folder),
                 new StepObjections(collective, scaler, spec.Optimizer), collective, spec.Optimizer, clock);
+            folder.WriteSkippedRows([.. training.SkippedRows, .. evaluation?.SkippedRows ?? []]);
             clock.Enter(Phase.Idle);
             return new Trainer(spec, new TrainerParts
             {
@@ -77,8 +78,6 @@ internal static class TrainerBuilder
         var units = parameters.Units().Select(unit => unit.Range);
         return new ScatteredGradients(parameters, new([.. units], rank, worldSize), collective.ReduceScatter);
     }
-
-    private static IDatasetReader OpenData(DataSpec spec, string path) => Catalog<IDataset>.Find(spec.Kind, "data.kind").Open(spec, path);
 
     private static Func<int, int, EncodedSample> Encoding(RunSpec spec, IDatasetReader data, SampleEncoder encoder) => (epoch, index) =>
     {

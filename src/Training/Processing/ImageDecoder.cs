@@ -5,27 +5,34 @@ using SkiaSharp;
 namespace Phi3VCluster.Training.Processing;
 
 /// <summary>
-/// Image files to RGB as Pillow's <c>convert("RGB")</c> sees them: alpha is dropped and not blended, EXIF rotation and colour profiles are
-/// ignored, the first frame of several is taken.
+/// Image files to RGB as Pillow's <c>convert("RGB")</c> sees them: alpha is dropped and not blended, colour profiles are ignored, the first
+/// frame of several is taken, TIFF is turned as it says and other files only where that is asked for.
 /// </summary>
 public static class ImageDecoder
 {
     /// <summary>Where Pillow begins to warn of decompression bombs: decoded, 358 MB.</summary>
     public const long MaxPixels = 89_478_485;
 
-    /// <summary>Width and height in pixels, without decoding.</summary>
+    /// <summary>Width and height as stored, in pixels, without decoding.</summary>
     /// <exception cref="InputException">Not an image.</exception>
     public static (int Width, int Height) ReadSize(byte[] file, string description)
     {
-        if (TiffImage.IsTiff(file)) return TiffImage.ReadSize(file, description);
+        if (TiffDirectory.Begins(file)) return TiffImage.ReadSize(file, description);
         using var codec = Open(file, description);
         return (codec.Info.Width, codec.Info.Height);
     }
 
+    /// <param name="upright">Turn the picture as its EXIF orientation says, as Pillow's <c>exif_transpose</c> does.</param>
     /// <exception cref="InputException">Not an image, cut short, too large, or of a kind that cannot be read.</exception>
-    internal static RgbxImage Decode(byte[] file, string description)
+    internal static RgbxImage Decode(byte[] file, string description, bool upright = false)
     {
-        if (TiffImage.IsTiff(file)) return TiffImage.Decode(file, description);
+        if (TiffDirectory.Begins(file)) return TiffImage.Decode(file, description);
+        var image = DecodeAsStored(file, description);
+        return upright ? image.Turned(ExifOrientation.Of(file)) : image;
+    }
+
+    private static RgbxImage DecodeAsStored(byte[] file, string description)
+    {
         using var codec = Open(file, description);
         var (width, height) = (codec.Info.Width, codec.Info.Height);
         CheckPixels(width, height, description);

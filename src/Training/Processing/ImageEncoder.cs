@@ -7,10 +7,14 @@ public static class ImageEncoder
 {
     private const byte White = 255;
 
-    /// <param name="file">The image file's bytes.</param>
     /// <param name="numCrops">Most crops, the global one not counted.</param>
     /// <param name="description">Names the image in messages.</param>
     /// <exception cref="InputException">The image cannot be decoded, or is too narrow to be scaled.</exception>
+    public static EncodedImage Encode(IImageSource source, int numCrops, string description) =>
+        Encode(ImageDecoder.Decode(source.Read(), description, source.IsTurnedUpright), numCrops, description);
+
+    /// <inheritdoc cref="Encode(IImageSource, int, string)"/>
+    /// <param name="file">The image file's bytes.</param>
     public static EncodedImage Encode(byte[] file, int numCrops, string description) =>
         Encode(ImageDecoder.Decode(file, description), numCrops, description);
 

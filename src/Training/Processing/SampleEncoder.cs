@@ -13,8 +13,8 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     private readonly PromptEncoder _prompts = new(tokenizer);
 
     /// <summary>
-    /// Every turn is a prompt of its own, images numbered from 1, followed by one of its answers, which is drawn by seed, epoch and sample;
-    /// labels are the answers' ids.
+    /// Every turn is a prompt of its own, images numbered from 1, followed by one of its answers; labels are the answers' ids. Which answer
+    /// it is, and which turn of alternatives, is drawn by seed, epoch and sample.
     /// </summary>
     /// <exception cref="InputException">An image or the tags are wrong, or the sample is too long.</exception>
     public EncodedSample EncodeForTraining(Sample sample, int seed, int epoch)
@@ -22,7 +22,7 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
         var random = SplitMix64.For("answer", seed, epoch, sample.Id);
         List<long> ids = [], labels = [];
         var images = new List<EncodedImage>();
-        foreach (var turn in sample.Turns)
+        foreach (var turn in Drawn(sample, seed, epoch))
         {
             var turnImages = Encode(turn.Images, sample.Id);
             AddPrompt(ChatTemplate.Prompt([new("user", Content(turn, imagesBefore: 0))]), turnImages, ids, images, sample.Id);
@@ -63,9 +63,13 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
 
     /// <summary>The user message's text: tags, new line, question; the question alone where it has its own tags or there are no images.</summary>
     /// <param name="imagesBefore">Images of the turns before it, when these are in the same chat.</param>
-    public static string Content(Turn turn, int imagesBefore) => turn.Images.Count == 0 || PromptEncoder.HasTags(turn.User)
-        ? PromptEncoder.ShiftTags(turn.User, imagesBefore)
-        : $"{PromptEncoder.Tags(imagesBefore + 1, turn.Images.Count)}\n{turn.User}";
+    public static string Content(Turn turn, int imagesBefore) => turn.Images.Count == 0 || ImageTags.AreIn(turn.User)
+        ? ImageTags.Shift(turn.User, imagesBefore)
+        : $"{ImageTags.Joined(imagesBefore + 1, turn.Images.Count)}\n{turn.User}";
+
+    private static IReadOnlyList<Turn> Drawn(Sample sample, int seed, int epoch) => sample.Kind != SampleKind.Alternatives
+        ? sample.Turns
+        : [sample.Turns[SplitMix64.For("turn", seed, epoch, sample.Id).Below(sample.Turns.Count)]];
 
     private void AddPrompt(string prompt, List<EncodedImage> given, List<long> ids, List<EncodedImage> images, string id)
     {
@@ -74,7 +78,7 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     }
 
     private List<EncodedImage> Encode(IReadOnlyList<IImageSource> sources, string id) =>
-        [.. sources.Select(source => ImageEncoder.Encode(source.Read(), numCrops, $"sample {id}: {source.Description}"))];
+        [.. sources.Select(source => ImageEncoder.Encode(source, numCrops, $"sample {id}: {source.Description}"))];
 
     private EncodedSample Checked(EncodedSample sample) => sample.InputIds.Length <= maxTokens
         ? sample

@@ -41,8 +41,8 @@ public sealed class ConversationsTests : IDisposable
         var path = Write("d.jsonl", Row("first", "eins") + "\n\n{'id': 1}\n" + Row("last", "drei") + "\n{\"id\": \"cut\", \"conv");
         using var reader = Open(path);
 
-        Assert.Contains($"{path}:3: not JSON", Assert.Throws<InputException>(() => reader.Read(1)).Message);
-        Assert.Contains($"{path}:5", Assert.Throws<InputException>(() => reader.Read(3)).Message);
+        Assert.Contains($"{path}:3: not JSON", Assert.Throws<BadRowException>(() => reader.Read(1)).Message);
+        Assert.Contains($"{path}:5", Assert.Throws<BadRowException>(() => reader.Read(3)).Message);
         Assert.Equal("last", reader.Read(2).Id);
     }
 
@@ -52,10 +52,40 @@ public sealed class ConversationsTests : IDisposable
         var path = Write("d.jsonl", """{"conversations": [{"images": [null, "none.png"], "user": null, "assistant": ""}, {"images": [], "user": "u"}, 3]}""");
         using var reader = Open(path);
 
-        var problems = Assert.Throws<InputException>(() => reader.Read(0)).Problems;
+        var problems = Assert.Throws<BadRowException>(() => reader.Read(0)).Problems;
 
         Assert.Equal(6, problems.Count);
         Assert.All(problems, problem => Assert.StartsWith($"{path}:1: turn ", problem));
+    }
+
+    [Fact]
+    public void Tags_that_do_not_match_the_images_and_texts_that_are_no_unicode_are_refused_when_read()
+    {
+        File.WriteAllBytes(Path.Combine(_folder, "p.png"), [1]);
+        var path = Write("d.jsonl", """
+            {"conversations": [{"images": ["p.png", "p.png"], "user": "<|image_1|> u", "assistant": "a"}]}
+            {"conversations": [{"user": "<|image_1|> u", "assistant": "a"}]}
+            {"conversations": [{"user": "\ud800", "assistant": "a"}]}
+            {"conversations": [{"images": ["p.png", "p.png"], "user": "<|image_2|> u <|image_1|>", "assistant": "a"}]}
+            """);
+        using var reader = Open(path);
+
+        Assert.Contains("use <|image_1|><|image_2|>", Assert.Throws<BadRowException>(() => reader.Read(0)).Message);
+        Assert.Contains("remove the tags", Assert.Throws<BadRowException>(() => reader.Read(1)).Message);
+        Assert.Contains("not Unicode", Assert.Throws<BadRowException>(() => reader.Read(2)).Message);
+        Assert.Equal(2, reader.Read(3).Turns[0].Images.Count);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Image_files_are_turned_by_their_orientation_only_where_that_is_asked_for(bool rotate)
+    {
+        File.WriteAllBytes(Path.Combine(_folder, "p.png"), [1]);
+        var path = Write("d.jsonl", """{"conversations": [{"images": ["p.png"], "user": "u", "assistant": "a"}]}""");
+        using var reader = Catalog<IDataset>.Find("conversations", "data.kind").Open(new() { Train = path, ExifRotate = rotate }, path);
+
+        Assert.Equal(rotate, reader.Read(0).Turns[0].Images.Single().IsTurnedUpright);
     }
 
     [Fact]
@@ -69,7 +99,7 @@ public sealed class ConversationsTests : IDisposable
         Assert.Equal([1, 2, 3], rooted.Read(0).Turns[0].Images.Single().Read());
         Assert.Equal("7", rooted.Read(0).Id);
         using var beside = Open(path);
-        Assert.Contains("imageRoot", Assert.Throws<InputException>(() => beside.Read(0)).Message);
+        Assert.Contains("imageRoot", Assert.Throws<BadRowException>(() => beside.Read(0)).Message);
     }
 
     [Fact]

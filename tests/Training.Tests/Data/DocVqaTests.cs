@@ -1,6 +1,3 @@
-using Apache.Arrow;
-using Apache.Arrow.Types;
-using ParquetSharp.Arrow;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Data;
 
@@ -20,7 +17,8 @@ public sealed class DocVqaTests : IDisposable
         foreach (var row in new[] { 299, 0, 150, 89, 90, 150 })
         {
             var turn = reader.Read(row).Turns.Single();
-            Assert.Equal([(byte)row, (byte)(row / 256), 77], turn.Images.Single().Read());
+            Assert.Equal(Picture(row), turn.Images.Single().Read());
+            Assert.True(turn.Images[0].IsTurnedUpright);
             Assert.Equal($"question {row}\nAnswer briefly.", turn.User);
             Assert.Equal([$"answer {row}", "same"], turn.Answers);
         }
@@ -31,20 +29,20 @@ public sealed class DocVqaTests : IDisposable
     {
         using var reader = Open(Write(rows: 12, groupRows: 5, nullRow: 7));
 
-        var error = Assert.Throws<InputException>(() => reader.Read(7));
+        var error = Assert.Throws<BadRowException>(() => reader.Read(7));
 
         Assert.Equal(3, error.Problems.Count);
         Assert.All(error.Problems, problem => Assert.Contains("row 7", problem));
-        Assert.Equal([8, 0, 77], reader.Read(8).Turns[0].Images[0].Read());
+        Assert.Equal(Picture(8), reader.Read(8).Turns[0].Images[0].Read());
     }
 
     [Fact]
     public void Missing_columns_are_named_with_those_there_are()
     {
-        var error = Assert.Throws<InputException>(() => Open(Write(rows: 2, groupRows: 2, withAnswers: false)));
+        var path = Write(rows: 2, groupRows: 2, answers: SmallParquet.Texts(["answer 0", "answer 1"]));
 
-        Assert.Contains("answers are missing", error.Message.Replace("column(s) ", ""));
-        Assert.Contains("image.bytes", error.Message);
+        Assert.Equal($"{path}: column(s) answers[] (text) are missing, it has image.bytes (bytes), image.path (text), query.en (text), answers (text); "
+            + "choose the data.kind whose columns these are.", Assert.Throws<InputException>(() => Open(path)).Message);
     }
 
     [Fact]
@@ -56,53 +54,28 @@ public sealed class DocVqaTests : IDisposable
         Assert.Contains(path, Assert.Throws<InputException>(() => Open(path)).Message);
     }
 
+    [Fact]
+    public void A_damaged_row_group_ends_the_reading_and_is_no_bad_row()
+    {
+        var path = Write(rows: 10, groupRows: 10);
+        using (var file = File.OpenWrite(path)) file.Write(new byte[100]);
+        using var reader = Open(path);
+
+        Assert.IsNotType<BadRowException>(Assert.ThrowsAny<InputException>(() => reader.Read(3)));
+    }
+
     private static IDatasetReader Open(string path) => Catalog<IDataset>.Find("docvqa", "data.kind").Open(new() { Train = path }, path);
 
-    private string Write(int rows, int groupRows, int nullRow = -1, bool withAnswers = true)
-    {
-        var columns = new List<(string Name, IArrowArray Values)>
-        {
-            ("image", Struct("bytes", Build(new BinaryArray.Builder(), rows, nullRow, (b, i) => b.Append([(byte)i, (byte)(i / 256), 77]), b => b.AppendNull()))),
-            ("query", Struct("en", Build(new StringArray.Builder(), rows, nullRow, (b, i) => b.Append($"question {i}"), b => b.AppendNull()))),
-        };
-        if (withAnswers) columns.Add(("answers", Answers(rows, nullRow)));
-        var schema = new Schema(columns.ConvertAll(c => new Field(c.Name, c.Values.Data.DataType, nullable: true)), null);
-        var path = Path.Combine(_folder, $"{Guid.NewGuid():N}.parquet");
-        using var batch = new RecordBatch(schema, columns.ConvertAll(c => c.Values), rows);
-        using var writer = new FileWriter(path, schema);
-        writer.WriteRecordBatch(batch, groupRows);
-        writer.Close();
-        return path;
-    }
+    private static byte[] Picture(int row) => [(byte)row, (byte)(row / 256), 77];
 
-    private static IArrowArray Build<TBuilder>(TBuilder builder, int rows, int nullRow, Action<TBuilder, int> add, Action<TBuilder> addNull)
-        where TBuilder : IArrowArrayBuilder<IArrowArray>
+    private string Write(int rows, int groupRows, int nullRow = -1, Apache.Arrow.IArrowArray? answers = null)
     {
-        for (var i = 0; i < rows; i++)
-        {
-            if (i == nullRow) addNull(builder);
-            else add(builder, i);
-        }
-        return builder.Build(null);
-    }
-
-    private static StructArray Struct(string field, IArrowArray values) =>
-        new(new StructType([new Field(field, values.Data.DataType, nullable: true)]), values.Length, [values], ArrowBuffer.Empty);
-
-    private static ListArray Answers(int rows, int nullRow)
-    {
-        var lists = new ListArray.Builder(StringType.Default);
-        var texts = (StringArray.Builder)lists.ValueBuilder;
-        for (var i = 0; i < rows; i++)
-        {
-            if (i == nullRow)
-            {
-                lists.AppendNull();
-                continue;
-            }
-            lists.Append();
-            texts.Append($"answer {i}").Append("same");
-        }
-        return lists.Build();
+        bool IsThere(int row) => row != nullRow;
+        var all = Enumerable.Range(0, rows).ToList();
+        return SmallParquet.Write(Path.Combine(_folder, $"{Guid.NewGuid():N}.parquet"), groupRows,
+            ("image", SmallParquet.Images([.. all.Select(row => IsThere(row) ? new SmallImage(Picture(row)) : null)])),
+            ("query", SmallParquet.Struct(all.Select(IsThere), ("en", SmallParquet.Texts(all.Select(row => $"question {row}"))))),
+            ("answers", answers ?? SmallParquet.Lists<string>(
+                [.. all.Select(row => IsThere(row) ? new[] { $"answer {row}", "same" } : null)], SmallParquet.Texts)));
     }
 }

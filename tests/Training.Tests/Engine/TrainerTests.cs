@@ -79,6 +79,24 @@ public sealed class TrainerTests : IDisposable
         Assert.Contains(ends, end => end.Phase == RankPhase.Failed && end.Error!.Contains(Path.GetFileName(page)));
     }
 
+    [Fact]
+    public void Rows_that_are_skipped_are_listed_beside_the_results()
+    {
+        var many = Path.Combine(Path.GetDirectoryName(_files.Train)!, "many.jsonl");
+        File.WriteAllLines(many, [.. Enumerable.Repeat(File.ReadAllLines(_files.Train), 10).SelectMany(rows => rows), "{}"]);
+        var spec = Spec("lora", "sample") with
+        {
+            Data = new() { Train = many, OnBadSample = "skip" },
+            Batch = new() { Global = 110 },
+            Epochs = 1,
+        };
+
+        var ends = LocalRun.Train(spec, worldSize: 2, Path.Combine(_folder, "skips"));
+
+        Assert.All(ends, end => Assert.Equal((RankPhase.Finished, 1), (end.Phase, end.Step)));
+        Assert.Contains("many.jsonl:111: conversations is missing", File.ReadAllText(Path.Combine(_folder, "skips", "skipped-rows.txt")));
+    }
+
     private string Run(string name, int worldSize, string method, string loss)
     {
         var output = Path.Combine(_folder, name);

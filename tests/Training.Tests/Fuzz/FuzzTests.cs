@@ -79,7 +79,7 @@ public sealed class FuzzTests
         Fuzz("images", Images, mutator => mutator.Below(8) == 0 ? ImageFiles.FalsePng(mutator) : mutator.Mutate(files[mutator.Below(files.Count)].Value), damaged =>
         {
             ImageDecoder.ReadSize(damaged, "damaged");
-            ImageEncoder.Encode(damaged, 4, "damaged");
+            ImageEncoder.Encode(ImageDecoder.Decode(damaged, "damaged", upright: true), 4, "damaged");
         });
     }
 

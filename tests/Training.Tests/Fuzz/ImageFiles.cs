@@ -18,10 +18,13 @@ internal static class ImageFiles
         ["palette.png"] = SmallPng.Write(4, 2, 8, SmallPng.Palette, [0, 1, 1, 0, 1, 0, 0, 1], palette: [1, 2, 3, 200, 100, 50]),
         ["jpg"] = Encoded(SKEncodedImageFormat.Jpeg),
         ["webp"] = Encoded(SKEncodedImageFormat.Webp),
+        ["turned.png"] = SmallExif.InPng(Encoded(SKEncodedImageFormat.Png), "eXIf", SmallExif.Block(6, bigEndian: true)),
+        ["turned.jpg"] = SmallExif.InJpeg(Encoded(SKEncodedImageFormat.Jpeg), SmallExif.Block(8, bigEndian: false)),
+        ["turned.webp"] = SmallExif.InWebP(Encoded(SKEncodedImageFormat.Webp), "EXIF", SmallExif.Block(3, bigEndian: false)),
         ["bmp"] = Bmp(),
         ["gif"] = Gif(),
         ["tif"] = SmallTiff.Write(Rgb(), Width, Height, bigEndian: false),
-        ["big-endian.tif"] = SmallTiff.Write(Rgb(), Width, Height, bigEndian: true),
+        ["big-endian.tif"] = SmallTiff.Write(Rgb(), Width, Height, bigEndian: true, orientation: 5),
     };
 
     /// <summary>Whole to its checksums, but its header says what it likes.</summary>
@@ -37,7 +40,7 @@ internal static class ImageFiles
 
     private static byte[] Rgb() => [.. Drawn().Pixels.Where((_, i) => i % 4 != 3)];
 
-    private static byte[] Encoded(SKEncodedImageFormat format)
+    public static byte[] Encoded(SKEncodedImageFormat format)
     {
         using var bitmap = new SKBitmap(new SKImageInfo(Width, Height, SKColorType.Rgba8888, SKAlphaType.Opaque));
         Marshal.Copy(Drawn().Pixels, 0, bitmap.GetPixels(), Drawn().Pixels.Length);

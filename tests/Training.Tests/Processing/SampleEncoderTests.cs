@@ -127,6 +127,39 @@ public sealed class SampleEncoderTests : IDisposable
         Assert.Equal(3, draws.Select(labels => string.Join(' ', labels)).Distinct().Count());
     }
 
+    [Fact]
+    public void Of_alternatives_one_turn_is_drawn_with_its_answer_and_its_images()
+    {
+        Turn[] turns = [.. new[] { "a", "b", "c" }.Select(text => new Turn([new Drawn()], text, [text]))];
+        var sample = new Sample("s", turns, SampleKind.Alternatives);
+        var each = turns.Select(turn => _encoder.EncodeForTraining(new("s", [turn]), seed: 1, epoch: 0).InputIds).ToList();
+
+        int Which(int epoch) => each.FindIndex(one => one.SequenceEqual(_encoder.EncodeForTraining(sample, seed: 5, epoch).InputIds));
+
+        var drawn = Enumerable.Range(0, 40).Select(Which).ToList();
+
+        Assert.Equal([0, 1, 2], drawn.Distinct().Order());
+        Assert.Equal(drawn[17], Which(epoch: 17));
+    }
+
+    [Fact]
+    public void An_image_is_turned_when_its_source_says_so()
+    {
+        var tall = SmallExif.InPng(ImageTests.Png(ImageTests.Noise(40, 10)), "eXIf", SmallExif.Block(6, bigEndian: true));
+
+        var sizes = new[] { false, true }.Select(upright => new SampleEncoder(_tokenizer, 4, 5000)
+            .EncodeForTraining(new("s", [new([new Stored(tall, upright)], "a", ["b"])]), 1, 0).Images[0]).Select(image => (image.Width, image.Height));
+
+        Assert.Equal([(1344, 336), (336, 1344)], sizes);
+    }
+
+    private sealed class Stored(byte[] file, bool upright) : IImageSource
+    {
+        public string Description => "stored";
+        public bool IsTurnedUpright => upright;
+        public byte[] Read() => file;
+    }
+
     /// <summary>A small square of one shade.</summary>
     private sealed class Drawn(byte shade = 128) : IImageSource
     {

@@ -35,7 +35,7 @@ internal static class SmallPng
         return file.ToArray();
     }
 
-    private static void Chunk(MemoryStream file, string name, byte[] content)
+    public static void Chunk(MemoryStream file, string name, byte[] content)
     {
         byte[] body = [.. Encoding.ASCII.GetBytes(name), .. content];
         var number = new byte[4];

@@ -5,13 +5,13 @@ namespace Phi3VCluster.Training.Tests.Processing;
 /// <summary>Writes the smallest RGB TIFF: header, one directory, bits per sample, one strip.</summary>
 internal static class SmallTiff
 {
-    public static byte[] Write(byte[] rgb, int width, int height, bool bigEndian, int compression = 1)
+    public static byte[] Write(byte[] rgb, int width, int height, bool bigEndian, int compression = 1, int orientation = 1)
     {
         const int u16 = 3, u32 = 4, directory = 8;
         (int Tag, int Type, int Count, int Value)[] entries =
         [
             (256, u32, 1, width), (257, u32, 1, height), (258, u16, 3, -1), (259, u16, 1, compression), (262, u16, 1, 2),
-            (273, u32, 1, -2), (277, u16, 1, 3), (278, u32, 1, height), (279, u32, 1, rgb.Length),
+            (273, u32, 1, -2), (274, u16, 1, orientation), (277, u16, 1, 3), (278, u32, 1, height), (279, u32, 1, rgb.Length),
         ];
         var bits = directory + 2 + entries.Length * 12 + 4;
         var strip = bits + 6;

@@ -9,16 +9,14 @@ namespace Phi3VCluster.Training.Engine.Jobs;
 /// <summary>Loss and metrics of a model over a dataset, sample by sample.</summary>
 internal static class EvaluationRun
 {
-    private const int MostBadRows = 20;
-
     /// <param name="publish">(phase, samples done, samples in all).</param>
     /// <exception cref="InputException">The model, the data or a metric's name is wrong.</exception>
     public static EvaluateResult Run(EvaluateJob job, Action<string, int, int> publish, CancellationToken stop)
     {
         var metrics = Metrics(job);
         var loading = Stopwatch.GetTimestamp();
-        using var data = Catalog<IDataset>.Find(job.DataKind, "--data").Open(new() { Kind = job.DataKind, Eval = job.Data }, job.Data);
-        var samples = Read(data);
+        using var data = RunData.OpenEvaluation(new() { Kind = job.DataKind, Eval = job.Data }, stop)!;
+        var samples = Enumerable.Range(0, data.Count).Select(data.Read).ToList(); // texts only
         using var model = LoadedModel.Load(job);
         var started = Stopwatch.GetTimestamp();
         var rows = new List<Scored>();
@@ -60,24 +58,6 @@ internal static class EvaluationRun
                 + $"choose one of {string.Join(", ", Catalog<IDataset>.All.Select(kind => kind.Name))}.");
         if (problems.Count > 0) throw new InputException(problems);
         return [.. job.Metrics.Distinct().Where(known.ContainsKey).Select(name => known[name])];
-    }
-
-    /// <summary>Texts only; all bad rows are found before anything is computed.</summary>
-    private static List<Sample> Read(IDatasetReader data)
-    {
-        var (samples, problems) = (new List<Sample>(data.Count), new List<string>());
-        for (var i = 0; i < data.Count && problems.Count < MostBadRows; i++)
-        {
-            try
-            {
-                samples.Add(data.Read(i));
-            }
-            catch (InputException error)
-            {
-                problems.AddRange(error.Problems);
-            }
-        }
-        return problems.Count == 0 ? samples : throw new InputException(problems);
     }
 
     private sealed record Scored(string Id, double? Loss, string? Prediction, IReadOnlyList<string> Answers, double[] Scores)

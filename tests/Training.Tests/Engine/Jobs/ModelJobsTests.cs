@@ -159,14 +159,20 @@ public sealed class ModelJobsTests : IDisposable
         var problems = JobRun.Refused(Questions() with { DataKind = "docs", Metrics = ["loss", "bleu"] });
 
         Assert.Contains("--metrics: unknown, got bleu; choose some of loss, accuracy, anls.", problems);
-        Assert.Contains("--data: unknown kind, got docs; choose one of conversations, docvqa", problems);
+        Assert.Contains("--data: unknown kind, got docs; choose one of cauldron-docvqa, conversations, docvqa, hateful-memes, llava, nlvr2.", problems);
     }
 
     [Fact]
     public void Bad_rows_are_found_before_anything_is_computed()
     {
         File.WriteAllText(At("bad.jsonl"), "{}\nno json\n");
-        Assert.Equal(2, JobRun.Refused(Questions() with { Data = At("bad.jsonl") }).Split('\n').Length);
+
+        var problems = JobRun.Refused(Questions() with { Data = At("bad.jsonl") }).Split('\n');
+
+        Assert.Equal(3, problems.Length);
+        Assert.Contains("bad.jsonl:1: ", problems[0]);
+        Assert.Contains("bad.jsonl:2: ", problems[1]);
+        Assert.Contains("2 of 2 rows are bad", problems[2]);
     }
 
     [Fact]

@@ -1,0 +1,66 @@
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Data;
+
+/// <summary>
+/// Which rows of a spec's data train and which evaluate. Where <c>data.eval</c> names other files than <c>data.train</c>, all rows of each;
+/// else the first rows, <c>data.evalRows</c> or as many as the kind holds out, evaluate and the others train. Every row is read once here,
+/// so that bad ones are known before anything is computed.
+/// </summary>
+public static class RunData
+{
+    /// <exception cref="InputException">The files, or too many of their rows, are bad, or all rows are held out.</exception>
+    public static RunRows OpenTraining(DataSpec spec, CancellationToken stop = default)
+    {
+        var kind = Kind(spec);
+        var held = HeldOutRows(spec, kind);
+        return Open(kind, spec, spec.Train, sample => sample, stop, held, rows => rows > held
+            ? rows
+            : throw new InputException($"data.train: {spec.Train} has {rows} rows and the first {held} evaluate, so none is left to train; "
+                + "lower data.evalRows, or name held-out files in data.eval."));
+    }
+
+    /// <returns>Rows whose last turn is asked, or null when none are held out.</returns>
+    /// <exception cref="InputException">The files, or too many of their rows, are bad.</exception>
+    public static RunRows? OpenEvaluation(DataSpec spec, CancellationToken stop = default)
+    {
+        var kind = Kind(spec);
+        var held = HeldOutRows(spec, kind);
+        return spec.Eval is null && held == 0 ? null
+            : Open(kind, spec, spec.Eval ?? spec.Train, Asked, stop, first: 0, rows => held == 0 ? rows : Math.Min(held, rows));
+    }
+
+    /// <param name="end">Row count → the first row that is not taken any more.</param>
+    private static RunRows Open(IDataset kind, DataSpec spec, string path, Func<Sample, Sample> shape, CancellationToken stop, int first,
+        Func<int, int> end)
+    {
+        var files = DataFiles.Find(spec, path).Select(name => new FileInfo(name));
+        var key = string.Join('\n', [$"{spec} {path} {first}", .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
+        return new(SharedRows.Take(key, () =>
+        {
+            var reader = kind.Open(spec, path);
+            try
+            {
+                var bad = BadRows.Find(reader, first, end(reader.Count), stop);
+                bad.Check(spec.OnBadSample, $"{DataFiles.Setting(spec, path)}: {path}");
+                return new(reader, first, bad);
+            }
+            catch
+            {
+                reader.Dispose();
+                throw;
+            }
+        }), shape);
+    }
+
+    private static IDataset Kind(DataSpec spec) => Catalog<IDataset>.Find(spec.Kind, "data.kind");
+
+    /// <summary>0 where files of their own evaluate.</summary>
+    private static int HeldOutRows(DataSpec spec, IDataset kind) => spec.Eval is { } eval && spec.Train.Length > 0 && eval != spec.Train
+        ? 0
+        : spec.EvalRows ?? kind.HeldOutRows;
+
+    /// <summary>What evaluation asks, as a sample whose last turn it is.</summary>
+    private static Sample Asked(Sample sample) =>
+        sample.Kind == SampleKind.Conversation ? sample : sample with { Turns = [sample.Turns[0]], Kind = SampleKind.Conversation };
+}

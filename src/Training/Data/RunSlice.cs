@@ -1,0 +1,29 @@
+namespace Phi3VCluster.Training.Data;
+
+/// <summary>A range of a dataset's rows without the bad ones.</summary>
+internal sealed class RunSlice : IDatasetReader
+{
+    private readonly IDatasetReader _all;
+    private readonly int _first;
+    private readonly int[]? _good; // null when all are
+
+    public RunSlice(IDatasetReader all, int first, BadRows bad)
+    {
+        (_all, _first, SkippedRows) = (all, first, bad.Problems);
+        if (bad.Rows.Count > 0) _good = [.. Enumerable.Range(first, bad.RowCount).Except(bad.Rows)];
+        Count = bad.RowCount - bad.Rows.Count;
+    }
+
+    public int Count { get; }
+
+    public IReadOnlyList<string> SkippedRows { get; }
+
+    public Sample Read(int index)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Count);
+        return _all.Read(_good?[index] ?? _first + index);
+    }
+
+    public void Dispose() => _all.Dispose();
+}

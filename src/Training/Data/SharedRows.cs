@@ -1,0 +1,51 @@
+namespace Phi3VCluster.Training.Data;
+
+/// <summary>
+/// Opened and checked rows, one for all who open the same at the same time: the ranks of a node would each unpack the same parquet files.
+/// Closed when the last of them is done. Thread-safe.
+/// </summary>
+internal sealed class SharedRows
+{
+    private static readonly Dictionary<string, SharedRows> Opened = [];
+
+    private readonly string _key;
+    private readonly Lock _opening = new();
+    private RunSlice? _slice;
+    private int _users;
+
+    private SharedRows(string key) => _key = key;
+
+    public RunSlice Slice => _slice!;
+
+    /// <param name="key">Equal for equal rows.</param>
+    /// <param name="open">Called by the first; the others wait for it, and the next one tries where it failed.</param>
+    public static SharedRows Take(string key, Func<RunSlice> open)
+    {
+        SharedRows? rows;
+        lock (Opened)
+        {
+            if (!Opened.TryGetValue(key, out rows)) Opened.Add(key, rows = new(key));
+            rows._users++;
+        }
+        try
+        {
+            lock (rows._opening) rows._slice ??= open();
+            return rows;
+        }
+        catch
+        {
+            rows.Release();
+            throw;
+        }
+    }
+
+    public void Release()
+    {
+        lock (Opened)
+        {
+            if (--_users > 0) return;
+            Opened.Remove(_key);
+        }
+        _slice?.Dispose();
+    }
+}
