@@ -50,6 +50,13 @@ internal sealed class Trainability(TrainingPlan plan, FlatParameters parameters,
         folder.WriteTrainability(_groups);
     }
 
+    /// <summary>After an epoch, every sample was seen: where all groups need images and none had any, nothing was trained.</summary>
+    /// <exception cref="RankFault">The same on all ranks.</exception>
+    public void EpochDone()
+    {
+        if (_groups.All(group => group.NeedsImages && !group.IsProven)) Refuse(_groups, "no sample of the epoch has an image");
+    }
+
     private static void Refuse(IEnumerable<TrainedGroup> idle, string what)
     {
         var names = string.Join(", ", idle.Select(group => $"{group.Name} ({group.Tensors} tensors)"));

@@ -31,6 +31,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         for (var epoch = 0; epoch < spec.Epochs; epoch++)
         {
             TrainEpoch(epoch, total);
+            parts.Step.EpochDone();
             WaitForAll(barrier, epoch);
         }
         var after = Evaluate(RankPhase.EvaluatingAfter, "eval-after.json");

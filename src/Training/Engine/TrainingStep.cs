@@ -42,6 +42,9 @@ internal sealed class TrainingStep(
         return Result(tally, norm, rate);
     }
 
+    /// <exception cref="RankFault">The steps so far cannot have trained anything.</exception>
+    public void EpochDone() => trainability.EpochDone();
+
     /// <summary>
     /// Accumulates the gradients of this rank's share. What goes wrong with a sample is kept for the vote: thrown here, it would leave
     /// the peers waiting in the reduction.
@@ -92,7 +95,7 @@ internal sealed class TrainingStep(
 /// <param name="Index">Place in the epoch, from 0.</param>
 internal readonly record struct GlobalBatch(int Epoch, int Index, int SampleCount);
 
-/// <param name="Loss">Mean over the global batch, without samples whose loss is not finite.</param>
+/// <param name="Loss">Mean over the global batch, without the shares of ranks that had a loss that is not finite.</param>
 /// <param name="GradNorm">Global norm before clipping.</param>
 /// <param name="LossScale">After the step.</param>
 /// <param name="Skipped">Why all ranks left their weights as they were; null for a step like any other.</param>

@@ -57,6 +57,17 @@ public sealed class TrainabilityTests(SmallRuns runs) : IClassFixture<SmallRuns>
     }
 
     [Fact]
+    public void A_run_that_could_learn_from_images_alone_and_saw_none_fails_after_the_epoch()
+    {
+        var spec = runs.Lora with { Data = runs.Spec.Data with { Train = runs.TextOnly() }, Epochs = 5 };
+
+        var errors = runs.Fail(spec with { Method = spec.Method with { Targets = ["fc1"] } }, worldSize: 2, out var output);
+
+        Assert.All(errors, error => Assert.StartsWith("declared trainable, but no sample of the epoch has an image: vision tower adapters", error));
+        Assert.Single(LocalRun.Steps(output));
+    }
+
+    [Fact]
     public void They_are_judged_by_the_first_step_that_has_some()
     {
         var spec = runs.Spec with { Data = runs.Spec.Data with { Train = runs.Changed("later", _ => { }, 2, 0, 1) }, Batch = new() { Global = 1 } };
