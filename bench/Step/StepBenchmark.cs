@@ -8,7 +8,7 @@ namespace Phi3VCluster.Bench.Step;
 /// </summary>
 internal sealed class StepBenchmark : IBenchmark
 {
-    private const int Pages = 1, WarmUps = 1, Steps = 3;
+    private const int Pages = 1, WarmUps = 1, Steps = 2;
     private const double LearningRate = 1e-4;
 
     /// <summary>Relative. Float32 sums of different order differ by less over a few steps; another formula by more.</summary>

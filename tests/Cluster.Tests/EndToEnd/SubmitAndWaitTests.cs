@@ -10,7 +10,7 @@ public sealed class SubmitAndWaitTests : IDisposable
     private static readonly string[] StepKeys =
     [
         "step", "epoch", "generation", "world_size", "loss", "grad_norm", "learning_rate", "loss_scale", "images", "tokens", "seconds",
-        "sample_ids",
+        "sample_ids", "skipped",
     ];
 
     private readonly CliSandbox _cli = new();
@@ -38,7 +38,7 @@ public sealed class SubmitAndWaitTests : IDisposable
         AssertEvaluation(Path.Combine(folder, "eval-after.json"), answer.GetProperty("eval_after").GetDouble());
         Assert.Equal(steps, TinyRun.Json(Path.Combine(folder, "report.json")).GetProperty("steps").GetInt32());
         Assert.Equal(
-            ["eval-after.json", "eval-before.json", "model", "report.json", "report.md", "run.yaml", "steps.jsonl"],
+            ["eval-after.json", "eval-before.json", "model", "report.json", "report.md", "run.yaml", "steps.jsonl", "trainability.json"],
             Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         foreach (var file in (string[])["config.json", "model.safetensors", "tokenizer.json"])
             Assert.True(File.Exists(Path.Combine(folder, "model", file)), $"there is no model/{file}");
