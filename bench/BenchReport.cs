@@ -29,8 +29,9 @@ internal static class BenchReport
         {
             foreach (var row in rows)
             {
-                table.AddRow(Cells(row));
-                status.Status(Markup.Escape($"measured {row.Case}"));
+                var cells = Cells(row);
+                table.AddRow([.. cells.Select(Markup.Escape)]);
+                status.Status(Markup.Escape(string.Join(' ', cells.Where(cell => cell.Length > 0))));
             }
         });
         AnsiConsole.Write(table);
@@ -38,8 +39,7 @@ internal static class BenchReport
 
     private static string[] Cells(BenchRow row) =>
     [
-        Markup.Escape(row.Case), Number(row.Measured), row.Unit, Markup.Escape(row.Peer ?? ""), Number(row.PeerMeasured),
-        Number(row.Ratio), Markup.Escape(row.Note ?? ""),
+        row.Case, Number(row.Measured), row.Unit, row.Peer ?? "", Number(row.PeerMeasured), Number(row.Ratio), row.Note ?? "",
     ];
 
     private static string Number(double? value) => value?.ToString("G3", CultureInfo.InvariantCulture) ?? "";
