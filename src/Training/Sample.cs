@@ -39,4 +39,8 @@ public interface IImageSource
     /// <summary>The image file's bytes, still encoded. Thread-safe.</summary>
     /// <exception cref="Spec.InputException">The file is gone or cannot be read.</exception>
     byte[] Read();
+
+    /// <summary>The first bytes of those, for looks at a header: at most <paramref name="most"/> where that is cheaper, else all.</summary>
+    /// <exception cref="Spec.InputException">As for <see cref="Read"/>.</exception>
+    byte[] ReadBeginning(int most) => Read();
 }

@@ -8,11 +8,20 @@ internal sealed class FileImage(string path, bool isTurnedUpright) : IImageSourc
     public string Description => path;
     public bool IsTurnedUpright => isTurnedUpright;
 
-    public byte[] Read()
+    public byte[] Read() => Read(() => File.ReadAllBytes(path));
+
+    public byte[] ReadBeginning(int most) => Read(() =>
+    {
+        using var file = File.OpenHandle(path);
+        var bytes = new byte[Math.Min(most, RandomAccess.GetLength(file))];
+        return bytes[..RandomAccess.Read(file, bytes, fileOffset: 0)];
+    });
+
+    private byte[] Read(Func<byte[]> read)
     {
         try
         {
-            return File.ReadAllBytes(path);
+            return read();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

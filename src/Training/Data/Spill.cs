@@ -64,4 +64,6 @@ internal sealed class SpilledImage(Spill spill, SpillRange range, string descrip
     public bool IsTurnedUpright => true;
 
     public byte[] Read() => spill.Read(range);
+
+    public byte[] ReadBeginning(int most) => spill.Read(range with { Length = Math.Min(most, range.Length) });
 }

@@ -19,6 +19,9 @@ internal static class ExifOrientation
         return FromExif(exif) ?? FromXmp(xmp.Span) ?? AsStored;
     }
 
+    /// <summary>Whether a picture that is turned so is as high as it was wide.</summary>
+    public static bool SwapsSides(int orientation) => orientation is >= 5 and <= 8;
+
     private static (ReadOnlyMemory<byte> Exif, ReadOnlyMemory<byte> Xmp) InJpeg(ReadOnlyMemory<byte> file)
     {
         const byte app1 = 0xE1, startOfScan = 0xDA;

@@ -13,13 +13,32 @@ public static class ImageDecoder
     /// <summary>Where Pillow begins to warn of decompression bombs: decoded, 358 MB.</summary>
     public const long MaxPixels = 89_478_485;
 
-    /// <summary>Width and height as stored, in pixels, without decoding.</summary>
-    /// <exception cref="InputException">Not an image.</exception>
-    public static (int Width, int Height) ReadSize(byte[] file, string description)
+    private const int HeaderBytes = 64 << 10; // what comes before the picture, a camera's notes and preview among it
+
+    /// <summary>Width and height that the decoded picture has, in pixels, from the file's header: it may yet turn out to be cut short.</summary>
+    /// <param name="upright">As for decoding.</param>
+    /// <exception cref="InputException">Not an image, too large, or of a kind that cannot be read.</exception>
+    public static (int Width, int Height) ReadSize(byte[] file, string description, bool upright = false)
     {
         if (TiffDirectory.Begins(file)) return TiffImage.ReadSize(file, description);
         using var codec = Open(file, description);
-        return (codec.Info.Width, codec.Info.Height);
+        return Size(codec, file, description, upright);
+    }
+
+    /// <summary>The same, reading no more of the file than it takes.</summary>
+    /// <inheritdoc cref="ReadSize(byte[], string, bool)"/>
+    public static (int Width, int Height) ReadSize(IImageSource source)
+    {
+        var (start, upright) = (source.ReadBeginning(HeaderBytes), source.IsTurnedUpright);
+        if (start.Length != HeaderBytes) return ReadSize(start, source.Description, upright);
+        // A JPEG says all before its picture; other files may say behind it how they are to be turned.
+        if (start is [0xFF, 0xD8, ..] || (start is [0x89, (byte)'P', (byte)'N', (byte)'G', ..] && !upright))
+        {
+            using var data = SKData.CreateCopy(start);
+            using var codec = SKCodec.Create(data);
+            if (codec is not null) return Size(codec, start, source.Description, upright);
+        }
+        return ReadSize(source.Read(), source.Description, upright);
     }
 
     /// <param name="upright">Turn the picture as its EXIF orientation says, as Pillow's <c>exif_transpose</c> does.</param>
@@ -52,6 +71,13 @@ public static class ImageDecoder
             pinned.Free();
         }
         return new(pixels, width, height);
+    }
+
+    private static (int Width, int Height) Size(SKCodec codec, byte[] file, string description, bool upright)
+    {
+        var (width, height) = (codec.Info.Width, codec.Info.Height);
+        CheckPixels(width, height, description);
+        return upright && ExifOrientation.SwapsSides(ExifOrientation.Of(file)) ? (height, width) : (width, height);
     }
 
     internal static void CheckPixels(int width, int height, string description)

@@ -28,6 +28,6 @@ internal sealed record RgbxImage(byte[] Pixels, int Width, int Height)
         var target = MemoryMarshal.Cast<byte, uint>(turned.AsSpan());
         for (var y = 0; y < h; y++)
             for (int x = 0, at = to.Start + y * to.Down; x < w; x++, at += to.Right) target[at] = source[y * w + x];
-        return orientation < 5 ? new(turned, w, h) : new(turned, h, w);
+        return ExifOrientation.SwapsSides(orientation) ? new(turned, h, w) : new(turned, w, h);
     }
 }

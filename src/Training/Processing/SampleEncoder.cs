@@ -40,7 +40,13 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     /// <exception cref="InputException">An image or the tags are wrong, or the prompt is too long.</exception>
     public EncodedSample EncodeForEvaluation(Sample sample, int? turn = null)
     {
-        var asked = turn ?? sample.Turns.Count - 1;
+        var (prompt, sources) = Chat(sample, turn ?? sample.Turns.Count - 1);
+        return EncodePrompt(sample.Id, prompt, sources);
+    }
+
+    /// <summary>The prompt of a turn after those before it, and their images.</summary>
+    internal static (string Prompt, IReadOnlyList<IImageSource> Images) Chat(Sample sample, int asked)
+    {
         var sources = new List<IImageSource>();
         var chat = new List<ChatMessage>();
         foreach (var one in sample.Turns.Take(asked + 1))
@@ -49,7 +55,7 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
             chat.Add(new("user", Content(one, sources.Count)));
             sources.AddRange(one.Images);
         }
-        return EncodePrompt(sample.Id, ChatTemplate.Prompt(chat), sources);
+        return (ChatTemplate.Prompt(chat), sources);
     }
 
     /// <summary>A prompt that is already templated and holds its own image tags. No labels.</summary>
@@ -67,6 +73,11 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
         ? ImageTags.Shift(turn.User, imagesBefore)
         : $"{ImageTags.Joined(imagesBefore + 1, turn.Images.Count)}\n{turn.User}";
 
+    /// <summary>Why a sample is refused that is longer than the model's context.</summary>
+    internal static string TooLong(int tokens, int maxTokens, int imageTokens, int images) =>
+        $"{tokens} tokens do not fit the model's context of {maxTokens}, {imageTokens} of them are {images} image(s); "
+        + "lower model.numCrops or leave it out.";
+
     private static IReadOnlyList<Turn> Drawn(Sample sample, int seed, int epoch) => sample.Kind != SampleKind.Alternatives
         ? sample.Turns
         : [sample.Turns[SplitMix64.For("turn", seed, epoch, sample.Id).Below(sample.Turns.Count)]];
@@ -82,6 +93,6 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
 
     private EncodedSample Checked(EncodedSample sample) => sample.InputIds.Length <= maxTokens
         ? sample
-        : throw new InputException($"sample {sample.Id}: {sample.InputIds.Length} tokens do not fit the model's context of {maxTokens}, "
-            + $"{sample.Images.Sum(image => image.TokenCount)} of them are {sample.Images.Count} image(s); lower model.numCrops or leave it out.");
+        : throw new InputException($"sample {sample.Id}: "
+            + TooLong(sample.InputIds.Length, maxTokens, sample.Images.Sum(image => image.TokenCount), sample.Images.Count));
 }

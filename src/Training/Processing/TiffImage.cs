@@ -12,8 +12,12 @@ internal static class TiffImage
         StripOffsets = 273, SamplesPerPixel = 277, RowsPerStrip = 278, StripByteCounts = 279, PlanarConfiguration = 284;
     private const int WhiteIsZero = 0, BlackIsZero = 1, Rgb = 2;
 
-    public static (int Width, int Height) ReadSize(byte[] file, string description) =>
-        Read(file, description, tags => ((int)tags.Value(ImageWidth), (int)tags.Value(ImageLength)));
+    /// <summary>Of the picture once it is turned.</summary>
+    public static (int Width, int Height) ReadSize(byte[] file, string description) => Read(file, description, tags =>
+    {
+        var header = Header(tags, description);
+        return ExifOrientation.SwapsSides(header.Orientation) ? (header.Height, header.Width) : (header.Width, header.Height);
+    });
 
     public static RgbxImage Decode(byte[] file, string description) => Read(file, description, tags => Decode(tags, description));
 
@@ -29,7 +33,7 @@ internal static class TiffImage
         }
     }
 
-    private static RgbxImage Decode(TiffDirectory tags, string description)
+    private static (int Width, int Height, int Samples, int Photometric, int Orientation) Header(TiffDirectory tags, string description)
     {
         var (width, height, samples) = ((int)tags.Value(ImageWidth), (int)tags.Value(ImageLength), (int)tags.Value(SamplesPerPixel, 1));
         ImageDecoder.CheckPixels(width, height, description);
@@ -38,6 +42,12 @@ internal static class TiffImage
             && tags.Values(BitsPerSample, 1).All(bits => bits == 8)
             && photometric is WhiteIsZero or BlackIsZero or Rgb && samples >= (photometric == Rgb ? 3 : 1);
         if (!plain || width < 1 || height < 1) throw new InvalidDataException("only uncompressed 8-bit grey or RGB TIFF can be read");
+        return (width, height, samples, photometric, (int)tags.Value(TiffDirectory.Orientation, 1));
+    }
+
+    private static RgbxImage Decode(TiffDirectory tags, string description)
+    {
+        var (width, height, samples, photometric, orientation) = Header(tags, description);
         var pixels = new byte[checked(width * height * 4)];
         var row = 0;
         foreach (var (offset, length) in tags.Values(StripOffsets).Zip(tags.Values(StripByteCounts)))
@@ -48,7 +58,7 @@ internal static class TiffImage
             row += rows;
         }
         if (row != height) throw new InvalidDataException($"{row} of {height} rows are there");
-        return new RgbxImage(pixels, width, height).Turned((int)tags.Value(TiffDirectory.Orientation, 1));
+        return new RgbxImage(pixels, width, height).Turned(orientation);
     }
 
     private static void CopyStrip(ReadOnlySpan<byte> strip, Span<byte> pixels, int samples, int photometric)

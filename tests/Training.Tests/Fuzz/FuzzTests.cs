@@ -78,8 +78,10 @@ public sealed class FuzzTests
 
         Fuzz("images", Images, mutator => mutator.Below(8) == 0 ? ImageFiles.FalsePng(mutator) : mutator.Mutate(files[mutator.Below(files.Count)].Value), damaged =>
         {
-            ImageDecoder.ReadSize(damaged, "damaged");
-            ImageEncoder.Encode(ImageDecoder.Decode(damaged, "damaged", upright: true), 4, "damaged");
+            var size = ImageDecoder.ReadSize(damaged, "damaged", upright: true);
+            var image = ImageDecoder.Decode(damaged, "damaged", upright: true);
+            Assert.Equal(size, (image.Width, image.Height));
+            ImageEncoder.Encode(image, 4, "damaged");
         });
     }
 
