@@ -2,36 +2,25 @@ using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Data;
 
-/// <summary>
-/// Rows that cannot be used, found by reading each row once: texts and structure, whether images are there, but not whether they can be
-/// decoded. A parquet row group is decoded for that, which the first epoch then need not do.
-/// </summary>
+/// <param name="Problems">Every reason, each with the row's place.</param>
+internal sealed record BadRow(int Index, IReadOnlyList<string> Problems);
+
+/// <summary>Rows that cannot be used.</summary>
+/// <param name="RowCount">Rows that were looked at.</param>
 /// <param name="Rows">Ascending.</param>
-/// <param name="Problems">Every reason of every row, or of the first when there are so many that it does not matter.</param>
-internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyList<string> Problems)
+/// <param name="Explained">The first of them, or all, with their reasons.</param>
+internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyList<BadRow> Explained)
 {
     private const int MostShown = 20;
     private const int OneIn = 100; // rows of which one may be skipped
 
+    /// <summary>Every reason of every row, or of the first when there are so many that it does not matter.</summary>
+    public IReadOnlyList<string> Problems { get; } = [.. Explained.SelectMany(row => row.Problems)];
+
+    /// <param name="check">What is looked at besides texts, structure and whether images are there.</param>
     /// <exception cref="InputException">A file is damaged.</exception>
-    public static BadRows Find(IDatasetReader reader, int first, int end, CancellationToken stop)
-    {
-        var (rows, problems) = (new List<int>(), new List<string>());
-        for (var row = first; row < end; row++)
-        {
-            stop.ThrowIfCancellationRequested();
-            try
-            {
-                reader.Read(row);
-            }
-            catch (BadRowException e)
-            {
-                rows.Add(row);
-                if (rows.Count <= Math.Max(MostShown, (end - first) / OneIn)) problems.AddRange(e.Problems);
-            }
-        }
-        return new(end - first, rows, problems);
-    }
+    public static BadRows Find(IDatasetReader reader, int first, int end, RowCheck? check, CancellationToken stop) =>
+        RowScan.Run(reader, first, end, check?.Problems ?? (_ => []), Math.Max(MostShown, (end - first) / OneIn), _ => { }, stop);
 
     /// <param name="onBadSample">fail | skip.</param>
     /// <param name="where">What the rows are called.</param>

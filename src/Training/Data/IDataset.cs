@@ -24,4 +24,15 @@ public interface IDatasetReader : IDisposable
     /// <exception cref="BadRowException">The row is bad.</exception>
     /// <exception cref="InputException">The file is.</exception>
     Sample Read(int index);
+
+    /// <summary>Where sample <paramref name="index"/> lies.</summary>
+    RowPlace Place(int index);
+}
+
+/// <summary>A row of a data file, as messages count it.</summary>
+/// <param name="Number">From 1 for lines, from 0 for rows.</param>
+public readonly record struct RowPlace(string File, int Number, bool IsLine = false)
+{
+    /// <summary>What an editor shows, path:line; or path: row number.</summary>
+    public override string ToString() => IsLine ? $"{File}:{Number}" : $"{File}: row {Number}";
 }

@@ -11,9 +11,11 @@ internal sealed class JsonReader(JsonRows rows, DataSpec spec, string path, Func
 
     public int Count => rows.Count;
 
+    public RowPlace Place(int index) => rows.Place(index);
+
     public Sample Read(int index)
     {
-        var row = new JsonRow(rows.Where(index), _imageRoot, spec.ExifRotate);
+        var row = new JsonRow($"{Place(index)}", _imageRoot, spec.ExifRotate);
         try
         {
             using var document = JsonDocument.Parse(rows.Read(index));

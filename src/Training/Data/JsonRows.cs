@@ -13,6 +13,7 @@ internal sealed class JsonRows : IDisposable
     private readonly SafeFileHandle _file;
     private readonly List<JsonSpan> _spans;
     private readonly bool _isList;
+    private readonly FileStamp _stamp;
 
     /// <param name="mayBeList">A file that begins with [ is one list; otherwise it is lines, whatever they begin with.</param>
     /// <exception cref="InputException">The file cannot be read, or the list is not JSON.</exception>
@@ -22,6 +23,7 @@ internal sealed class JsonRows : IDisposable
         try
         {
             _file = File.OpenHandle(path);
+            _stamp = FileStamp.Of(_file);
             _isList = mayBeList && JsonList.Begins(_file);
             _spans = _isList ? JsonList.Find(_file, path) : JsonLines.Find(_file);
         }
@@ -39,11 +41,11 @@ internal sealed class JsonRows : IDisposable
 
     public int Count => _spans.Count;
 
-    /// <summary>What an editor shows: path:line; or the number of the list's item, from 0.</summary>
-    public string Where(int index) => _isList ? $"{_path}: row {index}" : $"{_path}:{_spans[index].Line}";
+    /// <summary>The line, or the list's item.</summary>
+    public RowPlace Place(int index) => _isList ? new(_path, index) : new(_path, _spans[index].Line, IsLine: true);
 
     /// <summary>The value's UTF-8 bytes.</summary>
-    /// <exception cref="InputException">The file has become shorter since it was opened.</exception>
+    /// <exception cref="InputException">The file has been written to since it was opened: its values lie elsewhere now.</exception>
     public byte[] Read(int index)
     {
         var span = _spans[index];
@@ -51,13 +53,24 @@ internal sealed class JsonRows : IDisposable
         for (var done = 0; done < bytes.Length;)
         {
             var count = RandomAccess.Read(_file, bytes.AsSpan(done), span.Offset + done);
-            if (count == 0) throw new InputException($"{Where(index)}: the file has become shorter since it was opened; start again.");
+            if (count == 0) break; // shorter than it was, as its stamp tells
             done += count;
         }
+        if (FileStamp.Of(_file) is var now && now != _stamp)
+            throw new InputException($"{_path}: was changed while it was in use, from {_stamp} to {now}; leave data files alone during a run "
+                + "(a new file under the same name disturbs nothing) and start it again.");
         return bytes;
     }
 
     public void Dispose() => _file.Dispose();
+}
+
+/// <summary>What shows that an open file was written to.</summary>
+internal readonly record struct FileStamp(long Length, DateTime WrittenUtc)
+{
+    public static FileStamp Of(SafeFileHandle file) => new(RandomAccess.GetLength(file), File.GetLastWriteTimeUtc(file));
+
+    public override string ToString() => $"{Length} bytes of {WrittenUtc:yyyy-MM-dd HH:mm:ss.fff} UTC";
 }
 
 /// <summary>Where in its file a JSON value lies, in bytes.</summary>

@@ -49,10 +49,22 @@ internal static class Opening
 
         public Sample Read(int index)
         {
-            var part = Array.FindIndex(_ends, end => index < end);
-            return _parts[part].Read(index - (part == 0 ? 0 : _ends[part - 1]));
+            var (part, row) = Find(index);
+            return part.Read(row);
+        }
+
+        public RowPlace Place(int index)
+        {
+            var (part, row) = Find(index);
+            return part.Place(row);
         }
 
         public void Dispose() => _parts.ForEach(part => part.Dispose());
+
+        private (IDatasetReader Part, int Row) Find(int index)
+        {
+            var part = Array.FindIndex(_ends, end => index < end);
+            return (_parts[part], index - (part == 0 ? 0 : _ends[part - 1]));
+        }
     }
 }

@@ -31,6 +31,8 @@ internal sealed class ParquetReader : IDatasetReader
 
     public int Count { get; }
 
+    public RowPlace Place(int index) => new(_file.Path, index);
+
     public Sample Read(int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);

@@ -11,10 +11,12 @@ internal sealed class ParquetRow(string path, int number, string imageRoot, Spil
     /// <summary>Empty for a good row.</summary>
     public IReadOnlyList<string> Problems => _problems;
 
+    private RowPlace Place => new(path, number);
+
     /// <summary>A name for rows that have none of their own.</summary>
     public string DefaultId => $"{System.IO.Path.GetFileName(path)}:{number}";
 
-    public void Refuse(string problem) => _problems.Add($"{path}: row {number}: {problem}; leave the row out or mend it.");
+    public void Refuse(string problem) => _problems.Add($"{Place}: {problem}; leave the row out or mend it.");
 
     /// <summary>An image{bytes, path} cell: embedded bytes win, a path means the file beside the data.</summary>
     /// <returns>Null when refused.</returns>
@@ -26,7 +28,7 @@ internal sealed class ParquetRow(string path, int number, string imageRoot, Spil
             return null;
         }
         var bytes = images.Field("bytes").Bytes(row);
-        if (bytes.Length > 0) return new SpilledImage(spill, spill.Add(bytes), $"{path} row {number}, {name}");
+        if (bytes.Length > 0) return new SpilledImage(spill, spill.Add(bytes), $"{Place}: {name}");
         if (images.Field("bytes") is { } embedded && !embedded.IsNull(row)) Refuse($"{name} has 0 bytes");
         else if (images.Field("path").Text(row) is not { Length: > 0 } file) Refuse($"{name} has neither bytes nor a path");
         else if (FileImage.Find(imageRoot, file, out var problem, isTurnedUpright: true) is { } found) return found;

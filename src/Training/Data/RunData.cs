@@ -9,39 +9,41 @@ namespace Phi3VCluster.Training.Data;
 /// </summary>
 public static class RunData
 {
+    /// <param name="check">What else makes a row bad; of a row as the files have it, whole.</param>
     /// <exception cref="InputException">The files, or too many of their rows, are bad, or all rows are held out.</exception>
-    public static RunRows OpenTraining(DataSpec spec, CancellationToken stop = default)
+    public static RunRows OpenTraining(DataSpec spec, CancellationToken stop = default, RowCheck? check = null)
     {
         var kind = Kind(spec);
         var held = HeldOutRows(spec, kind);
-        return Open(kind, spec, spec.Train, sample => sample, stop, held, rows => rows > held
+        return Open(kind, spec, spec.Train, sample => sample, check, stop, held, rows => rows > held
             ? rows
             : throw new InputException($"data.train: {spec.Train} has {rows} rows and the first {held} evaluate, so none is left to train; "
                 + "lower data.evalRows, or name held-out files in data.eval."));
     }
 
+    /// <param name="check">As in training.</param>
     /// <returns>Rows whose last turn is asked, or null when none are held out.</returns>
     /// <exception cref="InputException">The files, or too many of their rows, are bad.</exception>
-    public static RunRows? OpenEvaluation(DataSpec spec, CancellationToken stop = default)
+    public static RunRows? OpenEvaluation(DataSpec spec, CancellationToken stop = default, RowCheck? check = null)
     {
         var kind = Kind(spec);
         var held = HeldOutRows(spec, kind);
         return spec.Eval is null && held == 0 ? null
-            : Open(kind, spec, spec.Eval ?? spec.Train, Asked, stop, first: 0, rows => held == 0 ? rows : Math.Min(held, rows));
+            : Open(kind, spec, spec.Eval ?? spec.Train, Asked, check, stop, first: 0, rows => held == 0 ? rows : Math.Min(held, rows));
     }
 
     /// <param name="end">Row count → the first row that is not taken any more.</param>
-    private static RunRows Open(IDataset kind, DataSpec spec, string path, Func<Sample, Sample> shape, CancellationToken stop, int first,
-        Func<int, int> end)
+    private static RunRows Open(IDataset kind, DataSpec spec, string path, Func<Sample, Sample> shape, RowCheck? check, CancellationToken stop,
+        int first, Func<int, int> end)
     {
         var files = DataFiles.Find(spec, path).Select(name => new FileInfo(name));
-        var key = string.Join('\n', [$"{spec} {path} {first}", .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
+        var key = string.Join('\n', [$"{spec} {path} {first} {check?.Key}", .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
         return new(SharedRows.Take(key, () =>
         {
             var reader = kind.Open(spec, path);
             try
             {
-                var bad = BadRows.Find(reader, first, end(reader.Count), stop);
+                var bad = BadRows.Find(reader, first, end(reader.Count), check, stop);
                 bad.Check(spec.OnBadSample, $"{DataFiles.Setting(spec, path)}: {path}");
                 return new(reader, first, bad);
             }

@@ -18,6 +18,8 @@ public sealed class RunRows : IDatasetReader
 
     public Sample Read(int index) => _shape(Shared.Slice.Read(index));
 
+    public RowPlace Place(int index) => Shared.Slice.Place(index);
+
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0) Shared.Release();

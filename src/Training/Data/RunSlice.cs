@@ -18,12 +18,16 @@ internal sealed class RunSlice : IDatasetReader
 
     public IReadOnlyList<string> SkippedRows { get; }
 
-    public Sample Read(int index)
+    public Sample Read(int index) => _all.Read(Whole(index));
+
+    public RowPlace Place(int index) => _all.Place(Whole(index));
+
+    public void Dispose() => _all.Dispose();
+
+    private int Whole(int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, Count);
-        return _all.Read(_good?[index] ?? _first + index);
+        return _good?[index] ?? _first + index;
     }
-
-    public void Dispose() => _all.Dispose();
 }

@@ -29,8 +29,10 @@ internal static class TrainerBuilder
             var model = Own(TrainedModel.Load(spec, compute));
             var tokenizer = Tokenizer.Load(spec.Model.Path);
             var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, model.Config.MaxPositions);
-            var training = Own(RunData.OpenTraining(spec.Data, stop));
-            var evaluation = RunData.OpenEvaluation(spec.Data, stop) is { } held ? Own(held) : null;
+            var skips = spec.Data.OnBadSample == "skip"; // a corrupt image can only be left out when it is known at the start
+            var check = SampleCheck.Of(spec.Model.Path, tokenizer, spec.Model.NumCrops, model.Config.MaxPositions, decodes: skips);
+            var training = Own(RunData.OpenTraining(spec.Data, stop, check));
+            var evaluation = RunData.OpenEvaluation(spec.Data, stop, check) is { } held ? Own(held) : null;
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
             var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder)));
             var features = model.Model.VisionIsTrained ? null : FeatureCache.Open(outputFolder, spec.Data.CacheFeatures);

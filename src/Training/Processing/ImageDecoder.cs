@@ -26,7 +26,6 @@ public static class ImageDecoder
     }
 
     /// <summary>The same, reading no more of the file than it takes.</summary>
-    /// <inheritdoc cref="ReadSize(byte[], string, bool)"/>
     public static (int Width, int Height) ReadSize(IImageSource source)
     {
         var (start, upright) = (source.ReadBeginning(HeaderBytes), source.IsTurnedUpright);
