@@ -5,6 +5,7 @@ namespace Phi3VCluster.Spec.Jobs;
 /// <summary>Work for one node that trains nothing. Paths are as the node sees them.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "job")]
 [JsonDerivedType(typeof(GenerateJob), "generate"), JsonDerivedType(typeof(EvaluateJob), "eval"), JsonDerivedType(typeof(MergeJob), "merge")]
+[JsonDerivedType(typeof(InspectJob), "inspect")]
 public abstract record ModelJob
 {
     /// <summary>Checkpoint folder in Hugging Face layout.</summary>
@@ -47,6 +48,26 @@ public sealed record EvaluateJob : AskJob
     public string Data { get; init; } = "";
     /// <summary>loss, or names of metrics over generated answers.</summary>
     public IReadOnlyList<string> Metrics { get; init; } = [];
+}
+
+/// <summary>What a dataset holds. The model is optional: only its tokenizer, context and crops are read.</summary>
+public sealed record InspectJob : ModelJob
+{
+    /// <summary>Most <see cref="Pages"/>: a sheet of so many is 33 megapixels.</summary>
+    public const int MostPages = 60;
+
+    /// <summary>A dataset's name.</summary>
+    public string DataKind { get; init; } = "";
+    /// <summary>File or glob.</summary>
+    public string Data { get; init; } = "";
+    /// <summary>Folder that relative image paths start from; null, the data file's own.</summary>
+    public string? ImageRoot { get; init; }
+    /// <summary>Turn image files of own data as their EXIF orientation says.</summary>
+    public bool ExifRotate { get; init; }
+    /// <summary>Most crops of an image; null for what the model's image processor says, else 16.</summary>
+    public int? NumCrops { get; init; }
+    /// <summary>Pictures on the contact sheet; 0 for no sheet.</summary>
+    public int Pages { get; init; } = 12;
 }
 
 /// <summary>A checkpoint of its own from a model and an adapter.</summary>

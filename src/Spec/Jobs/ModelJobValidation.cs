@@ -11,6 +11,7 @@ public static class ModelJobValidation
         GenerateJob generate => Generate(generate),
         EvaluateJob evaluate => Evaluate(evaluate),
         MergeJob merge => Merge(merge),
+        InspectJob inspect => Inspect(inspect),
         _ => [],
     }];
 
@@ -29,6 +30,10 @@ public static class ModelJobValidation
                 .Select(image => $"--image: no such file, got {image}; give an image file."));
         if (job is EvaluateJob evaluate && !Blank(evaluate.Data) && FilePattern.Match(evaluate.Data).Count == 0)
             problems.Add($"--data: no file matches, got {evaluate.Data}; give a file or a glob.");
+        if (job is InspectJob inspect && !Blank(inspect.Data) && FilePattern.Match(inspect.Data).Count == 0)
+            problems.Add($"KIND:PATH: no file matches, got {inspect.Data}; give a file or a glob.");
+        if (job is InspectJob { ImageRoot: { } root } && !Blank(root) && !Directory.Exists(root))
+            problems.Add($"--image-root: no such folder, got {root}; give the folder that image paths start from.");
         if (job is MergeJob merge && !Blank(merge.To) && TargetProblem(merge) is { } problem)
             problems.Add($"--to: {problem}, got {merge.To}; give a new folder.");
         return problems;
@@ -47,7 +52,7 @@ public static class ModelJobValidation
 
     private static IEnumerable<string> Common(ModelJob job)
     {
-        if (Blank(job.Model)) yield return "--model: is empty, got nothing; give a checkpoint folder.";
+        if (job is not InspectJob && Blank(job.Model)) yield return "--model: is empty, got nothing; give a checkpoint folder.";
         if (job.Adapter is { } adapter && Blank(adapter))
             yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
         if (job is not AskJob ask) yield break;
@@ -65,6 +70,15 @@ public static class ModelJobValidation
         if (Blank(job.DataKind) || Blank(job.Data))
             yield return $"--data: must be KIND:PATH, got {job.DataKind}:{job.Data}; write for example conversations:data/test.jsonl.";
         if (job.Metrics.Count == 0) yield return "--metrics: is empty, got nothing; write for example loss,anls.";
+    }
+
+    private static IEnumerable<string> Inspect(InspectJob job)
+    {
+        if (Blank(job.DataKind) || Blank(job.Data))
+            yield return $"KIND:PATH: must be KIND:PATH, got {job.DataKind}:{job.Data}; write for example conversations:data/train.jsonl.";
+        if (job.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {job.NumCrops}; raise it.";
+        if (job.Pages is < 0 or > InspectJob.MostPages)
+            yield return $"--pages: must be from 0 to {InspectJob.MostPages}, got {job.Pages}; 0 draws no sheet.";
     }
 
     private static IEnumerable<string> Merge(MergeJob job)

@@ -3,6 +3,9 @@ namespace Phi3VCluster.Training.Model;
 /// <summary>The sizes and constants of a Phi-3-Vision model, as its checkpoint's config.json gives them.</summary>
 public sealed record Phi3VConfig
 {
+    /// <summary>Of the released models.</summary>
+    public const int ReleasedMaxPositions = 131072;
+
     public required int HiddenSize { get; init; }
     public required int IntermediateSize { get; init; }
     public required int LayerCount { get; init; }
@@ -15,7 +18,7 @@ public sealed record Phi3VConfig
     public double RmsNormEpsilon { get; init; } = 1e-5;
     public double RopeTheta { get; init; } = 10000;
     /// <summary>Longest sequence, in tokens.</summary>
-    public int MaxPositions { get; init; } = 131072;
+    public int MaxPositions { get; init; } = ReleasedMaxPositions;
     /// <summary>Longest sequence that is rotated with the short factors, in tokens.</summary>
     public int OriginalMaxPositions { get; init; } = 4096;
     /// <summary>Null is plain RoPE.</summary>

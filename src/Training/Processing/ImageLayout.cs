@@ -10,8 +10,8 @@ public sealed record ImageLayout(int ResizedWidth, int ResizedHeight, int Padded
     /// <summary>Side of a crop, pixels.</summary>
     public const int CropSize = 336;
 
-    private int CropColumns => PaddedWidth / CropSize;
-    private int CropRows => PaddedHeight / CropSize;
+    public int CropColumns => PaddedWidth / CropSize;
+    public int CropRows => PaddedHeight / CropSize;
 
     /// <summary>(h·w + 1)·144 + 1 + (h + 1)·12 for h × w crops: 12 × 12 tokens a crop and the global one, a separator a line and one between.</summary>
     public int TokenCount => (CropRows * CropColumns + 1) * 144 + 1 + (CropRows + 1) * 12;

@@ -6,7 +6,7 @@ namespace Phi3VCluster.Training.Processing;
 /// <summary>What a checkpoint says about its images, in <c>preprocessor_config.json</c>.</summary>
 public static class ProcessorConfig
 {
-    private const int UsualCrops = 16;
+    public const int UsualCrops = 16;
 
     /// <summary>Most crops of an image, the global one not counted: <c>num_crops</c>, or 16 where the file or the key is missing.</summary>
     /// <exception cref="InputException">Not JSON, or not a count.</exception>

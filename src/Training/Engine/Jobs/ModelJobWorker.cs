@@ -61,6 +61,7 @@ internal sealed class ModelJobWorker
         {
             GenerateJob generate => ModelJobJson.ToText(GenerationRun.Run(generate, Publish, _stop.Token)),
             MergeJob merge => ModelJobJson.ToText(MergeRun.Run(merge, Publish, _stop.Token)),
+            InspectJob inspect => ModelJobJson.ToText(InspectRun.Run(inspect, Publish, _stop.Token)),
             EvaluateJob evaluate => ModelJobJson.ToText(EvaluationRun.Run(evaluate, Publish, _stop.Token)),
             _ => throw new UnreachableException(),
         };
