@@ -15,7 +15,7 @@ internal static class InspectView
     {
         result.Rows,
         result.BadRows,
-        Bad = result.Bad.Select(bad => new { bad.Row, bad.Reason, bad.File, bad.Place }),
+        Bad = result.Bad.Select(bad => new { bad.Row, bad.Reason, bad.File, bad.Place, bad.Index }),
         result.Good.Questions,
         result.Good.Images,
         Tokens = new

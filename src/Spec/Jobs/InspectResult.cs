@@ -23,7 +23,8 @@ public sealed record InspectResult
 
 /// <param name="Row">The line, from 1, or the row, from 0, of <paramref name="File"/>.</param>
 /// <param name="Place">Both, as messages write them.</param>
-public sealed record InspectedBadRow(string File, int Row, string Place, string Reason);
+/// <param name="Index">From 0 over all rows of all files.</param>
+public sealed record InspectedBadRow(string File, int Row, string Place, int Index, string Reason);
 
 /// <summary>What the rows hold that are not bad.</summary>
 public sealed record GoodRows

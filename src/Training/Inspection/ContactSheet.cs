@@ -18,7 +18,7 @@ internal sealed class ContactSheet : IDisposable
     private const int Columns = 4, Picture = 448, Gap = 16;
     private const int Small = 16, Line = 20; // from line to line
     private const int QuestionLines = 3, AnswerLines = 2;
-    private const int TileWidth = Picture, TileHeight = Picture + 8 + Small + (QuestionLines + AnswerLines) * Line;
+    private const int TileWidth = Picture, TileHeight = Picture + 10 + Small + (QuestionLines + AnswerLines) * Line;
 
     private static readonly SKColor Paper = new(0xEC, 0xEE, 0xF1), Ink = new(0x20, 0x24, 0x2A), Grey = new(0x6A, 0x70, 0x7A),
         AnswerInk = new(0x0B, 0x62, 0x3C), Grid = new(0xE8, 0x4A, 0x0C);
@@ -37,14 +37,13 @@ internal sealed class ContactSheet : IDisposable
     {
         using var surface = SKSurface.Create(new SKImageInfo(TileWidth, TileHeight, SKColorType.Rgba8888, SKAlphaType.Opaque));
         surface.Canvas.Clear(Paper);
-        DrawPicture(surface.Canvas, page);
-        var top = Picture + 8;
+        var top = DrawPicture(surface.Canvas, page) + 8;
         var (columns, rows) = (page.Image.Width / page.CropSize, page.Image.Height / page.CropSize);
         var facts = string.Create(CultureInfo.InvariantCulture,
-            $"{page.Place}  {page.Size} → {columns}×{rows} crops, {page.Image.TokenCount:N0} tokens");
-        _text.Draw(surface.Canvas, facts, 0, top, Small, TileWidth, 1, Grey);
-        _text.Draw(surface.Canvas, page.Question, 0, top + Small + 2, Line, TileWidth, QuestionLines, Ink);
-        _text.Draw(surface.Canvas, page.Answer, 0, top + Small + 2 + QuestionLines * Line, Line, TileWidth, AnswerLines, AnswerInk);
+            $"{page.Place} · {page.Size} → {columns}×{rows} crops, {page.Image.TokenCount:N0} tokens");
+        top += _text.Draw(surface.Canvas, facts, top, Small, TileWidth, 1, Grey) + 2;
+        top += _text.Draw(surface.Canvas, page.Question, top, Line, TileWidth, QuestionLines, Ink);
+        _text.Draw(surface.Canvas, page.Answer, top, Line, TileWidth, AnswerLines, AnswerInk);
         _tiles.Add(surface.Snapshot());
     }
 
@@ -68,7 +67,8 @@ internal sealed class ContactSheet : IDisposable
         _text.Dispose();
     }
 
-    private static void DrawPicture(SKCanvas canvas, SheetPage page)
+    /// <returns>Its height.</returns>
+    private static float DrawPicture(SKCanvas canvas, SheetPage page)
     {
         var scale = (float)Picture / Math.Max(page.Image.Width, page.Image.Height);
         var (width, height) = (page.Image.Width * scale, page.Image.Height * scale);
@@ -78,9 +78,10 @@ internal sealed class ContactSheet : IDisposable
         canvas.DrawBitmap(bitmap, SKRect.Create(left, 0, width, height), smooth);
         using var line = new SKPaint { Color = Grid, StrokeWidth = 2, IsStroke = true };
         var side = page.CropSize * scale;
-        for (var y = 0; y < page.Image.Height / page.CropSize; y++)
-            for (var x = 0; x < page.Image.Width / page.CropSize; x++)
-                canvas.DrawRect(SKRect.Inflate(SKRect.Create(left + x * side, y * side, side, side), -1, -1), line);
+        for (var y = side; y < height - 1; y += side) canvas.DrawLine(left, y, left + width, y, line);
+        for (var x = side; x < width - 1; x += side) canvas.DrawLine(left + x, 0, left + x, height, line);
+        canvas.DrawRect(SKRect.Inflate(SKRect.Create(left, 0, width, height), -1, -1), line);
+        return height;
     }
 
     private static SKBitmap Bitmap(EncodedImage image)

@@ -22,7 +22,15 @@ internal static class PixelFont
 
     private static readonly byte[] Bits = Convert.FromHexString(Columns);
 
+    // What it has instead of letters with accents and of printers' marks. Not by Unicode's tables, which slim containers lack as well.
+    private const string Others = "ÀÁÂÃÄÅĄÇĆČÈÉÊËĘĚÌÍÎÏŁÑŃÒÓÔÕÖØŐŚŠÙÚÛÜŰÝŹŻŽàáâãäåąçćčèéêëęěìíîïłñńòóôõöøőśšùúûüűýÿźżž‘’“”„‚–—−×…·•→\u00A0";
+    private const string Plain = "AAAAAAACCCEEEEEEIIIILNNOOOOOOOSSUUUUUYZZZaaaaaaaccceeeeeeiiiilnnooooooossuuuuuyyzzz''\"\"\",---x...>\u0020";
+
     public static bool Has(int character) => character is >= First and <= Last;
+
+    /// <summary>The character itself, or what comes next to it; null where nothing does.</summary>
+    public static int? Nearest(int character) => Has(character) ? character
+        : Others.IndexOf((char)character) is var at and >= 0 && character <= char.MaxValue ? Plain[at] : null;
 
     public static bool IsInk(int character, int x, int y) => (Bits[(character - First) * Width + x] >> y & 1) != 0;
 }

@@ -29,16 +29,19 @@ internal sealed class SheetText(IReadOnlyList<string> families) : IDisposable
     /// <param name="top">Of the first line.</param>
     /// <param name="size">Pixels from line to line.</param>
     /// <param name="mostLines">The last of them ends in … where there is more.</param>
-    public void Draw(SKCanvas canvas, string text, float left, float top, int size, float width, int mostLines, SKColor colour)
+    /// <returns>Height of the lines.</returns>
+    public float Draw(SKCanvas canvas, string text, float top, int size, float width, int mostLines, SKColor colour)
     {
         using var paint = new SKPaint { Color = colour, IsAntialias = true };
         var lines = Lines(text, size, width);
-        for (var i = 0; i < Math.Min(lines.Count, mostLines); i++)
+        var drawn = Math.Min(lines.Count, mostLines);
+        for (var i = 0; i < drawn; i++)
         {
             var line = i == mostLines - 1 && lines.Count > mostLines ? Shortened(lines[i], size, width) : lines[i];
-            var x = left;
+            var x = 0f;
             foreach (var character in line) x += Draw(canvas, character, x, top + i * size, size, paint);
         }
+        return drawn * size;
     }
 
     public void Dispose()
@@ -89,7 +92,8 @@ internal sealed class SheetText(IReadOnlyList<string> families) : IDisposable
                 if (!isSpace) yield return ' ';
                 isSpace = true;
             }
-            else if (!Rune.IsControl(rune) && Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Format or UnicodeCategory.NonSpacingMark))
+            else if (!Rune.IsControl(rune) && Rune.GetUnicodeCategory(rune) is var kind and not UnicodeCategory.Format
+                && (kind != UnicodeCategory.NonSpacingMark || FontOf(rune.Value) is not null))
             {
                 yield return Drawable(rune);
                 isSpace = false;
@@ -97,12 +101,7 @@ internal sealed class SheetText(IReadOnlyList<string> families) : IDisposable
         }
     }
 
-    private int Drawable(Rune rune)
-    {
-        if (FontOf(rune.Value) is not null || PixelFont.Has(rune.Value)) return rune.Value;
-        var plain = rune.ToString().Normalize(NormalizationForm.FormKD)[0];
-        return PixelFont.Has(plain) ? plain : Box;
-    }
+    private int Drawable(Rune rune) => FontOf(rune.Value) is not null ? rune.Value : PixelFont.Nearest(rune.Value) ?? Box;
 
     private float Advance(int character, int size)
     {

@@ -6,8 +6,8 @@ namespace Phi3VCluster.Training.Processing;
 /// <summary>About how many tokens a text has, without a tokenizer.</summary>
 public static partial class TextEstimate
 {
-    /// <summary>Of Phi-3's tokens in English questions and short answers: 3.7 in questions, 2.2 in answers, which are names and numbers.</summary>
-    private const double BytesPerToken = 3.25;
+    /// <summary>Of English questions and their answers. A question has 3.7 bytes a token, an answer, of names and numbers, 2.2.</summary>
+    private const double BytesPerToken = 3;
 
     /// <summary>For <see cref="SampleMeasure"/>; tokens such as &lt;|end|&gt; count one each.</summary>
     public static int Tokens(string text)

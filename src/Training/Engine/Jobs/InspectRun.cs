@@ -57,7 +57,7 @@ internal static class InspectRun
     {
         var where = $"{place}: ";
         var reasons = row.Problems.Select(problem => problem.StartsWith(where, StringComparison.Ordinal) ? problem[where.Length..] : problem);
-        return new(place.File, place.Number, $"{place}", string.Join(' ', reasons));
+        return new(place.File, place.Number, $"{place}", row.Index, string.Join(' ', reasons));
     }
 
     private static (byte[]? Png, int Pages) Draw(IEnumerable<SheetPage> pages)

@@ -12,11 +12,12 @@ internal sealed class ModelJobWorker
     private readonly ModelJob _job;
     private readonly CancellationTokenSource _stop = new(); // has no timer and no handle: nothing to dispose
     private readonly Thread _thread;
-    private volatile JobProgress _progress = new(JobState.Running, "loading the model");
+    private volatile JobProgress _progress;
 
     public ModelJobWorker(ModelJob job)
     {
         _job = job;
+        _progress = new(JobState.Running, job is AskJob ? "loading the model" : "starting");
         _thread = new Thread(Main) { Name = "model-job", IsBackground = true };
     }
 

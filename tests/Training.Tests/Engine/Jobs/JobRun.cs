@@ -33,6 +33,8 @@ internal static class JobRun
 
     public static MergeResult Merge(MergeJob job) => ModelJobJson.FromText<MergeResult>(Done(job));
 
+    public static InspectResult Inspect(InspectJob job) => ModelJobJson.FromText<InspectResult>(Done(job));
+
     /// <summary>All that is wrong, a line each.</summary>
     public static string Refused(ModelJob job)
     {
