@@ -79,6 +79,8 @@ public sealed record DataSpec
     public string? ImageRoot { get; init; }
     /// <summary>Where features of a frozen vision model are kept between epochs: auto | memory | disk | none.</summary>
     public string CacheFeatures { get; init; } = "auto";
+    /// <summary>Threads of each rank that read and decode ahead; null is "auto": its share of the cores less one, from 1 to 4.</summary>
+    public int? Workers { get; init; }
     /// <summary>Turn image files of own data as their EXIF orientation says; images of parquet rows always are.</summary>
     public bool ExifRotate { get; init; }
     /// <summary>fail: one bad row ends the run before it starts. skip: up to 1 % of them are left out.</summary>
@@ -128,12 +130,17 @@ public sealed record LearningRatesSpec
 
 public sealed record EvaluationSpec
 {
-    /// <summary>What is measured on data.eval: a metric's name.</summary>
+    /// <summary>The metric that needs no generated answers: the mean loss of the held-out samples.</summary>
+    public const string Loss = "loss";
+
+    /// <summary>What is measured on held-out samples, beside their loss: a metric's name; or <see cref="Loss"/> alone.</summary>
     public string Metric { get; init; } = "anls";
     /// <summary>Longest answer that is generated, in tokens.</summary>
     public int MaxNewTokens { get; init; } = 64;
     /// <summary>Evaluate the untrained model too.</summary>
     public bool Before { get; init; } = true;
+    /// <summary>Evaluate after every so many steps too; null, only when training has ended.</summary>
+    public int? EverySteps { get; init; }
 }
 
 public sealed record ClusterSpec

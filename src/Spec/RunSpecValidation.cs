@@ -61,6 +61,7 @@ public static class RunSpecValidation
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
         if (s.CacheFeatures is not ("auto" or "memory" or "disk" or "none"))
             yield return OneOf("data.cacheFeatures", s.CacheFeatures, "auto", "memory", "disk", "none");
+        if (s.Workers < 1) yield return AtLeast("data.workers", 1, s.Workers.Value);
         if (s.OnBadSample is not ("fail" or "skip")) yield return OneOf("data.onBadSample", s.OnBadSample, "fail", "skip");
     }
 
@@ -100,6 +101,7 @@ public static class RunSpecValidation
     {
         if (Blank(s.Metric)) yield return Required("evaluation.metric", "a metric's name, for example anls");
         if (s.MaxNewTokens < 1) yield return AtLeast("evaluation.maxNewTokens", 1, s.MaxNewTokens);
+        if (s.EverySteps is { } steps and < 1) yield return AtLeast("evaluation.everySteps", 1, steps);
     }
 
     private static IEnumerable<string> Cluster(ClusterSpec s)
