@@ -128,12 +128,17 @@ public sealed record LearningRatesSpec
 
 public sealed record EvaluationSpec
 {
-    /// <summary>What is measured on data.eval: a metric's name.</summary>
+    /// <summary>The metric that needs no generated answers: the mean loss of the held-out samples.</summary>
+    public const string Loss = "loss";
+
+    /// <summary>What is measured on held-out samples, beside their loss: a metric's name; or <see cref="Loss"/> alone.</summary>
     public string Metric { get; init; } = "anls";
     /// <summary>Longest answer that is generated, in tokens.</summary>
     public int MaxNewTokens { get; init; } = 64;
     /// <summary>Evaluate the untrained model too.</summary>
     public bool Before { get; init; } = true;
+    /// <summary>Evaluate after every so many steps too; null, only when training has ended.</summary>
+    public int? EverySteps { get; init; }
 }
 
 public sealed record ClusterSpec

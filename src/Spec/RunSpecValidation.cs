@@ -100,6 +100,7 @@ public static class RunSpecValidation
     {
         if (Blank(s.Metric)) yield return Required("evaluation.metric", "a metric's name, for example anls");
         if (s.MaxNewTokens < 1) yield return AtLeast("evaluation.maxNewTokens", 1, s.MaxNewTokens);
+        if (s.EverySteps is { } steps and < 1) yield return AtLeast("evaluation.everySteps", 1, steps);
     }
 
     private static IEnumerable<string> Cluster(ClusterSpec s)

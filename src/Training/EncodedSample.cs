@@ -5,7 +5,11 @@ namespace Phi3VCluster.Training;
 /// <param name="InputIds">Token ids; image k of a turn stands as a run of −k, one for each of its image tokens.</param>
 /// <param name="Labels">Same length: −100 on prompts, the id itself on answers.</param>
 /// <param name="Images">In the order of their placeholder runs.</param>
-public sealed record EncodedSample(string Id, long[] InputIds, long[] Labels, IReadOnlyList<EncodedImage> Images);
+public sealed record EncodedSample(string Id, long[] InputIds, long[] Labels, IReadOnlyList<EncodedImage> Images)
+{
+    /// <summary>What it takes while it waits.</summary>
+    public long Bytes => (InputIds.Length + Labels.Length) * (long)sizeof(long) + Images.Sum(image => (long)image.Rgb.Length);
+}
 
 /// <summary>An image resized and padded to whole crops, still 8-bit: a quarter of the float crops' memory while it waits.</summary>
 /// <param name="Rgb">Height · width · 3 bytes, rows first, channels last.</param>

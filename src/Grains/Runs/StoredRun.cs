@@ -43,7 +43,7 @@ internal sealed class StoredRun
                 .. Rendezvous.Places.GroupBy(p => (p.Node, p.Silo))
                     .Select(g => new NodeRanks(g.Key.Node, g.Key.Silo, [.. g.Select(p => p.Rank)])),
             ],
-            Metric = spec.Data.Eval is null ? null : spec.Evaluation.Metric,
+            Metric = spec.Data.Eval is null && Progress.EvalBefore is null && Progress.EvalAfter is null ? null : spec.Evaluation.Metric,
             EvalBefore = Progress.EvalBefore,
             EvalAfter = Progress.EvalAfter,
             Output = Submitted.Output,

@@ -39,7 +39,7 @@ public sealed record GenerateJob : AskJob
 public sealed record EvaluateJob : AskJob
 {
     /// <summary>The metric that needs no generation: the mean loss of the samples' answers.</summary>
-    public const string Loss = "loss";
+    public const string Loss = EvaluationSpec.Loss;
 
     /// <summary>A dataset's name.</summary>
     public string DataKind { get; init; } = "";

@@ -2,25 +2,16 @@ using System.Runtime.ExceptionServices;
 
 namespace Phi3VCluster.Training.Data;
 
-/// <summary>The samples of one forward pass of one rank.</summary>
-/// <param name="Step">Within the epoch, from 0.</param>
-/// <param name="Indices">Rows of the dataset.</param>
-public sealed record MicroBatch(int Epoch, int Step, IReadOnlyList<int> Indices);
-
-/// <summary>A micro-batch, read and encoded.</summary>
-public sealed record PreparedBatch(MicroBatch Batch, IReadOnlyList<EncodedSample> Samples);
-
 /// <summary>
-/// Reads and encodes ahead of one rank, on threads of its own, and hands over in order. <see cref="Take"/> is for one thread; Dispose may
-/// come from any.
+/// Prepares ahead of one rank, on threads of its own, and hands over in order. <see cref="Take"/> is for one thread; Dispose may come from any.
 /// </summary>
-public sealed class Prefetcher : IDisposable
+/// <typeparam name="TOrder">What is to be prepared.</typeparam>
+/// <typeparam name="TItem">What it becomes.</typeparam>
+public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
 {
-    /// <summary>Seconds of a small model, tens of letter pages of a large one; more only made garbage wait longer.</summary>
-    public const long DefaultMaxBytes = 64L << 20;
-
-    private readonly IEnumerator<MicroBatch> _batches;
-    private readonly Func<int, int, EncodedSample> _encode;
+    private readonly IEnumerator<TOrder> _orders;
+    private readonly Func<TOrder, TItem> _prepare;
+    private readonly Func<TItem, long> _bytesOf;
     private readonly long _maxBytes;
     private readonly Thread[] _threads;
     private readonly object _gate = new();
@@ -28,20 +19,22 @@ public sealed class Prefetcher : IDisposable
     private long _claimed, _taken, _readyBytes;
     private bool _ended, _disposed;
 
-    /// <param name="batches">What the rank will ask for, in order; may be endless. Enumerated under a lock, by one thread at a time.</param>
-    /// <param name="encode">(epoch, index) → sample; called from several threads when <paramref name="threadCount"/> is more than one.</param>
-    /// <param name="maxBytes">No new batch is begun while this much waits; each thread may go over it by one batch.</param>
-    public Prefetcher(IEnumerable<MicroBatch> batches, Func<int, int, EncodedSample> encode, long maxBytes = DefaultMaxBytes, int threadCount = 1)
+    /// <param name="orders">In the order of the items; may be endless. Enumerated under a lock, by one thread at a time.</param>
+    /// <param name="prepare">Called from several threads when <paramref name="threadCount"/> is more than one.</param>
+    /// <param name="bytesOf">What an item takes while it waits.</param>
+    /// <param name="maxBytes">No new item is begun while this much waits; each thread may go over it by one.</param>
+    public Prefetcher(
+        IEnumerable<TOrder> orders, Func<TOrder, TItem> prepare, Func<TItem, long> bytesOf, long maxBytes = Prefetching.DefaultMaxBytes, int threadCount = 1)
     {
-        (_batches, _encode, _maxBytes) = (batches.GetEnumerator(), encode, maxBytes);
+        (_orders, _prepare, _bytesOf, _maxBytes) = (orders.GetEnumerator(), prepare, bytesOf, maxBytes);
         _threads = [.. Enumerable.Range(0, threadCount).Select(i => new Thread(Work) { IsBackground = true, Name = $"prefetch {i}" })];
         foreach (var thread in _threads) thread.Start();
     }
 
-    /// <summary>The next batch; waits until it is there. Null after the last.</summary>
+    /// <summary>The next item; waits until it is there. Null after the last.</summary>
     /// <exception cref="OperationCanceledException">Disposed, also while waiting.</exception>
-    /// <remarks>What went wrong with a batch is thrown when its turn comes, and again by every later call.</remarks>
-    public PreparedBatch? Take()
+    /// <remarks>What went wrong with an item is thrown when its turn comes, and again by every later call.</remarks>
+    public TItem? Take()
     {
         lock (_gate)
         {
@@ -56,11 +49,11 @@ public sealed class Prefetcher : IDisposable
             _ready.Remove(_taken++);
             _readyBytes -= slot.Bytes;
             Monitor.PulseAll(_gate);
-            return slot.Batch;
+            return slot.Item;
         }
     }
 
-    /// <summary>Stops at once; does not wait for a sample that is being encoded.</summary>
+    /// <summary>Stops at once; does not wait for what is being prepared.</summary>
     public void Dispose()
     {
         lock (_gate)
@@ -73,9 +66,9 @@ public sealed class Prefetcher : IDisposable
 
     private void Work()
     {
-        while (Claim(out var number, out var claimed))
+        while (Claim(out var number, out var order, out var fault))
         {
-            var slot = claimed as Slot ?? Encode((MicroBatch)claimed);
+            var slot = fault is null ? Prepare(order) : new(null, fault, 0);
             lock (_gate)
             {
                 if (_disposed) return;
@@ -89,21 +82,21 @@ public sealed class Prefetcher : IDisposable
     }
 
     /// <summary>Takes the next place in the order, when there is room; the place of a sequence that fails is its fault.</summary>
-    private bool Claim(out long number, out object claimed)
+    private bool Claim(out long number, out TOrder order, out ExceptionDispatchInfo? fault)
     {
-        (number, claimed) = (0, "");
+        (number, order, fault) = (0, default!, null);
         lock (_gate)
         {
             while (!_disposed && !_ended && _readyBytes >= _maxBytes) Monitor.Wait(_gate);
             if (_disposed || _ended) return false;
             try
             {
-                _ended = !_batches.MoveNext();
-                if (!_ended) claimed = _batches.Current;
+                _ended = !_orders.MoveNext();
+                if (!_ended) order = _orders.Current;
             }
             catch (Exception e)
             {
-                claimed = new Slot(null, ExceptionDispatchInfo.Capture(e), 0);
+                fault = ExceptionDispatchInfo.Capture(e);
             }
             if (_ended) Monitor.PulseAll(_gate);
             else number = _claimed++;
@@ -111,13 +104,12 @@ public sealed class Prefetcher : IDisposable
         }
     }
 
-    private Slot Encode(MicroBatch batch)
+    private Slot Prepare(TOrder order)
     {
         try
         {
-            var samples = batch.Indices.Select(index => _encode(batch.Epoch, index)).ToList();
-            var bytes = samples.Sum(s => (s.InputIds.Length + s.Labels.Length) * (long)sizeof(long) + s.Images.Sum(image => (long)image.Rgb.Length));
-            return new(new(batch, samples), null, bytes);
+            var item = _prepare(order);
+            return new(item, null, _bytesOf(item));
         }
         catch (Exception e)
         {
@@ -125,5 +117,12 @@ public sealed class Prefetcher : IDisposable
         }
     }
 
-    private sealed record Slot(PreparedBatch? Batch, ExceptionDispatchInfo? Fault, long Bytes);
+    private sealed record Slot(TItem? Item, ExceptionDispatchInfo? Fault, long Bytes);
+}
+
+/// <summary>How far ahead.</summary>
+public static class Prefetching
+{
+    /// <summary>Seconds of a small model, tens of letter pages of a large one; more only made garbage wait longer.</summary>
+    public const long DefaultMaxBytes = 64L << 20;
 }

@@ -7,7 +7,6 @@ namespace Phi3VCluster.Training.Data;
 public sealed class SampleOrder
 {
     private readonly int _seed;
-    private readonly bool _shuffle;
     // The prefetcher is an epoch ahead of the step at times, so the orders of two are kept: even ones and odd ones.
     private readonly Epoch?[] _known = new Epoch?[2];
 
@@ -15,13 +14,16 @@ public sealed class SampleOrder
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(sampleCount);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(globalBatch);
-        (SampleCount, BatchSize, _seed, _shuffle) = (sampleCount, globalBatch, seed, shuffle);
+        (SampleCount, BatchSize, _seed, Shuffles) = (sampleCount, globalBatch, seed, shuffle);
     }
 
     public int SampleCount { get; }
 
     /// <summary>Samples of a global batch, over all ranks; an epoch's last may be smaller.</summary>
     public int BatchSize { get; }
+
+    /// <summary>Whether each epoch has an order of its own.</summary>
+    public bool Shuffles { get; }
 
     public int StepsPerEpoch => (SampleCount + BatchSize - 1) / BatchSize;
 
@@ -31,7 +33,7 @@ public sealed class SampleOrder
         ref var known = ref _known[epoch % 2];
         if (Volatile.Read(ref known) is { } kept && kept.Number == epoch) return kept.Indices;
         var indices = Enumerable.Range(0, SampleCount).ToArray();
-        if (_shuffle) SplitMix64.For("order", _seed, epoch).Shuffle<int>(indices);
+        if (Shuffles) SplitMix64.For("order", _seed, epoch).Shuffle<int>(indices);
         Volatile.Write(ref known, new(epoch, indices));
         return indices;
     }

@@ -13,13 +13,14 @@ internal sealed class Answerer(Phi3VModel model, ModelInputs inputs, Tokenizer t
     private readonly long _endOfText = tokenizer.IdOf(EndOfText)
         ?? throw new InputException($"model.path: the tokenizer has no {EndOfText}; use the tokenizer.json of a Phi-3-Vision checkpoint.");
 
+    /// <summary>The answers of prompts, in their order.</summary>
     /// <exception cref="OperationCanceledException">Between two tokens.</exception>
-    public Answer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
+    public IReadOnlyList<Answer> Ask(IReadOnlyList<EncodedSample> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
     {
         using var scope = NewDisposeScope();
         var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = [_endOfText], IgnoreEos = ignoreEndOfText };
-        var generated = model.Generate([inputs.For(prompt)], options, stop)[0];
-        return new(tokenizer.Decode([.. generated.Tokens], skipSpecial: true), generated.Tokens, generated.LogProbabilities);
+        var generated = model.Generate([.. prompts.Select(inputs.For)], options, stop);
+        return [.. generated.Select(text => new Answer(tokenizer.Decode([.. text.Tokens], skipSpecial: true), text.Tokens, text.LogProbabilities))];
     }
 }
 

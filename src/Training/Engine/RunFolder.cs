@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Engine;
@@ -8,7 +9,11 @@ namespace Phi3VCluster.Training.Engine;
 /// </summary>
 internal sealed class RunFolder : IDisposable
 {
-    private static readonly JsonSerializerOptions Line = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    private static readonly JsonSerializerOptions Line = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, // a diverged model's loss is NaN
+    };
     private static readonly JsonSerializerOptions Pretty = new(Line) { WriteIndented = true };
 
     private StreamWriter? _steps;

@@ -7,16 +7,18 @@ namespace Phi3VCluster.Training.Engine;
 /// <summary>What the run came to, as <c>report.json</c> (snake_case) and <c>report.md</c>.</summary>
 /// <param name="Seconds">Wall time on rank 0 from the first line of the run to its export.</param>
 /// <param name="TrainSeconds">Of which training steps.</param>
+/// <param name="Evaluations">In the order of their steps.</param>
 /// <param name="Phases">Rank 0's seconds by phase.</param>
 internal sealed record RunReport(string Run, string Method, string Precision, int WorldSize, string Device, int GlobalBatch, int Epochs, double LearningRate,
     string? Metric, double? EvalBefore, double? EvalAfter, long Steps, double FinalLoss, double ImagesPerSecond, double TokensPerSecond,
-    double Seconds, double TrainSeconds, long TrainedParameters, IReadOnlyDictionary<string, double> Phases, string Exported)
+    double Seconds, double TrainSeconds, long TrainedParameters, IReadOnlyList<EvaluationPoint> Evaluations,
+    IReadOnlyDictionary<string, double> Phases, string Exported)
 {
-    public static RunReport Of(RunSpec spec, TrainerParts parts, RankProgress progress, Throughput throughput) => new(
+    public static RunReport Of(RunSpec spec, TrainerParts parts, RankProgress progress, Throughput throughput, IReadOnlyList<EvaluationPoint> evaluations) => new(
         progress.Id.Run, spec.Method.Kind, spec.Precision, parts.Collective.WorldSize, parts.Device, spec.Batch.Global, spec.Epochs, spec.Optimizer.LearningRate,
         parts.Evaluator is null ? null : spec.Evaluation.Metric, progress.EvalBefore, progress.EvalAfter, progress.Step, progress.Loss ?? double.NaN,
         throughput.ImagesPerSecond, throughput.Seconds > 0 ? throughput.Tokens / throughput.Seconds : 0,
-        parts.Clock.Seconds.Values.Sum(), throughput.Seconds, parts.Model.Parameters.Count,
+        parts.Clock.Seconds.Values.Sum(), throughput.Seconds, parts.Model.Parameters.Count, evaluations,
         parts.Clock.Seconds.ToDictionary(phase => phase.Key, phase => Math.Round(phase.Value, 3)), parts.Model.ExportFolder);
 
     /// <summary>The row in the form of the recipe's tables, and where the time went.</summary>
@@ -27,14 +29,20 @@ internal sealed record RunReport(string Run, string Method, string Precision, in
             .AppendLine(CultureInfo.InvariantCulture, $"| method | dtype | ranks | device | batch size | learning rate | epochs | {Metric ?? "metric"} before | after | images/s |")
             .AppendLine("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
             .AppendLine(CultureInfo.InvariantCulture,
-                $"| {Method} | {Precision} | {WorldSize} | {Device} | {GlobalBatch} | {LearningRate:g} | {Epochs} | {Percent(EvalBefore)} | {Percent(EvalAfter)} | {ImagesPerSecond:f2} |")
+                $"| {Method} | {Precision} | {WorldSize} | {Device} | {GlobalBatch} | {LearningRate:g} | {Epochs} | {Score(EvalBefore)} | {Score(EvalAfter)} | {ImagesPerSecond:f2} |")
             .AppendLine()
             .AppendLine(CultureInfo.InvariantCulture, $"{Steps} steps, final loss {FinalLoss:f4}, {TrainedParameters:n0} trained parameters, {TokensPerSecond:n0} tokens/s, exported to `{Exported}`.")
-            .AppendLine().AppendLine("| phase | seconds | share |").AppendLine("| --- | --- | --- |");
+            .AppendLine();
+        if (Evaluations.Count > 0) text.AppendLine(CultureInfo.InvariantCulture, $"| step | held-out loss | {Metric} |").AppendLine("| --- | --- | --- |");
+        foreach (var (step, value, loss) in Evaluations)
+            text.AppendLine(CultureInfo.InvariantCulture, $"| {step} | {loss:f4} | {Score(value)} |");
+        text.AppendLine().AppendLine("| phase | seconds | share |").AppendLine("| --- | --- | --- |");
         foreach (var (phase, seconds) in Phases.OrderByDescending(p => p.Value))
             text.AppendLine(CultureInfo.InvariantCulture, $"| {phase} | {seconds:f1} | {seconds / Seconds:p1} |");
         return text.ToString();
     }
+
+    private string Score(double? value) => Metric == EvaluationSpec.Loss ? value?.ToString("f4", CultureInfo.InvariantCulture) ?? "-" : Percent(value);
 
     private static string Percent(double? ratio) => ratio is { } value ? (100 * value).ToString("f2", CultureInfo.InvariantCulture) : "-";
 }

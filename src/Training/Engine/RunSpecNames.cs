@@ -15,11 +15,14 @@ public static class RunSpecNames
         .. Unknown<ITrainingMethod>(spec.Method.Kind, "method.kind"),
         .. Unknown<IDataset>(spec.Data.Kind, "data.kind"),
         .. Unknown<ILearningRateSchedule>(spec.Optimizer.Schedule, "optimizer.schedule"),
-        .. Unknown<IMetric>(spec.Evaluation.Metric, "evaluation.metric"),
-        .. spec.Cluster.Collective == "auto" ? [] : Unknown<ICollectiveBackend>(spec.Cluster.Collective, "cluster.collective"),
+        .. Unknown<IMetric>(spec.Evaluation.Metric, "evaluation.metric", EvaluationSpec.Loss),
+        .. Unknown<ICollectiveBackend>(spec.Cluster.Collective, "cluster.collective", "auto"),
     ];
 
-    private static IEnumerable<string> Unknown<T>(string name, string path) where T : class, INamed => Catalog<T>.All.Any(one => one.Name == name)
-        ? []
-        : [$"{path}: unknown, got {name}; choose one of {string.Join(", ", Catalog<T>.All.Select(one => one.Name))}."];
+    /// <param name="others">Names that stand for none of the catalogue.</param>
+    private static IEnumerable<string> Unknown<T>(string name, string path, params string[] others) where T : class, INamed
+    {
+        string[] known = [.. others, .. Catalog<T>.All.Select(one => one.Name)];
+        return known.Contains(name) ? [] : [$"{path}: unknown, got {name}; choose one of {string.Join(", ", known)}."];
+    }
 }

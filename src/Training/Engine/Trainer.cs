@@ -12,6 +12,7 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToken stop) : IDisposable
 {
     private readonly Throughput _throughput = new();
+    private readonly List<EvaluationPoint> _evaluations = [];
     private Action<RankProgress> _publish = _ => { };
     private RankProgress _progress = null!;
     private long _step;
@@ -40,7 +41,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         parts.Clock.Enter(Phase.Export);
         Export();
         parts.Clock.Enter(Phase.Idle);
-        parts.Folder.WriteReport(RunReport.Of(spec, parts, _progress, _throughput));
+        parts.Folder.WriteReport(RunReport.Of(spec, parts, _progress, _throughput, _evaluations));
         Publish(_progress with { Phase = RankPhase.Finished });
     }
 
@@ -65,6 +66,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
 
             parts.Clock.Enter(Phase.Idle);
             Committed(epoch, n, samples, result, Stopwatch.GetElapsedTime(started).TotalSeconds);
+            if (_step % spec.Evaluation.EverySteps == 0 && _step < totalSteps) EvaluateHalfway();
         }
     }
 
@@ -96,6 +98,13 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         Publish(_progress with { Phase = RankPhase.Training });
     }
 
+    /// <summary>Between two steps, with the trained values as they are: training goes on as if nothing had been.</summary>
+    private void EvaluateHalfway()
+    {
+        if (Evaluate(RankPhase.Training, $"eval-step-{_step:D6}.json") is not { } value || !parts.Folder.Writes) return;
+        Publish(_progress with { Notes = [.. _progress.Notes, $"step {_step}: {spec.Evaluation.Metric} {value:G6}, held-out loss {_evaluations[^1].Loss:G6}"] });
+    }
+
     /// <returns>The metric over all held-out samples, or null when there are none.</returns>
     private double? Evaluate(RankPhase phase, string file)
     {
@@ -105,6 +114,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         var evaluation = evaluator.Run(stop);
         parts.Clock.Enter(Phase.Idle);
         parts.Folder.WriteEvaluation(file, evaluation);
+        _evaluations.Add(new(_step, evaluation.Value, evaluation.Loss));
         return evaluation.Value;
     }
 

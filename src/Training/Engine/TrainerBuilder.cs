@@ -1,6 +1,7 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Evaluation;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Optim;
 using Phi3VCluster.Training.Processing;
@@ -55,7 +56,7 @@ internal static class TrainerBuilder
                 Model = model,
                 Optimizer = optimizer,
                 Step = step,
-                Evaluator = evaluation is null ? null : new Evaluator(model.Model, inputs, tokenizer, encoder, evaluation, collective, spec.Evaluation),
+                Evaluator = evaluation is null ? null : new(Scorer(spec, model, inputs, tokenizer, encoder), evaluation, collective, spec.Evaluation.Metric),
                 Folder = folder,
                 Clock = clock,
                 Device = device,
@@ -69,6 +70,11 @@ internal static class TrainerBuilder
             throw;
         }
     }
+
+    private static SampleScorer Scorer(RunSpec spec, TrainedModel model, ModelInputs inputs, Tokenizer tokenizer, SampleEncoder encoder) => new(
+        model.Model, inputs, new Answerer(model.Model, inputs, tokenizer), encoder, measuresLoss: true,
+        spec.Evaluation.Metric == EvaluationSpec.Loss ? [] : [Catalog<IMetric>.Find(spec.Evaluation.Metric, "evaluation.metric")],
+        spec.Evaluation.MaxNewTokens);
 
     private static GradientStore StoreGradients(RunSpec spec, FlatParameters parameters, ICollective collective)
     {

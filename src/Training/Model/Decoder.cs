@@ -48,19 +48,19 @@ internal sealed class Decoder : IDisposable
         return [.. _layers.Select(layer => x_LD = layer.Forward(x_LD, pass, selects: false))];
     }
 
-    /// <summary>The logits after the last of the new positions of one sequence, [1, V] float32, without gradients.</summary>
-    /// <param name="x_LD">Embeddings of the new positions.</param>
-    /// <param name="ids">Their ids.</param>
-    /// <param name="caches">One a layer; hold the positions before, and are given the new ones.</param>
-    public Tensor Continue(Tensor x_LD, long[] ids, KeyValueCache[] caches)
+    /// <summary>The logits after the last of the new positions of each sequence, [sequences, V] float32, without gradients.</summary>
+    /// <param name="x_LD">Embeddings of the new positions, sequence by sequence.</param>
+    /// <param name="caches">One a layer for each sequence; hold its positions before, and are given the new ones.</param>
+    /// <param name="added">New positions of each sequence.</param>
+    public Tensor Continue(Tensor x_LD, IReadOnlyList<KeyValueCache[]> caches, IReadOnlyList<long> added)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        long before = caches[0].Length, added = ids.Length;
-        var pack = new SequencePack([(ids, [added - 1])]);
-        var rope = Rope.For(before + added, before, x_LD.dtype, x_LD.device);
-        var pass = new DecoderPass(pack, rope, added > 1 ? RowSelection.Of(pack, x_LD.device) : null);
-        for (var i = 0; i < _layers.Length; i++) x_LD = _layers[i].Forward(x_LD, pass, selects: i == _layers.Length - 1, caches[i]);
+        var pack = new SequencePack(added.Select(count => (new long[count], new[] { count - 1 })));
+        var tables = caches.Zip(added, (own, count) => Rope.For(own[0].Length + count, own[0].Length, x_LD.dtype, x_LD.device));
+        var pass = new DecoderPass(pack, RopeTable.Joined([.. tables]), added.Any(count => count > 1) ? RowSelection.Of(pack, x_LD.device) : null);
+        for (var i = 0; i < _layers.Length; i++)
+            x_LD = _layers[i].Forward(x_LD, pass, selects: i == _layers.Length - 1, [.. caches.Select(own => own[i])]);
         return Logits(x_LD).MoveToOuterDisposeScope();
     }
 
@@ -86,7 +86,6 @@ internal sealed class Decoder : IDisposable
     {
         if (pack.Segments.FirstOrDefault(segment => segment.Length > _config.MaxPositions) is { } tooLong)
             throw new ArgumentException($"the sequence has {tooLong.Length} tokens, the model takes {_config.MaxPositions}");
-        RopeTable[] tables = [.. pack.Segments.Select(segment => Rope.For(segment.Length, 0, x_LD.dtype, x_LD.device))];
-        return tables.Length == 1 ? tables[0] : RopeTable.Joined(tables);
+        return RopeTable.Joined([.. pack.Segments.Select(segment => Rope.For(segment.Length, 0, x_LD.dtype, x_LD.device))]);
     }
 }

@@ -36,11 +36,11 @@ internal sealed class DecoderLayer(Phi3VConfig config, ModelWeights weights, str
         });
     }
 
-    /// <param name="cache">Holds the positions before those of x, and is given them.</param>
-    public Tensor Forward(Tensor x_LD, DecoderPass pass, bool selects, KeyValueCache? cache = null) =>
-        Mlp(Attend(x_LD, pass, selects, cache), pass, selects);
+    /// <param name="caches">One a sequence; hold its positions before those of x, and are given them.</param>
+    public Tensor Forward(Tensor x_LD, DecoderPass pass, bool selects, IReadOnlyList<KeyValueCache>? caches = null) =>
+        Mlp(Attend(x_LD, pass, selects, caches), pass, selects);
 
-    private Tensor Attend(Tensor x_LD, DecoderPass pass, bool selects, KeyValueCache? cache = null)
+    private Tensor Attend(Tensor x_LD, DecoderPass pass, bool selects, IReadOnlyList<KeyValueCache>? caches = null)
     {
         var (q_LHS, k_LKS, v_LKS) = Project(AtenOps.RmsNorm(x_LD, _norm1, config.RmsNormEpsilon), pass);
         var selection = selects ? pass.Selection : null;
@@ -52,7 +52,7 @@ internal sealed class DecoderLayer(Phi3VConfig config, ModelWeights weights, str
             var segment = pass.Pack.Segments[i];
             var q = selection is null ? q_LHS.narrow(0, segment.Start, segment.Length) : q_LHS.narrow(0, segment.FirstRow, segment.Rows.Length);
             var (k, v) = (Heads(k_LKS.narrow(0, segment.Start, segment.Length)), Heads(v_LKS.narrow(0, segment.Start, segment.Length)));
-            if (cache is not null) (k, v) = cache.Append(k, v);
+            if (caches is not null) (k, v) = caches[i].Append(k, v);
             parts[i] = Attention.Causal(kernel, Heads(q), k, v, selection?.Visible[i]).squeeze(0).transpose(0, 1);
         }
         var attended_RHS = parts.Length == 1 ? parts[0] : cat(parts, 0);

@@ -33,6 +33,9 @@ public sealed class Phi3VModel : IDisposable
 
     internal Phi3VConfig Config { get; }
 
+    /// <summary>Keys and values of one position in one layer.</summary>
+    internal long CacheBytesPerPosition => 2L * Config.KeyValueHeadCount * Config.HeadSize * _embedding.ElementSize;
+
     internal Decoder Decoder => _decoder;
 
     /// <summary>

@@ -67,8 +67,9 @@ internal sealed record RopeTable(Tensor Cos, Tensor Sin) : IDisposable
     public Tensor Rotate(Tensor x) => x.mul(Cos).add(x.roll(x.shape[2] / 2, 2).mul(Sin));
 
     /// <summary>Tables of several sequences, one behind the other; in the current dispose scope.</summary>
-    public static RopeTable Joined(IReadOnlyList<RopeTable> tables) =>
-        new(cat([.. tables.Select(table => table.Cos)], 0), cat([.. tables.Select(table => table.Sin)], 0));
+    public static RopeTable Joined(IReadOnlyList<RopeTable> tables) => tables.Count == 1
+        ? tables[0]
+        : new(cat([.. tables.Select(table => table.Cos)], 0), cat([.. tables.Select(table => table.Sin)], 0));
 
     public void Dispose()
     {

@@ -3,62 +3,61 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Model;
 
-/// <summary>Greedy generation with cached keys and values.</summary>
+/// <summary>
+/// Greedy generation with cached keys and values. Prompts are read one by one, for each fills the device; the answers then grow together,
+/// a token each at a time, so that the weights are read once for all of them.
+/// </summary>
 public static class TextGenerator
 {
-    /// <summary>Answers each prompt on its own, in order; an answer ends where the model's context does.</summary>
+    /// <summary>Answers in the order of the prompts; an answer ends where the model's context does.</summary>
     /// <exception cref="ArgumentException">A prompt is empty, or longer than the context.</exception>
     /// <exception cref="OperationCanceledException">Between two tokens.</exception>
     public static IReadOnlyList<GeneratedText> Generate(
-        this Phi3VModel model, IReadOnlyList<ModelInput> prompts, GenerationOptions options, CancellationToken stop = default) =>
-        [.. prompts.Select(prompt => Generate(model, prompt, options, stop))];
-
-    private static GeneratedText Generate(Phi3VModel model, ModelInput prompt, GenerationOptions options, CancellationToken stop)
+        this Phi3VModel model, IReadOnlyList<ModelInput> prompts, GenerationOptions options, CancellationToken stop = default)
     {
-        using var scope = NewDisposeScope();
-        var (tokens, logProbabilities) = (new List<long>(), new List<double>());
-        var (promptLength, context) = (prompt.Ids.Length, model.Config.MaxPositions);
-        if (promptLength == 0 || promptLength > context)
-            throw new ArgumentException($"a prompt has from 1 to {context} tokens, this one has {promptLength}", nameof(prompt));
-        var most = Math.Min(options.MaxNewTokens, context - promptLength + 1); // the last token is not read again
-        using var caches = new Caches(model.Decoder.LayerCount, promptLength + most);
-        var embeddings = model.Embed(prompt);
-        var rope = model.Decoder.Rope;
-        while (tokens.Count < most)
+        var answers = prompts.Select(prompt => new GrowingAnswer(model, prompt, options)).ToList();
+        for (var first = 0; first < answers.Count;)
         {
-            stop.ThrowIfCancellationRequested();
-            using var step = NewDisposeScope();
-            var length = promptLength + tokens.Count;
-            if (caches.Length > 0 && rope.IsLong(length) != rope.IsLong(caches.Length)) caches.Clear(); // rotated with other factors
-            long[] ids = caches.Length > 0 ? [tokens[^1]] : [.. prompt.Ids, .. tokens];
-            var added = caches.Length > 0 ? Text(ids) : tokens.Count == 0 ? embeddings : cat([embeddings, Text([.. tokens])], 0);
-            var logits = model.Decoder.Continue(added, ids, caches.Layers);
-
-            var (best, at) = nn.functional.log_softmax(logits, 1).max(1);
-            tokens.Add(at.item<long>()); // waits for the device: the next step needs the token
-            logProbabilities.Add(best.item<float>());
-            if (!options.IgnoreEos && options.StopIds.Contains(tokens[^1])) break;
+            var bytes = 0L;
+            var together = answers.Skip(first).TakeWhile((answer, i) => (bytes += answer.CacheBytes) <= options.MaxCacheBytes || i == 0).ToList();
+            GrowTogether(model, together, stop);
+            first += together.Count;
         }
-        return new(tokens, logProbabilities);
-
-        Tensor Text(long[] ids) => model.Embed(new(ids, null, []));
+        return [.. answers.Select(answer => answer.Text)];
     }
 
-    private sealed class Caches(int layerCount, long capacity) : IDisposable
+    private static void GrowTogether(Phi3VModel model, List<GrowingAnswer> answers, CancellationToken stop)
     {
-        public KeyValueCache[] Layers { get; } = [.. Enumerable.Range(0, layerCount).Select(_ => new KeyValueCache(capacity))];
-
-        public long Length => Layers[0].Length;
-
-        public void Clear()
+        try
         {
-            foreach (var layer in Layers) layer.Clear();
+            while (answers.Exists(answer => !answer.IsDone))
+            {
+                // Who has nothing cached reads alone; the others' next token is one pass.
+                foreach (var answer in answers.Where(answer => answer.MustRead).ToList())
+                {
+                    stop.ThrowIfCancellationRequested();
+                    Advance(model, [answer], answer.ReadFromStart);
+                }
+                stop.ThrowIfCancellationRequested();
+                var growing = answers.Where(answer => answer is { IsDone: false, MustRead: false }).ToList();
+                if (growing.Count > 0) Advance(model, growing, () => model.Embed(new([.. growing.Select(answer => answer.LastToken)], null, [])));
+            }
         }
-
-        public void Dispose()
+        finally
         {
-            foreach (var layer in Layers) layer.Dispose();
+            answers.ForEach(answer => answer.Dispose());
         }
+    }
+
+    /// <summary>One token more for each of the answers.</summary>
+    /// <param name="embed">What their caches do not hold yet, one behind the other.</param>
+    private static void Advance(Phi3VModel model, List<GrowingAnswer> answers, Func<Tensor> embed)
+    {
+        using var scope = NewDisposeScope();
+        var logits = model.Decoder.Continue(embed(), [.. answers.Select(answer => answer.Caches)], [.. answers.Select(answer => answer.Unread)]);
+        var (best, at) = nn.functional.log_softmax(logits, 1).max(1);
+        var (tokens, logProbabilities) = (at.cpu().data<long>().ToArray(), best.cpu().data<float>().ToArray()); // waits for the device
+        for (var i = 0; i < answers.Count; i++) answers[i].Add(tokens[i], logProbabilities[i]);
     }
 }
 
@@ -73,4 +72,6 @@ public sealed record GenerationOptions
     public IReadOnlyList<long> StopIds { get; init; } = [32000];
     /// <summary>Always generate <see cref="MaxNewTokens"/>.</summary>
     public bool IgnoreEos { get; init; }
+    /// <summary>Keys and values of answers that grow together take no more; a single answer takes what it needs.</summary>
+    public long MaxCacheBytes { get; init; } = 4L << 30;
 }

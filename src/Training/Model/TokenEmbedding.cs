@@ -10,6 +10,9 @@ internal sealed class TokenEmbedding(Tensor weight_VD, long? paddingId)
 {
     public bool IsTrained => weight_VD.requires_grad;
 
+    /// <summary>Bytes of a value, here and in everything that follows from it.</summary>
+    public long ElementSize => weight_VD.ElementSize;
+
     /// <exception cref="ArgumentException">The ids hold more or fewer image places than there are image tokens.</exception>
     public Tensor Forward(SequenceLayout layout, Tensor? imageTokens)
     {

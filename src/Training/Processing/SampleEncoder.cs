@@ -20,17 +20,7 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     public EncodedSample EncodeForTraining(Sample sample, int seed, int epoch)
     {
         var random = SplitMix64.For("answer", seed, epoch, sample.Id);
-        List<long> ids = [], labels = [];
-        var images = new List<EncodedImage>();
-        foreach (var turn in Drawn(sample, seed, epoch))
-        {
-            var turnImages = Encode(turn.Images, sample.Id);
-            AddPrompt(ChatTemplate.Prompt([new("user", Content(turn, imagesBefore: 0))]), turnImages, ids, images, sample.Id);
-            labels.AddRange(Enumerable.Repeat(Ignored, ids.Count - labels.Count));
-            tokenizer.Encode(turn.Answers[random.Below(turn.Answers.Count)] + ChatTemplate.AnswerEnd, addBos: false, ids);
-            labels.AddRange(ids[labels.Count..]);
-        }
-        return Checked(new(sample.Id, [.. ids], [.. labels], images));
+        return Label(sample.Id, Drawn(sample, seed, epoch), turn => turn.Answers[random.Below(turn.Answers.Count)], sources => Encode(sources, sample.Id));
     }
 
     /// <summary>
@@ -38,28 +28,26 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     /// first accepted answers; images are numbered through. No labels.
     /// </summary>
     /// <exception cref="InputException">An image or the tags are wrong, or the prompt is too long.</exception>
-    public EncodedSample EncodeForEvaluation(Sample sample, int? turn = null)
+    public EncodedSample EncodeForEvaluation(Sample sample, int? turn = null) =>
+        Ask(sample, turn ?? sample.Turns.Count - 1, sources => Encode(sources, sample.Id));
+
+    /// <summary>
+    /// What both the loss and the answer are computed from: all turns with their first accepted answers as labels, and the prompt of the last
+    /// turn. The pictures, which take nearly all of the time, are encoded once for both.
+    /// </summary>
+    /// <exception cref="InputException">An image or the tags are wrong, or the sample is too long.</exception>
+    public (EncodedSample Labelled, EncodedSample Prompt) EncodeForScoring(Sample sample)
     {
-        var asked = turn ?? sample.Turns.Count - 1;
-        var sources = new List<IImageSource>();
-        var chat = new List<ChatMessage>();
-        foreach (var one in sample.Turns.Take(asked + 1))
-        {
-            if (chat.Count > 0) chat.Add(new("assistant", sample.Turns[chat.Count / 2].Answers[0] + ChatTemplate.AnswerEnd));
-            chat.Add(new("user", Content(one, sources.Count)));
-            sources.AddRange(one.Images);
-        }
-        return EncodePrompt(sample.Id, ChatTemplate.Prompt(chat), sources);
+        var encoded = new Dictionary<IImageSource, EncodedImage>();
+        List<EncodedImage> Once(IReadOnlyList<IImageSource> sources) =>
+            [.. sources.Select(source => encoded.TryGetValue(source, out var known) ? known : encoded[source] = Encode([source], sample.Id)[0])];
+        return (Label(sample.Id, sample.Turns, turn => turn.Answers[0], Once), Ask(sample, sample.Turns.Count - 1, Once));
     }
 
     /// <summary>A prompt that is already templated and holds its own image tags. No labels.</summary>
     /// <exception cref="InputException">An image or the tags are wrong, or the prompt is too long.</exception>
-    public EncodedSample EncodePrompt(string id, string prompt, IReadOnlyList<IImageSource> sources)
-    {
-        var (ids, images) = (new List<long>(), new List<EncodedImage>());
-        AddPrompt(prompt, Encode(sources, id), ids, images, id);
-        return Checked(new(id, [.. ids], [], images));
-    }
+    public EncodedSample EncodePrompt(string id, string prompt, IReadOnlyList<IImageSource> sources) =>
+        Prompt(id, prompt, Encode(sources, id));
 
     /// <summary>The user message's text: tags, new line, question; the question alone where it has its own tags or there are no images.</summary>
     /// <param name="imagesBefore">Images of the turns before it, when these are in the same chat.</param>
@@ -70,6 +58,41 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     private static IReadOnlyList<Turn> Drawn(Sample sample, int seed, int epoch) => sample.Kind != SampleKind.Alternatives
         ? sample.Turns
         : [sample.Turns[SplitMix64.For("turn", seed, epoch, sample.Id).Below(sample.Turns.Count)]];
+
+    private EncodedSample Label(
+        string id, IReadOnlyList<Turn> turns, Func<Turn, string> answerOf, Func<IReadOnlyList<IImageSource>, List<EncodedImage>> encode)
+    {
+        List<long> ids = [], labels = [];
+        var images = new List<EncodedImage>();
+        foreach (var turn in turns)
+        {
+            AddPrompt(ChatTemplate.Prompt([new("user", Content(turn, imagesBefore: 0))]), encode(turn.Images), ids, images, id);
+            labels.AddRange(Enumerable.Repeat(Ignored, ids.Count - labels.Count));
+            tokenizer.Encode(answerOf(turn) + ChatTemplate.AnswerEnd, addBos: false, ids);
+            labels.AddRange(ids[labels.Count..]);
+        }
+        return Checked(new(id, [.. ids], [.. labels], images));
+    }
+
+    private EncodedSample Ask(Sample sample, int asked, Func<IReadOnlyList<IImageSource>, List<EncodedImage>> encode)
+    {
+        var sources = new List<IImageSource>();
+        var chat = new List<ChatMessage>();
+        foreach (var one in sample.Turns.Take(asked + 1))
+        {
+            if (chat.Count > 0) chat.Add(new("assistant", sample.Turns[chat.Count / 2].Answers[0] + ChatTemplate.AnswerEnd));
+            chat.Add(new("user", Content(one, sources.Count)));
+            sources.AddRange(one.Images);
+        }
+        return Prompt(sample.Id, ChatTemplate.Prompt(chat), encode(sources));
+    }
+
+    private EncodedSample Prompt(string id, string prompt, List<EncodedImage> given)
+    {
+        var (ids, images) = (new List<long>(), new List<EncodedImage>());
+        AddPrompt(prompt, given, ids, images, id);
+        return Checked(new(id, [.. ids], [], images));
+    }
 
     private void AddPrompt(string prompt, List<EncodedImage> given, List<long> ids, List<EncodedImage> images, string id)
     {

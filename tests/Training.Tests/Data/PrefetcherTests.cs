@@ -8,16 +8,11 @@ public sealed class PrefetcherTests
     [Theory]
     [InlineData(1)]
     [InlineData(4)]
-    public void Batches_arrive_in_order_and_then_it_is_over(int threadCount)
+    public void Items_arrive_in_order_and_then_it_is_over(int threadCount)
     {
-        using var prefetcher = new Prefetcher(Batches(50), Encode, threadCount: threadCount);
+        using var prefetcher = Start(Numbers(50), Prepare, threadCount: threadCount);
 
-        for (var step = 0; step < 50; step++)
-        {
-            var prepared = prefetcher.Take()!;
-            Assert.Equal(step, prepared.Batch.Step);
-            Assert.Equal([$"1/{2 * step}", $"1/{2 * step + 1}"], prepared.Samples.Select(sample => sample.Id));
-        }
+        for (var number = 0; number < 50; number++) Assert.Equal($"{number}", prefetcher.Take());
         Assert.Null(prefetcher.Take());
         Assert.Null(prefetcher.Take());
     }
@@ -25,32 +20,32 @@ public sealed class PrefetcherTests
     [Fact]
     public void No_more_is_prepared_than_fits_the_bound()
     {
-        const int batchBytes = 2 * 1000;
+        const int itemBytes = 1000;
         var begun = 0;
         using var full = new SemaphoreSlim(0);
-        using var prefetcher = new Prefetcher(Endless(() =>
+        using var prefetcher = Start(Endless(() =>
         {
-            // The sequence is asked for batch n + 1 only when there is room: the third is the first that must wait.
+            // The sequence is asked for item n + 1 only when there is room: the third is the first that must wait.
             if (Interlocked.Increment(ref begun) == 2) full.Release();
-        }), Encode, maxBytes: 2 * batchBytes);
+        }), Prepare, bytes: itemBytes, maxBytes: 2 * itemBytes);
 
         full.Wait();
         Assert.NotNull(prefetcher.Take());
-        for (var step = 1; step < 20; step++)
+        for (var number = 1; number < 20; number++)
         {
             Assert.NotNull(prefetcher.Take());
             // Taken, two that wait, and the one that begins as soon as this one was taken.
-            Assert.InRange(Volatile.Read(ref begun), step + 1, step + 3);
+            Assert.InRange(Volatile.Read(ref begun), number + 1, number + 3);
         }
     }
 
     [Fact]
-    public void A_bad_sample_is_thrown_when_its_turn_comes_and_not_before()
+    public void A_bad_item_is_thrown_when_its_turn_comes_and_not_before()
     {
-        using var prefetcher = new Prefetcher(Batches(10), (epoch, index) => index == 5 ? throw new InputException("row 5 is bad") : Encode(epoch, index));
+        using var prefetcher = Start(Numbers(10), number => number == 2 ? throw new InputException("row 5 is bad") : Prepare(number));
 
-        Assert.Equal(0, prefetcher.Take()!.Batch.Step);
-        Assert.Equal(1, prefetcher.Take()!.Batch.Step);
+        Assert.Equal("0", prefetcher.Take());
+        Assert.Equal("1", prefetcher.Take());
         Assert.Equal("row 5 is bad", Assert.Throws<InputException>(prefetcher.Take).Message);
         Assert.Equal("row 5 is bad", Assert.Throws<InputException>(prefetcher.Take).Message);
     }
@@ -58,7 +53,7 @@ public sealed class PrefetcherTests
     [Fact]
     public void A_fault_of_the_sequence_itself_is_thrown_too()
     {
-        using var prefetcher = new Prefetcher(Endless(() => throw new InvalidOperationException("no order")), Encode);
+        using var prefetcher = Start(Endless(() => throw new InvalidOperationException("no order")), Prepare);
 
         Assert.Equal("no order", Assert.Throws<InvalidOperationException>(prefetcher.Take).Message);
     }
@@ -68,11 +63,11 @@ public sealed class PrefetcherTests
     {
         using var begun = new SemaphoreSlim(0);
         using var never = new ManualResetEventSlim();
-        var prefetcher = new Prefetcher(Batches(1), (epoch, index) =>
+        var prefetcher = Start(Numbers(1), number =>
         {
             begun.Release();
             never.Wait();
-            return Encode(epoch, index);
+            return Prepare(number);
         });
         var waiting = Task.Factory.StartNew(prefetcher.Take, TaskCreationOptions.LongRunning);
         begun.Wait();
@@ -84,16 +79,20 @@ public sealed class PrefetcherTests
         never.Set();
     }
 
-    private static IEnumerable<MicroBatch> Batches(int count) => Endless(() => { }).Take(count);
+    private static Prefetcher<int, string> Start(
+        IEnumerable<int> numbers, Func<int, string> prepare, long bytes = 1, long maxBytes = Prefetching.DefaultMaxBytes, int threadCount = 1) =>
+        new(numbers, prepare, _ => bytes, maxBytes, threadCount);
 
-    private static IEnumerable<MicroBatch> Endless(Action before)
+    private static IEnumerable<int> Numbers(int count) => Enumerable.Range(0, count);
+
+    private static IEnumerable<int> Endless(Action before)
     {
-        for (var step = 0; ; step++)
+        for (var number = 0; ; number++)
         {
             before();
-            yield return new(1, step, [2 * step, 2 * step + 1]);
+            yield return number;
         }
     }
 
-    private static EncodedSample Encode(int epoch, int index) => new($"{epoch}/{index}", [], [], [new(new byte[1000], 1, 1, 1)]);
+    private static string Prepare(int number) => $"{number}";
 }

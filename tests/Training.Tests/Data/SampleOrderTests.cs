@@ -31,6 +31,32 @@ public sealed class SampleOrderTests
     }
 
     [Fact]
+    public void However_often_the_world_changes_an_epoch_takes_every_sample_once_and_in_one_global_order()
+    {
+        for (var trial = 0; trial < 200; trial++)
+        {
+            var random = new SplitMix64((ulong)trial);
+            var (samples, batch, epoch, seed) = (1 + random.Below(300), 1 + random.Below(40), random.Below(5), random.Below(1000));
+            var order = new SampleOrder(samples, batch, seed, shuffle: random.Below(4) > 0);
+            var taken = new List<int>();
+            var worldSize = 1 + random.Below(8);
+            for (var step = 0; step < order.StepsPerEpoch; step++)
+            {
+                if (random.Below(4) == 0)
+                {
+                    // Ranks come and go, and all of them are new processes that know nothing of the steps before.
+                    worldSize = 1 + random.Below(8);
+                    order = new SampleOrder(samples, batch, seed, order.Shuffles);
+                }
+                var shares = Enumerable.Range(0, worldSize).Select(rank => SampleOrder.ShareOf(order.GlobalBatch(epoch, step), rank, worldSize)).ToList();
+                taken.AddRange(Enumerable.Range(0, shares.Sum(share => share.Count)).Select(place => shares[place % worldSize][place / worldSize]));
+            }
+            Assert.Equal(Enumerable.Range(0, samples), taken.Order());
+            Assert.Equal(new SampleOrder(samples, samples, seed, order.Shuffles).Of(epoch), taken);
+        }
+    }
+
+    [Fact]
     public void The_order_is_a_function_of_seed_and_epoch_alone()
     {
         SampleOrder One(int seed) => new(40, 8, seed, shuffle: true);

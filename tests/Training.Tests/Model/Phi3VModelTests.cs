@@ -142,6 +142,7 @@ public sealed class Phi3VModelTests
         using var scope = NewDisposeScope();
         using var model = new Phi3VModel(TinyModel.Config, TinyModel.Weights());
         var options = new GenerationOptions { MaxNewTokens = 6, IgnoreEos = true };
+        // Two stay short, one is long from the start, and the last passes the original length, 12, on the way.
         ModelInput[] prompts = [TinyModel.Text(20), TinyModel.Text(4), TinyModel.TwoImages(), TinyModel.Text(9)];
 
         var together = model.Generate(prompts, options);
@@ -150,9 +151,38 @@ public sealed class Phi3VModelTests
         {
             var alone = Assert.Single(model.Generate([prompt], options));
             Assert.Equal(alone.Tokens, answer.Tokens);
-            Assert.Equal(alone.LogProbabilities, answer.LogProbabilities);
+            Assert.All(alone.LogProbabilities.Zip(answer.LogProbabilities), pair => Assert.Equal(pair.First, pair.Second, 1e-5));
         }
         Assert.Empty(model.Generate([], options));
+    }
+
+    [Fact]
+    public void As_many_answers_grow_together_as_their_caches_have_room()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Phi3VModel(TinyModel.Config, TinyModel.Weights());
+        var options = new GenerationOptions { MaxNewTokens = 6, IgnoreEos = true, MaxCacheBytes = 1 };
+        ModelInput[] prompts = [TinyModel.Text(7), TinyModel.TwoImages(), TinyModel.Text(5)];
+
+        var oneByOne = model.Generate(prompts, options);
+
+        // Alone, an answer is the same to the last bit.
+        Assert.Equal(prompts.Select(prompt => model.Generate([prompt], options)[0].LogProbabilities), oneByOne.Select(answer => answer.LogProbabilities));
+    }
+
+    [Fact]
+    public void An_answer_that_has_ended_does_not_hold_up_the_others()
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Phi3VModel(TinyModel.Config, TinyModel.Weights());
+        ModelInput[] prompts = [TinyModel.Text(5), TinyModel.Text(9)];
+        var free = model.Generate(prompts, new() { MaxNewTokens = 8, IgnoreEos = true });
+        var end = free[0].Tokens[1];
+
+        var stopped = model.Generate(prompts, new() { MaxNewTokens = 8, StopIds = [end] });
+
+        Assert.True(stopped[0].Tokens.Count < 8);
+        Assert.All(free.Zip(stopped), pair => Assert.Equal(pair.First.Tokens.TakeWhile(token => token != end), pair.Second.Tokens.TakeWhile(token => token != end)));
     }
 
     [Fact]

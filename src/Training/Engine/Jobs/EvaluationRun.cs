@@ -16,37 +16,22 @@ internal static class EvaluationRun
         var metrics = Metrics(job);
         var loading = Stopwatch.GetTimestamp();
         using var data = RunData.OpenEvaluation(new() { Kind = job.DataKind, Eval = job.Data }, stop)!;
-        var samples = Enumerable.Range(0, data.Count).Select(data.Read).ToList(); // texts only
         using var model = LoadedModel.Load(job);
         var started = Stopwatch.GetTimestamp();
-        var rows = new List<Scored>();
-        foreach (var sample in samples)
+        var rows = new List<ScoredSample>();
+        publish("evaluating", 0, data.Count);
+        var scorer = model.Scorer(job.Metrics.Contains(EvaluateJob.Loss), metrics, job.MaxNewTokens);
+        foreach (var row in scorer.Score(data, Enumerable.Range(0, SampleScorer.GroupCount(data)), stop))
         {
-            stop.ThrowIfCancellationRequested();
-            publish("evaluating", rows.Count, samples.Count);
-            rows.Add(Score(job, sample, metrics, model, stop));
+            rows.Add(row);
+            publish("evaluating", rows.Count, data.Count);
         }
         var values = job.Metrics.Distinct().ToDictionary(name => name, name => name == EvaluateJob.Loss
             ? rows.Average(row => row.Loss!.Value)
             : rows.Average(row => row.Scores[metrics.FindIndex(metric => metric.Name == name)]));
-        return new(values, [.. rows.Select(row => row.ToRow())],
+        return new(values, [.. rows.Select(row => new EvaluateRow(row.Id, row.Loss, row.Prediction, row.Answers, row.Scores.Count > 0 ? row.Scores[0] : null))],
             Stopwatch.GetElapsedTime(started).TotalSeconds, Stopwatch.GetElapsedTime(loading, started).TotalSeconds);
     }
-
-    private static Scored Score(EvaluateJob job, Sample sample, List<IMetric> metrics, LoadedModel model, CancellationToken stop)
-    {
-        var answers = sample.Turns[^1].Answers;
-        double? loss = job.Metrics.Contains(EvaluateJob.Loss)
-            ? model.Loss(model.Encoder.EncodeForTraining(WithFirstAnswers(sample), seed: 0, epoch: 0))
-            : null;
-        if (metrics.Count == 0) return new(sample.Id, loss, null, answers, []);
-        var prediction = model.Ask(model.Encoder.EncodeForEvaluation(sample), job.MaxNewTokens, stop).Text;
-        return new(sample.Id, loss, prediction, answers, [.. metrics.Select(metric => metric.Score(prediction, answers))]);
-    }
-
-    /// <summary>Training draws one of several answers; a loss that is compared must not depend on a draw.</summary>
-    private static Sample WithFirstAnswers(Sample sample) =>
-        sample with { Turns = [.. sample.Turns.Select(turn => turn with { Answers = [turn.Answers[0]] })] };
 
     private static List<IMetric> Metrics(EvaluateJob job)
     {
@@ -58,10 +43,5 @@ internal static class EvaluationRun
                 + $"choose one of {string.Join(", ", Catalog<IDataset>.All.Select(kind => kind.Name))}.");
         if (problems.Count > 0) throw new InputException(problems);
         return [.. job.Metrics.Distinct().Where(known.ContainsKey).Select(name => known[name])];
-    }
-
-    private sealed record Scored(string Id, double? Loss, string? Prediction, IReadOnlyList<string> Answers, double[] Scores)
-    {
-        public EvaluateRow ToRow() => new(Id, Loss, Prediction, Answers, Scores.Length > 0 ? Scores[0] : null);
     }
 }

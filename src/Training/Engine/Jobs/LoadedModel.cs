@@ -1,8 +1,8 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
+using Phi3VCluster.Training.Evaluation;
 using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Processing;
-using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
 
@@ -48,14 +48,10 @@ internal sealed class LoadedModel : IDisposable
     }
 
     public Answer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false) =>
-        _answerer.Ask(prompt, maxNewTokens, stop, ignoreEndOfText);
+        _answerer.Ask([prompt], maxNewTokens, stop, ignoreEndOfText)[0];
 
-    /// <summary>Mean cross-entropy of the sample's answer tokens.</summary>
-    public double Loss(EncodedSample sample)
-    {
-        using var scope = NewDisposeScope();
-        return _model.Loss(_inputs.For(sample));
-    }
+    public SampleScorer Scorer(bool measuresLoss, IReadOnlyList<IMetric> metrics, int maxNewTokens) =>
+        new(_model, _inputs, _answerer, Encoder, measuresLoss, metrics, maxNewTokens);
 
     public void Dispose()
     {
