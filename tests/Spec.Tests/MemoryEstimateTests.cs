@@ -56,6 +56,16 @@ public sealed class MemoryEstimateTests
     }
 
     [Fact]
+    public void A_run_that_keeps_little_for_backward_still_needs_room_for_answers()
+    {
+        var head = MemoryEstimate.Of(Full with { Method = new() { Kind = "head" } }, 1);
+        var full = MemoryEstimate.Of(Full, 1);
+
+        Assert.Equal(MemoryEstimate.AnswerCaches, head.Total - head.Weights - head.Gradients - head.Optimizer - 2e9, 1.0);
+        Assert.Equal(full.Activations + full.Workspace, full.Total - full.Weights - full.Gradients - full.Optimizer - 2e9, 1.0);
+    }
+
+    [Fact]
     public void The_fewest_of_each_kind_are_as_many_as_fit_and_one_fewer_does_not()
     {
         var fits = GpuFit.Fewest(Full);

@@ -9,17 +9,21 @@ namespace Phi3VCluster.Spec.Planning;
 /// <param name="Weights">All that the model computes with, trained or not.</param>
 /// <param name="Optimizer">The rank's shard of moments and masters.</param>
 /// <param name="Activations">What backward needs and forward keeps, all layers together.</param>
-/// <param name="Workspace">What lives for the moment of one layer, CUDA's context, the libraries' own memory.</param>
+/// <param name="Workspace">What backward through one layer needs for a moment.</param>
 public sealed record MemoryEstimate(double Weights, double Gradients, double Optimizer, double Activations, double Workspace)
 {
+    /// <summary>Of answers that grow together in evaluation, when nothing is kept for backward.</summary>
+    public const double AnswerCaches = 4L << 30;
+
     private const double Nf4Bytes = 0.5 + 4.0 / 64, DoubleNf4Bytes = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);
+    /// <summary>For CUDA's context, the libraries' own memory and tensors in flight.</summary>
     private const double Allowance = 2e9;
     /// <summary>The page: DocVQA's mean length, and the crops of a letter page.</summary>
     private const double Tokens = 2443, Crops = 17;
     /// <summary>Attention written out: bytes a score needs for a moment, of one layer.</summary>
     private const double ScoreBytes = 16;
 
-    public double Total => Weights + Gradients + Optimizer + Activations + Workspace;
+    public double Total => Weights + Gradients + Optimizer + Math.Max(Activations + Workspace, AnswerCaches) + Allowance;
 
     public static MemoryEstimate Of(RunSpec spec, int ranks)
     {
@@ -31,7 +35,7 @@ public sealed record MemoryEstimate(double Weights, double Gradients, double Opt
             WeightsOf(spec.Method, trained, bytes),
             spec.Batch.ReduceEvery == "micro" ? 4 * (shard + unit) : 4.0 * trained,
             (spec.Precision == "fp32" ? 8 : 12) * shard,
-            activations, moment + Allowance);
+            activations, moment);
     }
 
     private static double WeightsOf(MethodSpec method, long trained, int bytes)

@@ -49,6 +49,10 @@ public sealed class ReleasedModelTests
             ReleasedModel.Layers * ReleasedModel.LayerMatrices);
     }
 
+    [Fact]
+    public void It_leaves_the_room_that_growing_answers_may_take() =>
+        Assert.Equal(MemoryEstimate.AnswerCaches, new GenerationOptions().MaxCacheBytes);
+
     private static void AssertCounts(MethodSpec spec)
     {
         var trained = Catalog<ITrainingMethod>.Find(spec.Kind, "").Plan(Used, spec).Trained.Select(t => t.Tensor).ToArray();
