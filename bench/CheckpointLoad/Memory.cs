@@ -12,6 +12,8 @@ internal static class Memory
 
     public static long Peak() => Field("VmHWM");
 
+    public static long Resident() => Field("VmRSS");
+
     private static long Field(string name) =>
         long.Parse(File.ReadLines("/proc/self/status").Single(line => line.StartsWith(name, StringComparison.Ordinal)).Split(':', 'k')[1]) * 1024;
 }

@@ -4,10 +4,10 @@ using ParquetSharp.Arrow;
 
 namespace Phi3VCluster.Bench.Data;
 
-/// <summary>A parquet file of pages in the docvqa layout; the pages are noise, as JPEG files are to a compressor.</summary>
+/// <summary>A parquet file of pages in the docvqa layout.</summary>
 internal static class PageFile
 {
-    public static void Write(string path, int rows, int groupRows, int pageBytes)
+    public static void Write(string path, int rows, int groupRows, Func<int, byte[]> page)
     {
         var nothing = ArrowBuffer.Empty;
         var text = new Field("en", StringType.Default, nullable: true);
@@ -18,7 +18,6 @@ internal static class PageFile
             new Field("query", new StructType([text]), nullable: true),
             new Field("answers", new ListType(StringType.Default), nullable: true),
         ], null);
-        var (page, noise) = (new byte[pageBytes], new Random(1));
         using var writer = new FileWriter(path, schema);
         for (var done = 0; done < rows; done += groupRows)
         {
@@ -26,8 +25,7 @@ internal static class PageFile
             var answers = new ListArray.Builder(StringType.Default);
             for (var i = 0; i < groupRows; i++)
             {
-                noise.NextBytes(page);
-                pages.Append(page.AsSpan());
+                pages.Append(page(done + i).AsSpan());
                 questions.Append($"What is on page {done + i}?");
                 answers.Append();
                 ((StringArray.Builder)answers.ValueBuilder).Append($"page {done + i}");

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Processing;
-using SkiaSharp;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Bench.Processor;
@@ -10,17 +9,17 @@ namespace Phi3VCluster.Bench.Processor;
 /// <summary>A scanned page, from the file's bytes to normalised crops, on one core.</summary>
 internal sealed class ProcessorBenchmark : IBenchmark
 {
-    private const int Width = 1700, Height = 2200, NumCrops = 16, WarmUps = 3, Repetitions = 15;
+    private const int NumCrops = 16, WarmUps = 3, Repetitions = 15;
 
     public string Name => "processor";
 
-    public string Description => $"JPEG page {Width}×{Height} to crops, one core, numCrops {NumCrops}; beside the original's path with Pillow and torchvision";
+    public string Description => $"JPEG page {ScannedPage.Width}×{ScannedPage.Height} to crops, one core, numCrops {NumCrops}; beside the original's path with Pillow and torchvision";
 
     public IEnumerable<BenchRow> Run(BenchOptions options)
     {
         LibTorch.Load();
         set_num_threads(1);
-        var page = Page();
+        var page = ScannedPage.Draw(seed: 1);
         var whole = Median(() => CropTensors.Make(ImageEncoder.Encode(page, NumCrops, "page"), CPU).Dispose());
         var encoded = ImageEncoder.Encode(page, NumCrops, "page");
         var crops = Median(() => CropTensors.Make(encoded, CPU).Dispose());
@@ -47,26 +46,6 @@ internal sealed class ProcessorBenchmark : IBenchmark
         }
         Array.Sort(times);
         return times[times.Length / 2];
-    }
-
-    /// <summary>Lines of grey words on white, as a scanner gives it.</summary>
-    private static byte[] Page()
-    {
-        using var bitmap = new SKBitmap(new SKImageInfo(Width, Height, SKColorType.Rgba8888, SKAlphaType.Opaque));
-        using var canvas = new SKCanvas(bitmap);
-        using var ink = new SKPaint();
-        canvas.Clear(SKColors.White);
-        var random = new Training.SplitMix64(1);
-        for (var y = 120; y < Height - 120; y += 34)
-        {
-            for (var x = 140; x < Width - 200; x += 12 + (int)random.Below(10))
-            {
-                ink.Color = new((byte)random.Below(90), (byte)random.Below(90), (byte)random.Below(90));
-                canvas.DrawRect(x, y, 2 + random.Below(9), 6 + random.Below(14), ink);
-            }
-        }
-        using var file = bitmap.Encode(SKEncodedImageFormat.Jpeg, 85);
-        return file.ToArray();
     }
 
     private static (double? Seconds, string? Absence) Peer(byte[] page)

@@ -79,6 +79,8 @@ public sealed record DataSpec
     public string? ImageRoot { get; init; }
     /// <summary>Where features of a frozen vision model are kept between epochs: auto | memory | disk | none.</summary>
     public string CacheFeatures { get; init; } = "auto";
+    /// <summary>Threads of each rank that read and decode ahead; null is "auto": its share of the cores less one, from 1 to 4.</summary>
+    public int? Workers { get; init; }
     /// <summary>Turn image files of own data as their EXIF orientation says; images of parquet rows always are.</summary>
     public bool ExifRotate { get; init; }
     /// <summary>fail: one bad row ends the run before it starts. skip: up to 1 % of them are left out.</summary>

@@ -61,6 +61,7 @@ public static class RunSpecValidation
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
         if (s.CacheFeatures is not ("auto" or "memory" or "disk" or "none"))
             yield return OneOf("data.cacheFeatures", s.CacheFeatures, "auto", "memory", "disk", "none");
+        if (s.Workers < 1) yield return AtLeast("data.workers", 1, s.Workers.Value);
         if (s.OnBadSample is not ("fail" or "skip")) yield return OneOf("data.onBadSample", s.OnBadSample, "fail", "skip");
     }
 

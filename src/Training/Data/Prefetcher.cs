@@ -13,6 +13,7 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
     private readonly Func<TOrder, TItem> _prepare;
     private readonly Func<TItem, long> _bytesOf;
     private readonly long _maxBytes;
+    private readonly int _minItems;
     private readonly Thread[] _threads;
     private readonly object _gate = new();
     private readonly Dictionary<long, Slot> _ready = [];
@@ -23,10 +24,12 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
     /// <param name="prepare">Called from several threads when <paramref name="threadCount"/> is more than one.</param>
     /// <param name="bytesOf">What an item takes while it waits.</param>
     /// <param name="maxBytes">No new item is begun while this much waits; each thread may go over it by one.</param>
+    /// <param name="minItems">Items that may wait whatever their size: as many as are taken in one go.</param>
     public Prefetcher(
-        IEnumerable<TOrder> orders, Func<TOrder, TItem> prepare, Func<TItem, long> bytesOf, long maxBytes = Prefetching.DefaultMaxBytes, int threadCount = 1)
+        IEnumerable<TOrder> orders, Func<TOrder, TItem> prepare, Func<TItem, long> bytesOf, long maxBytes = Prefetching.DefaultMaxBytes, int minItems = 1,
+        int threadCount = 1)
     {
-        (_orders, _prepare, _bytesOf, _maxBytes) = (orders.GetEnumerator(), prepare, bytesOf, maxBytes);
+        (_orders, _prepare, _bytesOf, _maxBytes, _minItems) = (orders.GetEnumerator(), prepare, bytesOf, maxBytes, minItems);
         _threads = [.. Enumerable.Range(0, threadCount).Select(i => new Thread(Work) { IsBackground = true, Name = $"prefetch {i}" })];
         foreach (var thread in _threads) thread.Start();
     }
@@ -87,7 +90,7 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
         (number, order, fault) = (0, default!, null);
         lock (_gate)
         {
-            while (!_disposed && !_ended && _readyBytes >= _maxBytes) Monitor.Wait(_gate);
+            while (!_disposed && !_ended && _readyBytes >= _maxBytes && _ready.Count >= _minItems) Monitor.Wait(_gate);
             if (_disposed || _ended) return false;
             try
             {

@@ -2,37 +2,41 @@ using Phi3VCluster.Training.Data;
 
 namespace Phi3VCluster.Training.Engine;
 
-/// <summary>This rank's samples, step by step, read and encoded ahead.</summary>
+/// <summary>This rank's samples, step by step, read and encoded ahead: a whole step's, and more while memory for it is small.</summary>
 internal sealed class SampleFeed : IDisposable
 {
-    private readonly Prefetcher<Share, EncodedShare> _ahead;
+    private readonly Func<int, int, IReadOnlyList<int>> _share;
+    private readonly Prefetcher<Place, Encoded> _ahead;
 
-    /// <param name="encode">(epoch, index) → sample; called on the prefetcher's threads.</param>
-    /// <param name="threads">That read and encode.</param>
-    public SampleFeed(SampleOrder order, int epochs, int rank, int worldSize, Func<int, int, EncodedSample> encode, int threads = 1)
+    /// <param name="encode">(epoch, index) → sample; called on the readers' threads.</param>
+    /// <param name="readers">Threads that read and encode.</param>
+    public SampleFeed(SampleOrder order, int epochs, int rank, int worldSize, Func<int, int, EncodedSample> encode, int readers = 1)
     {
-        var shares =
+        _share = (epoch, step) => SampleOrder.ShareOf(order.GlobalBatch(epoch, step), rank, worldSize);
+        var places =
             from epoch in Enumerable.Range(0, epochs)
             from step in Enumerable.Range(0, order.StepsPerEpoch)
-            select new Share(epoch, step, SampleOrder.ShareOf(order.GlobalBatch(epoch, step), rank, worldSize));
-        _ahead = new(shares, share => new(share, [.. share.Indices.Select(index => encode(share.Epoch, index))]),
-            encoded => encoded.Samples.Sum(sample => sample.Bytes), threadCount: threads);
+            from index in _share(epoch, step)
+            select new Place(epoch, step, index);
+        _ahead = new(places, place => new(place, encode(place.Epoch, place.Index)), encoded => encoded.Sample.Bytes,
+            minItems: (order.BatchSize + worldSize - 1) / worldSize, threadCount: readers);
     }
 
     /// <summary>The rank's share of a global batch. Waits until it is ready; ask for the batches in order, each once.</summary>
-    public IReadOnlyList<EncodedSample> Take(GlobalBatch batch)
-    {
-        var next = _ahead.Take() ?? throw new InvalidOperationException($"no samples are left for {batch}.");
-        return (next.Share.Epoch, next.Share.Step) == (batch.Epoch, batch.Index)
-            ? next.Samples
-            : throw new InvalidOperationException($"asked for {batch}, but {next.Share} is next.");
-    }
+    public IReadOnlyList<EncodedSample> Take(GlobalBatch batch) =>
+        [.. _share(batch.Epoch, batch.Index).Select(index => Take(new Place(batch.Epoch, batch.Index, index)))];
 
     public void Dispose() => _ahead.Dispose();
 
-    /// <param name="Step">Within the epoch, from 0.</param>
-    /// <param name="Indices">Rows of the dataset.</param>
-    private sealed record Share(int Epoch, int Step, IReadOnlyList<int> Indices);
+    private EncodedSample Take(Place place)
+    {
+        var next = _ahead.Take() ?? throw new InvalidOperationException($"no samples are left for {place}.");
+        return next.Place == place ? next.Sample : throw new InvalidOperationException($"asked for {place}, but {next.Place} is next.");
+    }
 
-    private sealed record EncodedShare(Share Share, IReadOnlyList<EncodedSample> Samples);
+    /// <param name="Step">Within the epoch, from 0.</param>
+    /// <param name="Index">Row of the dataset.</param>
+    private readonly record struct Place(int Epoch, int Step, int Index);
+
+    private sealed record Encoded(Place Place, EncodedSample Sample);
 }

@@ -12,8 +12,10 @@ namespace Phi3VCluster.Training.Engine;
 /// </summary>
 /// <param name="measuresLoss">Whether losses are asked for.</param>
 /// <param name="metrics">Over generated answers; with none nothing is generated.</param>
+/// <param name="readers">Threads that read and encode ahead.</param>
 internal sealed class SampleScorer(
-    Phi3VModel model, ModelInputs inputs, Answerer answerer, SampleEncoder encoder, bool measuresLoss, IReadOnlyList<IMetric> metrics, int maxNewTokens)
+    Phi3VModel model, ModelInputs inputs, Answerer answerer, SampleEncoder encoder, bool measuresLoss, IReadOnlyList<IMetric> metrics, int maxNewTokens,
+    int readers = 1)
 {
     private const int GroupSize = 8;
 
@@ -23,7 +25,7 @@ internal sealed class SampleScorer(
     /// <exception cref="OperationCanceledException">Between two tokens.</exception>
     public IEnumerable<ScoredSample> Score(IDatasetReader data, IEnumerable<int> groups, CancellationToken stop)
     {
-        using var ahead = new Prefetcher<int, Group>(groups, group => Read(data, group), group => group.Bytes);
+        using var ahead = new Prefetcher<int, Group>(groups, group => Read(data, group), group => group.Bytes, threadCount: readers);
         while (ahead.Take() is { } group)
         {
             foreach (var sample in Score(group, stop)) yield return sample;

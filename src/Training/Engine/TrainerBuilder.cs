@@ -12,6 +12,9 @@ namespace Phi3VCluster.Training.Engine;
 /// <summary>Puts a rank's run together: the one place that sees all of Training's folders.</summary>
 internal static class TrainerBuilder
 {
+    /// <summary>Letter pages for a rank of an eight-GPU node at several times its speed.</summary>
+    private const int MostReaders = 4;
+
     /// <exception cref="InputException">The checkpoint or the data do not fit the spec.</exception>
     public static Trainer Build(RunSpec spec, RankCompute compute, ICollective collective, string outputFolder, CancellationToken stop)
     {
@@ -33,7 +36,8 @@ internal static class TrainerBuilder
             var training = Own(RunData.OpenTraining(spec.Data, stop));
             var evaluation = RunData.OpenEvaluation(spec.Data, stop) is { } held ? Own(held) : null;
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
-            var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder)));
+            var readers = spec.Data.Workers ?? Math.Clamp(torch.get_num_threads() - 1, 1, MostReaders);
+            var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder), readers));
             var features = model.Model.VisionIsTrained ? null : FeatureCache.Open(outputFolder, spec.Data.CacheFeatures);
             if (features is not null) Own(features);
             var inputs = new ModelInputs(model.Model, compute, features, spec.Method.Dropout > 0 ? spec.Seed : null);
@@ -56,7 +60,7 @@ internal static class TrainerBuilder
                 Model = model,
                 Optimizer = optimizer,
                 Step = step,
-                Evaluator = evaluation is null ? null : new(Scorer(spec, model, inputs, tokenizer, encoder), evaluation, collective, spec.Evaluation.Metric),
+                Evaluator = evaluation is null ? null : new(Scorer(spec, model, inputs, tokenizer, encoder, readers), evaluation, collective, spec.Evaluation.Metric),
                 Folder = folder,
                 Clock = clock,
                 Device = device,
@@ -71,10 +75,10 @@ internal static class TrainerBuilder
         }
     }
 
-    private static SampleScorer Scorer(RunSpec spec, TrainedModel model, ModelInputs inputs, Tokenizer tokenizer, SampleEncoder encoder) => new(
+    private static SampleScorer Scorer(RunSpec spec, TrainedModel model, ModelInputs inputs, Tokenizer tokenizer, SampleEncoder encoder, int readers) => new(
         model.Model, inputs, new Answerer(model.Model, inputs, tokenizer), encoder, measuresLoss: true,
         spec.Evaluation.Metric == EvaluationSpec.Loss ? [] : [Catalog<IMetric>.Find(spec.Evaluation.Metric, "evaluation.metric")],
-        spec.Evaluation.MaxNewTokens);
+        spec.Evaluation.MaxNewTokens, readers);
 
     private static GradientStore StoreGradients(RunSpec spec, FlatParameters parameters, ICollective collective)
     {

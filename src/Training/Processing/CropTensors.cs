@@ -48,9 +48,9 @@ public static class CropTensors
         return picture_CHW;
     }
 
-    /// <summary>On the accelerator: the bytes travel, a quarter of the floats, and the rank's thread is free at once.</summary>
+    /// <summary>On the accelerator: the bytes travel, a quarter of the floats, from pinned memory, so that the rank's thread goes on at once.</summary>
     private static Tensor NormaliseThere(EncodedImage image, Device device) =>
-        tensor(image.Rgb, [image.Height, image.Width, 3], ScalarType.Byte).to(device).permute(2, 0, 1).to(ScalarType.Float32).contiguous()
+        tensor(image.Rgb, [image.Height, image.Width, 3], ScalarType.Byte).pin_memory().to(device, non_blocking: true).permute(2, 0, 1).to(ScalarType.Float32).contiguous()
             .div_(tensor(255f).to(device)).sub_(tensor(Mean, [3, 1, 1]).to(device)).div_(tensor(Deviation, [3, 1, 1]).to(device));
 
     private static float[] Table(int channel) =>

@@ -40,6 +40,21 @@ public sealed class PrefetcherTests
     }
 
     [Fact]
+    public void What_is_taken_in_one_go_is_prepared_whatever_its_size()
+    {
+        var begun = 0;
+        using var prefetcher = Start(Endless(() => Interlocked.Increment(ref begun)), Prepare, bytes: 1000, maxBytes: 1, minItems: 3);
+
+        SpinWait.SpinUntil(() => Volatile.Read(ref begun) >= 3);
+        for (var number = 1; number < 20; number++)
+        {
+            prefetcher.Take();
+            SpinWait.SpinUntil(() => Volatile.Read(ref begun) >= number + 3);
+            Assert.Equal(number + 3, Volatile.Read(ref begun));
+        }
+    }
+
+    [Fact]
     public void A_bad_item_is_thrown_when_its_turn_comes_and_not_before()
     {
         using var prefetcher = Start(Numbers(10), number => number == 2 ? throw new InputException("row 5 is bad") : Prepare(number));
@@ -80,8 +95,9 @@ public sealed class PrefetcherTests
     }
 
     private static Prefetcher<int, string> Start(
-        IEnumerable<int> numbers, Func<int, string> prepare, long bytes = 1, long maxBytes = Prefetching.DefaultMaxBytes, int threadCount = 1) =>
-        new(numbers, prepare, _ => bytes, maxBytes, threadCount);
+        IEnumerable<int> numbers, Func<int, string> prepare, long bytes = 1, long maxBytes = Prefetching.DefaultMaxBytes, int minItems = 1,
+        int threadCount = 1) =>
+        new(numbers, prepare, _ => bytes, maxBytes, minItems, threadCount);
 
     private static IEnumerable<int> Numbers(int count) => Enumerable.Range(0, count);
 
