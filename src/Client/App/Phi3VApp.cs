@@ -17,7 +17,8 @@ internal static class Phi3VApp
         [
             new QuickstartCommand(), new UpCommand(), new DownCommand(), new NodesCommand(), new SubmitCommand(), new RunsCommand(),
             new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(),
-            new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(), new DownloadCommand(), new DoctorCommand(),
+            new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(), new DownloadCommand(), new RecipesCommand(),
+            new DoctorCommand(),
         ]) root.Subcommands.Add(verb);
         var help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExample((HelpAction)help.Action!);

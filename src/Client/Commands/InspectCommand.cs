@@ -12,7 +12,8 @@ internal sealed class InspectCommand : Verb
     private readonly Argument<string> _data = new(DataPath.Form) { Description = "The format's name and a file or glob." };
     private readonly Option<string?> _model = new("--model")
     {
-        Description = "Checkpoint folder, for exact token counts, its context and its crops. Default: texts are estimated, 131072 tokens, 16 crops.",
+        Description = "Checkpoint folder, for exact token counts, its context and its crops. "
+            + "Default: lengths of texts are estimated, 131072 tokens, 16 crops.",
         HelpName = "DIR",
     };
     private readonly Option<string?> _imageRoot = new("--image-root")
@@ -24,7 +25,11 @@ internal sealed class InspectCommand : Verb
     {
         Description = "Turn image files of own data as their EXIF orientation says; images of parquet rows always are.",
     };
-    private readonly Option<int?> _numCrops = new("--num-crops") { Description = "Most crops of an image. Default: the model's, else 16.", HelpName = "N" };
+    private readonly Option<int?> _numCrops = new("--num-crops")
+    {
+        Description = "Most crops of an image. Default: the model's, else 16.",
+        HelpName = "N",
+    };
     private readonly Option<int> _pages = new("--pages")
     {
         Description = "Pictures on the contact sheet; 0 for no sheet.",
@@ -39,7 +44,7 @@ internal sealed class InspectCommand : Verb
     };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
-    public InspectCommand() : base("inspect", "Look at a dataset before training: bad rows, lengths in tokens, images, answers, and a sheet of its pages.",
+    public InspectCommand() : base("inspect", "Look at data before training: bad rows, lengths in tokens, images, answers, a sheet of pages.",
         "phi3v inspect conversations:quickstart-data/train.jsonl --model quickstart-data/model --sheet pages.png")
     {
         Arguments.Add(_data);

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Recipes;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Samples;
@@ -12,6 +13,8 @@ namespace Phi3VCluster.Client.Commands;
 
 internal sealed class QuickstartCommand : Verb
 {
+    private const string Recipe = "quickstart";
+
     private readonly Option<int> _seed = new("--seed")
     {
         Description = "Another seed: another model, other pages.",
@@ -43,11 +46,11 @@ internal sealed class QuickstartCommand : Verb
 
         output.Line("drawing the pages and an untrained model …");
         var files = await Task.Run(() => QuickstartFiles.Create(filesFolder, seed), CancellationToken.None).WaitAsync(interrupted);
-        var spec = SpecSource.Check(RunSpecYaml.Read(Recipe(),
+        var spec = SpecSource.Check(RunSpecYaml.Read(BuiltInRecipes.Find(Recipe)!.Text,
         [
             $"model.path={files.Checkpoint}", $"data.train={files.Train}", $"data.eval={files.Eval}", $"output={folder}",
             string.Create(CultureInfo.InvariantCulture, $"seed={seed}"),
-        ], "recipes/quickstart.yaml"), address, output);
+        ], BuiltInRecipes.Source(Recipe)), address, output);
         output.Line($"training on {files.TrainPages} pages, {spec.Epochs} epochs; {files.EvalPages} other pages are held out");
 
         var ended = await RunSession.RunAsync(spec, address, output, interrupted);
@@ -55,11 +58,5 @@ internal sealed class QuickstartCommand : Verb
         output.Result(result.Document(), result.Show);
         if (ended.State != RunState.Done) output.Error($"the run {ended.Run} {Words.Of(ended.State)}: {ended.Error}");
         return RunSummary.ExitCodeOf(ended);
-    }
-
-    private static string Recipe()
-    {
-        using var text = new StreamReader(typeof(QuickstartCommand).Assembly.GetManifestResourceStream("quickstart.yaml")!);
-        return text.ReadToEnd();
     }
 }

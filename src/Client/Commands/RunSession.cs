@@ -15,8 +15,11 @@ internal static class RunSession
     private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
 
     public static Task<RunStatus> RunAsync(RunSpec spec, ClusterAddress? address, Output output, CancellationToken interrupted) =>
-        ClusterSession.UseAsync(address, spec.Cluster.MaxRanks, Path.Combine(spec.Output, "silo.log"), output.Line,
+        ClusterSession.UseAsync(address, LocalRanks(spec.Cluster), Path.Combine(spec.Output, "silo.log"), output.Line,
             (cluster, silo) => SubmitAndFollowAsync(cluster, spec, silo, output, interrupted), interrupted);
+
+    /// <summary>One per core, as `up` has, as far as the run allows; a silo that has GPUs takes no more ranks than those.</summary>
+    private static int LocalRanks(ClusterSpec spec) => Math.Clamp(Environment.ProcessorCount, spec.MinRanks, spec.MaxRanks);
 
     private static async Task<RunStatus> SubmitAndFollowAsync(
         ClusterConnection cluster, RunSpec spec, LocalSilo? localSilo, Output output, CancellationToken interrupted)

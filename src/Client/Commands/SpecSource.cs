@@ -1,14 +1,19 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Recipes;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Recipes;
 
 namespace Phi3VCluster.Client.Commands;
 
 /// <summary>A run spec as a command needs it: checked whole before anything is started, with absolute paths.</summary>
 internal static class SpecSource
 {
-    public static Argument<string> Argument() => new("SPEC") { Description = "The run spec, a YAML file." };
+    public static Argument<string> Argument() => new("SPEC")
+    {
+        Description = "The run spec: a YAML file, or the name of a recipe (phi3v recipes).",
+    };
 
     public static Option<string[]> SetOption() => new("--set")
     {
@@ -17,13 +22,37 @@ internal static class SpecSource
         DefaultValueFactory = _ => [],
     };
 
+    /// <param name="given">A file, or a recipe's name; a file wins.</param>
+    /// <returns>The spec, to be checked, and the recipe it is of.</returns>
+    /// <exception cref="InputException">Neither, or not YAML at all.</exception>
+    public static (RunSpecReading Reading, Recipe? Recipe) Read(string given, IReadOnlyList<string> sets)
+    {
+        if (File.Exists(given) || given.Contains(Path.DirectorySeparatorChar)) return (RunSpecYaml.ReadFile(given, sets), null);
+        var recipe = BuiltInRecipes.Find(given) ?? throw BuiltInRecipes.Unknown("SPEC: neither a file nor a recipe", given);
+        return (RunSpecYaml.Read(recipe.Text, [.. sets, .. WithoutItsEvaluation(recipe, sets)], BuiltInRecipes.Source(given)), recipe);
+    }
+
     /// <param name="cluster">Null for a cluster on this machine that is started later.</param>
+    /// <param name="recipe">Knows where missing files come from.</param>
     /// <exception cref="InputException">All that is wrong with the values, and with the files if the cluster is here.</exception>
-    public static RunSpec Check(RunSpecReading reading, ClusterAddress? cluster, Output output)
+    public static RunSpec Check(RunSpecReading reading, ClusterAddress? cluster, Output output, Recipe? recipe = null)
     {
         var files = cluster is null or { IsThisMachine: true } ? RunSpecFiles.Problems(reading.Spec) : [];
-        if (reading.Problems.Count + files.Count > 0) throw new InputException([.. reading.Problems, .. files]);
+        var fetches = recipe?.FetchesFor(files)
+            .Select(fetch => $"{recipe.Name}: its files are not here; `{fetch}` fetches them, --set names others.") ?? [];
+        if (reading.Problems.Count + files.Count > 0) throw new InputException([.. reading.Problems, .. files, .. fetches]);
         foreach (var warning in RunSpecValidation.Warnings(reading.Spec)) output.Error($"warning: {warning}");
         return RunSpecPaths.MakeAbsolute(reading.Spec, Environment.CurrentDirectory);
+    }
+    /// <summary>A recipe's held-out samples belong to its training samples: who brings other ones need not have them.</summary>
+    private static IEnumerable<string> WithoutItsEvaluation(Recipe recipe, IReadOnlyList<string> sets)
+    {
+        if (recipe.Spec.Data.Eval is not { } eval || !Sets("data.train") || Sets("data.eval")) yield break;
+        if (FilePattern.Match(eval).Count > 0) yield break;
+        Output.Note(
+            $"phi3v: warning: data.eval: the recipe's held-out samples are not here, got {eval}; --set data.eval=FILE evaluates on yours.");
+        yield return "data.eval=null";
+
+        bool Sets(string key) => sets.Any(set => set.StartsWith(key + '=', StringComparison.Ordinal));
     }
 }

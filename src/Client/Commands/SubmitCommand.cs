@@ -30,8 +30,8 @@ internal sealed class SubmitCommand : Verb
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var address = ClusterAddress.Find(parsed.GetValue(_cluster));
-        var reading = RunSpecYaml.ReadFile(parsed.GetRequiredValue(_spec), parsed.GetRequiredValue(_set));
-        var spec = SpecSource.Check(reading, address, output);
+        var (reading, recipe) = SpecSource.Read(parsed.GetRequiredValue(_spec), parsed.GetRequiredValue(_set));
+        var spec = SpecSource.Check(reading, address, output, recipe);
         if (!parsed.GetValue(_wait)) return await QueueAsync(spec, parsed, output, interrupted);
 
         var ended = await RunSession.RunAsync(spec, address, output, interrupted);

@@ -21,7 +21,8 @@ internal sealed class RowScan
 
     private RowScan(IDatasetReader reader, int first, int end, Func<Sample, IReadOnlyList<string>> problems, int mostExplained,
         Action<int> progress, CancellationToken stop) =>
-        (_reader, _first, _end, _problems, _mostExplained, _progress, _stop, _next) = (reader, first, end, problems, mostExplained, progress, stop, first);
+        (_reader, _first, _end, _problems, _mostExplained, _progress, _stop, _next) =
+            (reader, first, end, problems, mostExplained, progress, stop, first);
 
     /// <param name="problems">What else is wrong with a sample that could be read; called from several threads.</param>
     /// <param name="mostExplained">Of how many bad rows, the first, the reasons are kept.</param>

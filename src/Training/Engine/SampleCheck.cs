@@ -40,7 +40,9 @@ internal sealed class SampleCheck(SampleMeasure measure, int numCrops, int maxTo
 
     private ImageLook Look(IImageSource image)
     {
-        var (width, height) = decodes ? SizeOf(ImageDecoder.Decode(image.Read(), image.Description, image.IsTurnedUpright)) : ImageDecoder.ReadSize(image);
+        var (width, height) = decodes
+            ? SizeOf(ImageDecoder.Decode(image.Read(), image.Description, image.IsTurnedUpright))
+            : ImageDecoder.ReadSize(image);
         return new(width, height, ImageLayout.For(width, height, numCrops, image.Description));
     }
 

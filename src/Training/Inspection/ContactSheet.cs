@@ -51,7 +51,8 @@ internal sealed class ContactSheet : IDisposable
     public byte[] ToPng()
     {
         var (columns, rows) = (Math.Min(Columns, Count), (Count + Columns - 1) / Columns);
-        var info = new SKImageInfo(Gap + columns * (TileWidth + Gap), Gap + rows * (TileHeight + Gap), SKColorType.Rgba8888, SKAlphaType.Opaque);
+        var (width, height) = (Gap + columns * (TileWidth + Gap), Gap + rows * (TileHeight + Gap));
+        var info = new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Opaque);
         using var surface = SKSurface.Create(info);
         surface.Canvas.Clear(Paper);
         for (var i = 0; i < Count; i++)

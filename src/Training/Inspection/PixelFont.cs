@@ -23,8 +23,10 @@ internal static class PixelFont
     private static readonly byte[] Bits = Convert.FromHexString(Columns);
 
     // What it has instead of letters with accents and of printers' marks. Not by Unicode's tables, which slim containers lack as well.
-    private const string Others = "ÀÁÂÃÄÅĄÇĆČÈÉÊËĘĚÌÍÎÏŁÑŃÒÓÔÕÖØŐŚŠÙÚÛÜŰÝŹŻŽàáâãäåąçćčèéêëęěìíîïłñńòóôõöøőśšùúûüűýÿźżž‘’“”„‚–—−×…·•→\u00A0";
-    private const string Plain = "AAAAAAACCCEEEEEEIIIILNNOOOOOOOSSUUUUUYZZZaaaaaaaccceeeeeeiiiilnnooooooossuuuuuyyzzz''\"\"\",---x...>\u0020";
+    private const string Others =
+        "ÀÁÂÃÄÅĄÇĆČÈÉÊËĘĚÌÍÎÏŁÑŃÒÓÔÕÖØŐŚŠÙÚÛÜŰÝŹŻŽàáâãäåąçćčèéêëęěìíîïłñńòóôõöøőśšùúûüűýÿźżž‘’“”„‚–—−×…·•→\u00A0";
+    private const string Plain =
+        "AAAAAAACCCEEEEEEIIIILNNOOOOOOOSSUUUUUYZZZaaaaaaaccceeeeeeiiiilnnooooooossuuuuuyyzzz''\"\"\",---x...>\u0020";
 
     public static bool Has(int character) => character is >= First and <= Last;
 

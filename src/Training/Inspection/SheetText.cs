@@ -5,8 +5,8 @@ using SkiaSharp;
 namespace Phi3VCluster.Training.Inspection;
 
 /// <summary>
-/// Text on a picture, in lines of a given width. A character is drawn by the first font that has it: those that the machine has, else our own,
-/// then without its accents, else as a box. It may be of any script, but letters are not joined.
+/// Text on a picture, in lines of a given width. A character is drawn by the first font that has it: those that the machine has, else our
+/// own, then without its accents, else as a box. It may be of any script, but letters are not joined.
 /// </summary>
 /// <param name="families">Names of the fonts that may be used, the best first.</param>
 internal sealed class SheetText(IReadOnlyList<string> families) : IDisposable

@@ -12,7 +12,8 @@ public sealed class InputTests : IDisposable
 
     public static TheoryData<string> Verbs =>
     [
-        "quickstart", "up", "down", "nodes", "submit", "runs", "status", "watch", "logs", "cancel", "generate", "eval", "inspect", "merge", "download", "doctor",
+        "quickstart", "up", "down", "nodes", "submit", "runs", "status", "watch", "logs", "cancel", "generate", "eval", "inspect", "merge", "download",
+        "recipes", "doctor",
     ];
 
     public void Dispose() => _cli.Dispose();

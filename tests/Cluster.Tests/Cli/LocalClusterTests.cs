@@ -125,7 +125,7 @@ public sealed class LocalClusterTests : IDisposable
     {
         var silo = FakeSilo.ThatGetsReady(_cli);
 
-        var result = await _cli.RunAsync("submit", WriteGoodSpec(), "--wait", "--set", "cluster.maxRanks=2");
+        var result = await _cli.RunAsync("submit", WriteGoodSpec(), "--wait", "--set", "cluster.minRanks=2", "--set", "cluster.maxRanks=2");
 
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("the local silo", result.Stderr);

@@ -105,6 +105,18 @@ public sealed class SampleOrderTests
         Assert.All(Enumerable.Range(0, 10), epoch => Assert.Same(sample, TurnOrder.Shuffle(sample, 1, epoch)));
     }
 
+    [Fact]
+    public void Tags_in_front_of_the_first_question_stay_in_front_and_tags_elsewhere_keep_the_order()
+    {
+        Sample Of(string first) => new("s", [new([new NoImage()], first, ["a0"]), new([], "q1", ["a1"])]);
+
+        var orders = Enumerable.Range(0, 10).Select(epoch => TurnOrder.Shuffle(Of("<|image_1|>\nq0"), seed: 1, epoch)).ToList();
+
+        Assert.Equal(["q0q1", "q1q0"], orders.Select(one => string.Concat(one.Turns.Select(turn => turn.User))).Distinct().Order());
+        Assert.All(orders, one => Assert.Single(one.Turns[0].Images));
+        Assert.All(Enumerable.Range(0, 10), epoch => Assert.Equal("Is <|image_1|> blue?", TurnOrder.Shuffle(Of("Is <|image_1|> blue?"), 1, epoch).Turns[0].User));
+    }
+
     private sealed class NoImage : IImageSource
     {
         public string Description => "none";

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Phi3VCluster.Samples;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Engine;
@@ -50,6 +52,20 @@ public sealed class TrainerTests : IDisposable
     }
 
     [Fact]
+    public void The_same_samples_in_another_form_lose_the_same()
+    {
+        var llava = Path.Combine(Path.GetDirectoryName(_files.Train)!, "train.json");
+        File.WriteAllText(llava, JsonSerializer.Serialize(File.ReadLines(_files.Train).Select(line => AsLlava(JsonNode.Parse(line)!))));
+        var spec = Spec("full", "sample");
+
+        var expected = Losses(Run("jsonl", worldSize: 2, spec));
+        var losses = Losses(Run("llava", worldSize: 2, spec with { Data = spec.Data with { Kind = "llava", Train = llava, Eval = null } }));
+
+        Assert.All(expected.Zip(losses), pair => Assert.Equal(pair.First, pair.Second, 1e-6));
+        Assert.Equal(6, losses.Count);
+    }
+
+    [Fact]
     public void A_run_leaves_every_artefact()
     {
         var output = Run("artefacts", worldSize: 2, "lora", "sample");
@@ -97,10 +113,25 @@ public sealed class TrainerTests : IDisposable
         Assert.Contains("many.jsonl:111: conversations is missing", File.ReadAllText(Path.Combine(_folder, "skips", "skipped-rows.txt")));
     }
 
-    private string Run(string name, int worldSize, string method, string loss)
+    private static JsonObject AsLlava(JsonNode row) => new()
+    {
+        ["id"] = row["id"]!.GetValue<string>(),
+        ["image"] = new JsonArray([.. row["conversations"]!.AsArray().SelectMany(Images).Select(path => (JsonNode)path)]),
+        ["conversations"] = new JsonArray([.. row["conversations"]!.AsArray().SelectMany(turn => (JsonNode[])
+        [
+            new JsonObject { ["from"] = "human", ["value"] = string.Concat(Images(turn).Select(_ => "<image>\n")) + turn!["user"]!.GetValue<string>() },
+            new JsonObject { ["from"] = "gpt", ["value"] = turn["assistant"]!.GetValue<string>() },
+        ])]),
+    };
+
+    private static IEnumerable<string> Images(JsonNode? turn) => turn!["images"]?.AsArray().Select(path => path!.GetValue<string>()) ?? [];
+
+    private string Run(string name, int worldSize, string method, string loss) => Run(name, worldSize, Spec(method, loss));
+
+    private string Run(string name, int worldSize, RunSpec spec)
     {
         var output = Path.Combine(_folder, name);
-        var ends = LocalRun.Train(Spec(method, loss), worldSize, output);
+        var ends = LocalRun.Train(spec, worldSize, output);
         Assert.All(ends, end => Assert.True(end.Phase == RankPhase.Finished, $"rank {end.Id.Rank}: {end.Error}"));
         return output;
     }

@@ -34,7 +34,8 @@ internal sealed class DataStatistics
         Images = _images,
         Tokens = SpreadOf(_tokens),
         Histogram = Histogram(_tokens),
-        ImageSizes = [.. _sizes.OrderByDescending(size => size.Value).ThenBy(size => size.Key.Width).ThenBy(size => size.Key.Height).Take(MostSizes)
+        ImageSizes = [.. _sizes
+            .OrderByDescending(size => size.Value).ThenBy(size => size.Key.Width).ThenBy(size => size.Key.Height).Take(MostSizes)
             .Select(size => new ImageSizeCount(size.Key.Width, size.Key.Height, size.Value,
                 size.Key.Layout.CropColumns, size.Key.Layout.CropRows, size.Key.Layout.TokenCount))],
         DistinctImageSizes = _sizes.Count,

@@ -75,8 +75,9 @@ internal static class InspectRun
             stop.ThrowIfCancellationRequested();
             if (isBad.Contains(row)) continue;
             var (sample, place) = (data.Read(row), data.Place(row));
-            var asked = sample.Turns.SelectMany(turn => turn.Images.Select(image => (Image: image, Turn: turn))).DistinctBy(one => one.Image.Description);
-            foreach (var (image, turn) in asked) yield return Page(image, turn, place with { File = Path.GetFileName(place.File) }, sample, crops);
+            place = place with { File = Path.GetFileName(place.File) };
+            var asked = sample.Turns.SelectMany(turn => turn.Images.Select(image => (Image: image, Turn: turn)));
+            foreach (var (image, turn) in asked.DistinctBy(one => one.Image.Description)) yield return Page(image, turn, place, sample, crops);
         }
     }
 
