@@ -69,6 +69,8 @@ public sealed record DataSpec
     public string Train { get; init; } = "";
     /// <summary>File or glob of the held-out samples; none, the first of data.train where some are held out, else no evaluation.</summary>
     public string? Eval { get; init; }
+    /// <summary>Format of the data.eval files where it is another; null, as data.kind.</summary>
+    public string? EvalKind { get; init; }
     /// <summary>Rows at the beginning of data.train that evaluate and are not trained, unless data.eval is other files; null, the kind's.</summary>
     public int? EvalRows { get; init; }
     /// <summary>A new order each epoch, drawn from the seed.</summary>

@@ -57,6 +57,8 @@ public static class RunSpecValidation
         if (Blank(s.Kind)) yield return Required("data.kind", "a dataset's name, for example conversations");
         if (Blank(s.Train)) yield return Required("data.train", "a file or glob of training samples");
         if (s.Eval is { } eval && Blank(eval)) yield return Required("data.eval", "a file or glob, or null");
+        if (s.EvalKind is not null && (s.Eval is null || s.Eval == s.Train))
+            yield return $"data.evalKind: is the form of other files than data.train's, got {s.EvalKind} without such; name them in data.eval, or leave it out.";
         if (s.EvalRows is < 0) yield return AtLeast("data.evalRows", 0, s.EvalRows.Value);
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
         if (s.CacheFeatures is not ("auto" or "memory" or "disk" or "none"))

@@ -24,6 +24,7 @@ public sealed class BadSpecTests
     [InlineData("optimizer: { betas: [0.9, x] }", "optimizer.betas[1]: must be a number (line 3), got x; write it as 0.0002 or 2.0e-4.")]
     [InlineData("seed: 1\nseed: 2", "seed: is given 2 times (lines 3, 4); keep one.")]
     [InlineData("batch: { global: 0 }", "batch.global: must be at least 1, got 0; raise it.")]
+    [InlineData("evaluation: { everySteps: 0 }", "evaluation.everySteps: must be at least 1, got 0; raise it.")]
     [InlineData("batch: { micro: 0 }", "batch.micro: must be at least 1, got 0; raise it.")]
     [InlineData("batch: { reduceEvery: epoch }", "batch.reduceEvery: must be step or micro, got epoch; write step.")]
     [InlineData("batch: { global: 3 }\ncluster: { maxRanks: 4 }",
@@ -59,6 +60,9 @@ public sealed class BadSpecTests
     [Theory]
     [InlineData("data.evalRows=-1", "data.evalRows: must be at least 0, got -1; raise it.")]
     [InlineData("data.onBadSample=ignore", "data.onBadSample: must be fail or skip, got ignore; write fail.")]
+    [InlineData("data.workers=0", "data.workers: must be at least 1, got 0; raise it.")]
+    [InlineData("data.evalKind=docvqa",
+        "data.evalKind: is the form of other files than data.train's, got docvqa without such; name them in data.eval, or leave it out.")]
     [InlineData("data.exifRotate=6", "data.exifRotate: must be true or false, got 6; write true or false.")]
     public void One_mistake_about_the_data_gives_exactly_one_problem(string set, string problem) =>
         Assert.Equal([problem], RunSpecYaml.Read(Good, [set]).Problems);

@@ -26,7 +26,7 @@ public static class RunData
     /// <exception cref="InputException">The files, or too many of their rows, are bad.</exception>
     public static RunRows? OpenEvaluation(DataSpec spec, CancellationToken stop = default, RowCheck? check = null)
     {
-        var kind = Kind(spec);
+        var kind = spec.EvalKind is { } own ? Catalog<IDataset>.Find(own, "data.evalKind") : Kind(spec);
         var held = HeldOutRows(spec, kind);
         return spec.Eval is null && held == 0 ? null
             : Open(kind, spec, spec.Eval ?? spec.Train, Asked, check, stop, first: 0, rows => held == 0 ? rows : Math.Min(held, rows));
@@ -37,7 +37,7 @@ public static class RunData
         int first, Func<int, int> end)
     {
         var files = DataFiles.Find(spec, path).Select(name => new FileInfo(name));
-        var key = string.Join('\n', [$"{spec} {path} {first} {check?.Key}", .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
+        var key = string.Join('\n', [$"{kind.Name} {spec} {path} {first} {check?.Key}", .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
         return new(SharedRows.Take(key, () =>
         {
             var reader = kind.Open(spec, path);

@@ -14,6 +14,7 @@ public static class RunSpecNames
     [
         .. Unknown<ITrainingMethod>(spec.Method.Kind, "method.kind"),
         .. Unknown<IDataset>(spec.Data.Kind, "data.kind"),
+        .. spec.Data.EvalKind is { } evalKind ? Unknown<IDataset>(evalKind, "data.evalKind") : [],
         .. Unknown<ILearningRateSchedule>(spec.Optimizer.Schedule, "optimizer.schedule"),
         .. Unknown<IMetric>(spec.Evaluation.Metric, "evaluation.metric", EvaluationSpec.Loss),
         .. Unknown<ICollectiveBackend>(spec.Cluster.Collective, "cluster.collective", "auto"),

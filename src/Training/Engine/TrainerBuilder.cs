@@ -2,6 +2,7 @@ using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Evaluation;
+using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Optim;
 using Phi3VCluster.Training.Processing;
@@ -30,13 +31,14 @@ internal static class TrainerBuilder
             var metrics = new RankMetrics(Path.GetFileName(outputFolder), spec, collective.Rank, collective.WorldSize, device);
             var clock = new PhaseClock(metrics);
             clock.Enter(Phase.Restore);
-            var model = Own(TrainedModel.Load(spec, compute));
             var tokenizer = Tokenizer.Load(spec.Model.Path);
-            var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, model.Config.MaxPositions);
+            var maxTokens = Phi3VConfig.Read(spec.Model.Path).MaxPositions;
+            var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, maxTokens);
             var skips = spec.Data.OnBadSample == "skip"; // a corrupt image can only be left out when it is known at the start
-            var check = SampleCheck.Of(spec.Model.Path, tokenizer, spec.Model.NumCrops, model.Config.MaxPositions, decodes: skips);
+            var check = SampleCheck.Of(spec.Model.Path, tokenizer, spec.Model.NumCrops, maxTokens, decodes: skips);
             var training = Own(RunData.OpenTraining(spec.Data, stop, check));
             var evaluation = RunData.OpenEvaluation(spec.Data, stop, check) is { } held ? Own(held) : null;
+            var model = Own(TrainedModel.Load(spec, compute)); // after the data: what is wrong with those shows within seconds
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
             var readers = spec.Data.Workers ?? Math.Clamp(torch.get_num_threads() - 1, 1, MostReaders);
             var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder), readers));

@@ -36,6 +36,16 @@ public sealed class RunDataTests : IDisposable
         Assert.Equal("0", Evaluation(new() { Eval = train, EvalRows = 1 }));
     }
 
+    [Fact]
+    public void Held_out_files_may_have_a_form_of_their_own()
+    {
+        var (train, eval) = (WriteCauldron(3), Write("eval.jsonl", Rows(7, 2)));
+
+        var spec = new DataSpec { Kind = "cauldron-docvqa", Train = train, Eval = eval, EvalKind = "conversations" };
+
+        Assert.Equal(("0 1 2", "7 8"), (Training(spec), Evaluation(spec)));
+    }
+
     [Theory]
     [InlineData("hateful-memes")]
     [InlineData("nlvr2")]
