@@ -46,7 +46,7 @@ internal sealed class PipelineBenchmark : IBenchmark
                     Peer = "image processor alone",
                     PeerMeasured = (alone + Alone(pages, workers)) / 2, // before and after
                     Note = FormattableString.Invariant(
-                        $"resident after a quarter, half and all of the pages: {string.Join(", ", memory.Select(bytes => $"{bytes / 1048576.0:f0}"))} MiB"),
+                        $"resident after each fifth of the pages: {string.Join(", ", memory.Select(bytes => $"{bytes / 1048576.0:f0}"))} MiB"),
                 };
             }
         }
@@ -74,8 +74,7 @@ internal sealed class PipelineBenchmark : IBenchmark
         for (var step = 0; step < order.StepsPerEpoch; step++)
         {
             feed.Take(new(0, step, Batch));
-            if ((step + 1) * 4 == order.StepsPerEpoch || (step + 1) * 2 == order.StepsPerEpoch || step + 1 == order.StepsPerEpoch)
-                memory.Add(ProcessMemory.Resident());
+            if ((step + 1) % (order.StepsPerEpoch / 5) == 0) memory.Add(ProcessMemory.Resident());
         }
         return (rows.Count / Stopwatch.GetElapsedTime(start).TotalSeconds, memory);
     }
