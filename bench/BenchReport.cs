@@ -20,20 +20,17 @@ internal static class BenchReport
         Console.WriteLine(JsonSerializer.Serialize(
             new { Benchmark = benchmark.Name, Cores = Environment.ProcessorCount, Rows = rows.ToList() }, SnakeCase));
 
-    /// <summary>A table; while it is measured, the latest row where a person watches.</summary>
+    /// <summary>A table; while it is measured, each row on standard error: a benchmark of an hour may be interrupted.</summary>
     public static void WriteTable(IEnumerable<BenchRow> rows)
     {
         var table = new Table().AddColumns("case", "measured", "unit", "peer", "peer measured", "ratio", "note");
         foreach (var right in new[] { 1, 4, 5 }) table.Columns[right].RightAligned();
-        AnsiConsole.Status().Start("measuring", status =>
+        foreach (var row in rows)
         {
-            foreach (var row in rows)
-            {
-                var cells = Cells(row);
-                table.AddRow([.. cells.Select(Markup.Escape)]);
-                status.Status(Markup.Escape(string.Join(' ', cells.Where(cell => cell.Length > 0))));
-            }
-        });
+            var cells = Cells(row);
+            table.AddRow([.. cells.Select(Markup.Escape)]);
+            Console.Error.WriteLine(string.Join("  ", cells.Where(cell => cell.Length > 0)));
+        }
         AnsiConsole.Write(table);
     }
 

@@ -24,7 +24,7 @@ internal enum Saving
 /// </summary>
 internal sealed class SavingsBenchmark : IBenchmark
 {
-    private const int Pages = 2, WarmUps = 1, Steps = 3, Threads = 1;
+    private const int Pages = 1, WarmUps = 1, Steps = 3, Threads = 1;
     private const double LearningRate = 1e-4;
 
     public string Name => "savings";

@@ -30,9 +30,9 @@ internal sealed class StepBenchmark : IBenchmark
             var files = StepFiles.Create(folder.FullName, new(), Pages);
             var peers = options.Peers ? StepPeer.All : [];
             var absence = options.Peers ? StepPeer.Absence : null;
-            foreach (var method in Methods)
+            foreach (var threads in ThreadCounts)
             {
-                foreach (var threads in ThreadCounts)
+                foreach (var method in Methods)
                 {
                     var job = new StepJob(files, method, threads, Pages, LearningRate);
                     foreach (var row in Measure(job, absence is null ? peers : [], absence)) yield return row;
