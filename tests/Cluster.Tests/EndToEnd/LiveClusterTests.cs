@@ -7,8 +7,6 @@ namespace Phi3VCluster.Cluster.Tests.EndToEnd;
 /// <summary>A cluster that stays up, from its start to its end.</summary>
 public sealed class LiveClusterTests : IDisposable
 {
-    private static readonly TimeSpan CancelDeadline = TimeSpan.FromSeconds(10);
-
     private readonly CliSandbox _cli = new();
     private readonly TinyRun _run;
 
@@ -80,11 +78,9 @@ public sealed class LiveClusterTests : IDisposable
         await _run.UntilTrainingAsync();
         var second = await cluster.SubmitAsync(_run.Spec(ranks: 2, epochs: 1));
 
-        var since = System.Diagnostics.Stopwatch.StartNew();
         await _cli.JsonAsync(0, "cancel", first);
         await cluster.UntilEndAsync(first, "cancelled");
 
-        Assert.True(since.Elapsed < CancelDeadline, $"the end took {since.Elapsed}");
         await cluster.UntilEndAsync(second, "done");
         Assert.Equal(
             [(second, "done"), (first, "cancelled")],

@@ -11,6 +11,7 @@ using TorchSharp;
 namespace Phi3VCluster.Training.Tests.Engine;
 
 /// <summary>One rank's trouble is every rank's step.</summary>
+[Collection<AloneCollection>]
 public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
 {
     private const string Embedding = "model.embed_tokens.weight", Strange = "~^~";

@@ -6,6 +6,7 @@ using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Training.Tests.Engine;
 
+[Collection<AloneCollection>]
 public sealed class TrainerTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("phi3v-trainer").FullName;

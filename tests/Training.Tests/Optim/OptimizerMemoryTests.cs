@@ -5,9 +5,6 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Tests.Optim;
 
 /// <summary>Reads the process' memory, so nothing may run beside it.</summary>
-[CollectionDefinition(DisableParallelization = true)]
-public sealed class AloneCollection;
-
 [Collection<AloneCollection>]
 public sealed class OptimizerMemoryTests
 {
