@@ -40,7 +40,7 @@ internal sealed class SavingsBenchmark : IBenchmark
             var sizes = new StepSizes();
             var files = StepFiles.Create(Path.Combine(folder.FullName, "as-is"), sizes, Pages);
             var withUnused = StepFiles.Create(Path.Combine(folder.FullName, "unused"), sizes with { TowerLayers = sizes.TowerLayers + 1 }, Pages);
-            foreach (var method in (string[])["full", "frozen-vision", "lora"])
+            foreach (var method in (string[])["full", "lora", "frozen-vision"])
                 foreach (var saving in Enum.GetValues<Saving>().Where(saving => saving != Saving.None && (saving != Saving.KeptFeatures || method == "frozen-vision")))
                     yield return Measure(new(files, method, Threads, Pages, LearningRate), saving, withUnused);
         }

@@ -8,13 +8,13 @@ namespace Phi3VCluster.Bench.Step;
 /// </summary>
 internal sealed class StepBenchmark : IBenchmark
 {
-    private const int Pages = 1, WarmUps = 1, Steps = 2;
+    private const int Pages = 1, WarmUps = 1, Steps = 3;
     private const double LearningRate = 1e-4;
 
     /// <summary>Relative. Float32 sums of different order differ by less over a few steps; another formula by more.</summary>
     private const double LossTolerance = 1e-4;
 
-    private static readonly string[] Methods = ["full", "frozen-vision", "lora"];
+    private static readonly string[] Methods = ["full", "lora", "frozen-vision"];
     private static readonly int[] ThreadCounts = [1, 2];
 
     public string Name => "step";
