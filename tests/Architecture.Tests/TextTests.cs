@@ -28,6 +28,12 @@ public sealed partial class TextTests
         "Use a path relative to the repository, or one the user gives:");
 
     [Fact]
+    public void The_model_uses_no_operation_whose_number_a_garbage_collection_may_free() => Problems.None(
+        Repository.CSharpFiles().Where(file => file.Path.StartsWith("src/Training/", StringComparison.Ordinal) && !file.Path.EndsWith("/ScalarOps.cs", StringComparison.Ordinal))
+            .SelectMany(file => file.MatchesInCode(HiddenScalar())),
+        "TorchSharp makes a Scalar that nothing keeps alive; use the one of ScalarOps:");
+
+    [Fact]
     public void Every_package_is_accounted_for_in_the_documentation()
     {
         var versions = Repository.TextFiles.Single(file => file.Path == "Directory.Packages.props");
@@ -58,6 +64,9 @@ public sealed partial class TextTests
 
     [GeneratedRegex(@"(?<![\w.}])(?:/(?:home|root|Users)/|[A-Z]:\\Users\\).*")]
     private static partial Regex PersonalPath();
+
+    [GeneratedRegex(@"\.(?:add|add_|index_add|index_add_|masked_fill|masked_fill_)\(|\b(?:arange|full|full_like)\(")]
+    private static partial Regex HiddenScalar();
 
     /// <summary>Where this checkout lies, unless that is so short a path (/src) that a container may well have it too.</summary>
     private static Regex ThisCheckout() => new(Repository.Root.AsSpan().Count('/') > 1 ? Regex.Escape(Repository.Root) : "(?!)");

@@ -45,7 +45,7 @@ internal static class Attention
     private static Tensor Eager(Tensor q, Tensor k, Tensor v, Tensor? visible, double scale)
     {
         var scores = q.Times(scale).matmul(k.transpose(2, 3)).to_type(ScalarType.Float32);
-        if (visible is not null) scores = scores.masked_fill(visible.logical_not(), float.NegativeInfinity);
+        if (visible is not null) scores = scores.Hide(visible.logical_not());
         return scores.softmax(-1).to_type(v.dtype).matmul(v);
     }
 }

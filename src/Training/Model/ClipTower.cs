@@ -45,7 +45,7 @@ internal sealed class ClipTower
         long crops = crops_N3II.shape[0], size = _config.PatchSize, width = _config.HiddenSize;
         var pixels = crops_N3II.to_type(_patches_D3KK.dtype);
         var patches = nn.functional.conv2d(pixels, _patches_D3KK, strides: [size, size]).flatten(2).transpose(1, 2);
-        var x = cat([_class_D.expand(crops, 1, width), patches], 1).add(_positions_PD);
+        var x = cat([_class_D.expand(crops, 1, width), patches], 1).Plus(_positions_PD);
         return _norm.Forward(x.view(-1, width));
     }
 }

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -21,7 +22,7 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
     /// <summary>residual + the map of x; without a bias, the GEMM adds the residual itself.</summary>
     public Tensor ForwardAdd(Tensor x, Tensor residual, DropoutRows? dropout = null)
     {
-        if (bias is not null || adapter is { Magnitude: not null }) return Forward(x, dropout).add(residual);
+        if (bias is not null || adapter is { Magnitude: not null }) return Forward(x, dropout).Plus(residual);
         var y = addmm(residual, x, weight.Value.t(), 1, 1);
         return adapter is null ? y : adapter.Add(y, Dropped(x, dropout));
     }
@@ -39,8 +40,8 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
         var plain = nn.functional.linear(dropped, w);
         var y = ReferenceEquals(x, dropped)
             ? dora.Add(plain, x).mul(rescaling)
-            : nn.functional.linear(x, w).sub(plain).add(dora.Add(plain.clone(), dropped).mul(rescaling));
-        return bias is null ? y : y.add(bias);
+            : nn.functional.linear(x, w).sub(plain).Plus(dora.Add(plain.clone(), dropped).mul(rescaling));
+        return bias is null ? y : y.Plus(bias);
     }
 }
 

@@ -28,7 +28,7 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale)
         var own = linalg.vector_norm(weight, dims: [1]).to_type(ScalarType.Float32).square();
         var cross = nn.functional.linear(weight, a.to_type(weight.dtype)).to_type(ScalarType.Float32).mul(b).sum(1).Times(2 * scale);
         var update = b.mm(a.mm(a.t())).mul(b).sum(1).Times(scale * scale);
-        return own.add(cross).add(update).sqrt().MoveToOuterDisposeScope();
+        return own.Plus(cross).Plus(update).sqrt().MoveToOuterDisposeScope();
     }
 
     /// <summary>Turns W, float32 as the update is, into the weight that alone does what W and the update do.</summary>

@@ -36,12 +36,12 @@ internal sealed class Rope(Phi3VConfig config) : IDisposable
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var exponent = arange(0, config.HeadSize, 2, ScalarType.Float32).div(tensor((float)config.HeadSize));
+        var exponent = ScalarOps.Range(config.HeadSize, 2, ScalarType.Float32).div(tensor((float)config.HeadSize));
         var period = tensor((float)config.RopeTheta).pow(exponent);
         var scaling = config.RopeScaling;
         if (scaling is not null)
             period = tensor([.. (isLong ? scaling.LongFactors : scaling.ShortFactors).Select(f => (float)f)], ScalarType.Float32) * period;
-        var angle = outer(arange(0, length, 1, ScalarType.Float32), period.reciprocal());
+        var angle = outer(ScalarOps.Range(length, 1, ScalarType.Float32), period.reciprocal());
         var (cos, sin, scale) = (angle.cos(), angle.sin(), Magnitude());
         // [L, 1, S]: sin carries the sign of rotate-half, so that a rotation is x·cos + swapped(x)·sin.
         return new(cat([cos, cos], 1).Times(scale).unsqueeze(1).to(type, device).DetachFromDisposeScope(),
@@ -64,7 +64,7 @@ internal sealed record RopeTable(Tensor Cos, Tensor Sin) : IDisposable
     public long Length => Cos.shape[0];
 
     /// <summary>Rotates every head of x [length, heads, head size].</summary>
-    public Tensor Rotate(Tensor x) => x.mul(Cos).add(x.roll(x.shape[2] / 2, 2).mul(Sin));
+    public Tensor Rotate(Tensor x) => x.mul(Cos).Plus(x.roll(x.shape[2] / 2, 2).mul(Sin));
 
     /// <summary>Tables of several sequences, one behind the other; in the current dispose scope.</summary>
     public static RopeTable Joined(IReadOnlyList<RopeTable> tables) => tables.Count == 1

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Model;
@@ -43,5 +44,5 @@ internal sealed record RowSelection(Tensor Positions, IReadOnlyList<Tensor?> Vis
 
     private static Tensor? VisibleTo(Segment segment, Device device) => segment.Rows is [var only] && only == segment.Length - 1
         ? null
-        : arange(segment.Length, device: device).unsqueeze(0).le(tensor(segment.Rows, device: device).unsqueeze(1));
+        : ScalarOps.Range(segment.Length, 1, ScalarType.Int64, device).unsqueeze(0).le(tensor(segment.Rows, device: device).unsqueeze(1));
 }

@@ -39,7 +39,7 @@ internal sealed class TokenEmbedding(Tensor weight_VD, long? paddingId)
         var sum = weight_VD.grad ?? (weight_VD.grad = zeros_like(weight_VD));
         var (positions, ids) = layout.TextExcept(paddingId);
         var rows = gradient_LD.index_select(0, tensor(positions, device: sum.device)).to_type(sum.dtype);
-        sum.index_add_(0, tensor(ids, device: sum.device), rows, 1);
+        sum.AccumulateRows(tensor(ids, device: sum.device), rows);
     }
 }
 

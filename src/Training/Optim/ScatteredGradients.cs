@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -68,7 +69,7 @@ public sealed class ScatteredGradients : GradientStore
         var (bucket, piece) = (Layout.Buckets[--_waiting], Layout.Pieces[_waiting]);
         var gradients = _unit.narrow(0, 0, bucket.Count);
         _reduceScatter(gradients);
-        _own.narrow(0, piece.LocalOffset, piece.Flat.Count).add_(gradients.narrow(0, piece.Flat.Offset - bucket.Offset, piece.Flat.Count));
+        _own.narrow(0, piece.LocalOffset, piece.Flat.Count).Accumulate(gradients.narrow(0, piece.Flat.Offset - bucket.Offset, piece.Flat.Count));
         Fill0(gradients);
     }
 }

@@ -40,13 +40,12 @@ internal static class SquareSums
     {
         using var quiet = no_grad();
         using var total = zeros([], ScalarType.Float64, tensor.device);
-        using Scalar one = 1.0; // an implicit one would wait for its finalizer, block by block
         for (long offset = 0, count = tensor.numel(); offset < count; offset += blockElements)
         {
             using var part = tensor.narrow(0, offset, Math.Min(blockElements, count - offset));
             using var block = part.to(ScalarType.Float64);
             using var square = block.dot(block);
-            total.add_(square, one);
+            total.Accumulate(square);
         }
         return total.item<double>(); // the one wait for the device
     }

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -42,7 +43,8 @@ internal sealed class Nf4Torch(Device device) : IDisposable
         var magnitudes = _absmax.index_select(0, values.to_type(ScalarType.Int32));
         var absmax = scales.Absmax.narrow(0, first / AbsmaxCodebook.BlockSize, AbsmaxCodebook.Blocks(count));
         Multiply(magnitudes, absmax, AbsmaxCodebook.BlockSize);
-        return magnitudes.add_(scales.Offset!);
+        magnitudes.Accumulate(scales.Offset!);
+        return magnitudes;
     }
 
     /// <summary>In place, each block by its own factor; the last may be shorter.</summary>
