@@ -14,7 +14,7 @@ namespace Phi3VCluster.Bench.Pipeline;
 
 /// <summary>
 /// A rank's data from parquet to encoded samples, taken as fast as they come: what the readers can do, beside the image processor alone on
-/// as many threads. The workers and the processor take turns, epoch by epoch.
+/// as many threads, before and after.
 /// </summary>
 internal sealed class PipelineBenchmark : IBenchmark
 {
@@ -44,7 +44,7 @@ internal sealed class PipelineBenchmark : IBenchmark
                 yield return new($"{workers} {(workers == 1 ? "worker" : "workers")}", speed, "pages/s")
                 {
                     Peer = "image processor alone",
-                    PeerMeasured = (alone + Alone(pages, workers)) / 2, // before and after
+                    PeerMeasured = (alone + Alone(pages, workers)) / 2,
                     Note = FormattableString.Invariant(
                         $"resident after each fifth of the pages: {string.Join(", ", memory.Select(bytes => $"{bytes / 1048576.0:f0}"))} MiB"),
                 };

@@ -75,7 +75,7 @@ public sealed record DataSpec
     public int? EvalRows { get; init; }
     /// <summary>A new order each epoch, drawn from the seed.</summary>
     public bool Shuffle { get; init; } = true;
-    /// <summary>conversations: each epoch, draw the order of the independent turns of a sample anew.</summary>
+    /// <summary>Own data: each epoch, draw the order of the independent turns of a sample anew.</summary>
     public bool ShuffleTurns { get; init; }
     /// <summary>Folder that relative image paths start from; none, the data file's own.</summary>
     public string? ImageRoot { get; init; }

@@ -9,6 +9,9 @@ namespace Phi3VCluster.Training.Data;
 /// <typeparam name="TItem">What it becomes.</typeparam>
 public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
 {
+    /// <summary>Seconds of a small model, tens of letter pages of a large one; more only made garbage wait longer.</summary>
+    public const long DefaultMaxBytes = 64L << 20;
+
     private readonly IEnumerator<TOrder> _orders;
     private readonly Func<TOrder, TItem> _prepare;
     private readonly Func<TItem, long> _bytesOf;
@@ -26,7 +29,7 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
     /// <param name="maxBytes">No new item is begun while this much waits; each thread may go over it by one.</param>
     /// <param name="minItems">Items that may wait whatever their size: as many as are taken in one go.</param>
     public Prefetcher(
-        IEnumerable<TOrder> orders, Func<TOrder, TItem> prepare, Func<TItem, long> bytesOf, long maxBytes = Prefetching.DefaultMaxBytes, int minItems = 1,
+        IEnumerable<TOrder> orders, Func<TOrder, TItem> prepare, Func<TItem, long> bytesOf, long maxBytes = DefaultMaxBytes, int minItems = 1,
         int threadCount = 1)
     {
         (_orders, _prepare, _bytesOf, _maxBytes, _minItems) = (orders.GetEnumerator(), prepare, bytesOf, maxBytes, minItems);
@@ -121,11 +124,4 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
     }
 
     private sealed record Slot(TItem? Item, ExceptionDispatchInfo? Fault, long Bytes);
-}
-
-/// <summary>How far ahead.</summary>
-public static class Prefetching
-{
-    /// <summary>Seconds of a small model, tens of letter pages of a large one; more only made garbage wait longer.</summary>
-    public const long DefaultMaxBytes = 64L << 20;
 }

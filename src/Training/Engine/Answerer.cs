@@ -1,12 +1,11 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Processing;
-using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>Prompts in, greedy answers as text out.</summary>
-internal sealed class Answerer(Phi3VModel model, ModelInputs inputs, Tokenizer tokenizer)
+internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer)
 {
     private const string EndOfText = "<|endoftext|>";
 
@@ -15,11 +14,10 @@ internal sealed class Answerer(Phi3VModel model, ModelInputs inputs, Tokenizer t
 
     /// <summary>The answers of prompts, in their order.</summary>
     /// <exception cref="OperationCanceledException">Between two tokens.</exception>
-    public IReadOnlyList<Answer> Ask(IReadOnlyList<EncodedSample> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
+    public IReadOnlyList<Answer> Ask(IReadOnlyList<ModelInput> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
     {
-        using var scope = NewDisposeScope();
         var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = [_endOfText], IgnoreEos = ignoreEndOfText };
-        var generated = model.Generate([.. prompts.Select(inputs.For)], options, stop);
+        var generated = model.Generate(prompts, options, stop);
         return [.. generated.Select(text => new Answer(tokenizer.Decode([.. text.Tokens], skipSpecial: true), text.Tokens, text.LogProbabilities))];
     }
 }

@@ -18,11 +18,13 @@ internal sealed class ModelInputs(Phi3VModel model, RankCompute compute, Feature
         DropoutSeed = dropoutSeed is { } seed ? SplitMix64.For("dropout", seed, epoch, sample.Id).Next() : null,
     };
 
-    public ModelInput For(EncodedSample sample)
+    public ModelInput For(EncodedSample sample) => model.VisionIsTrained ? WithCrops(sample, compute.Device) : WithTokens(sample);
+
+    /// <summary>With the vision model's output, made here without gradients: several passes may use it.</summary>
+    public ModelInput WithTokens(EncodedSample sample)
     {
-        if (model.VisionIsTrained || sample.Images.Count == 0) return WithCrops(sample, compute.Device);
         Tensor[] tokens = [.. sample.Images.Select(Tokens)];
-        return new(sample.InputIds, sample.Labels, []) { ImageTokens = tokens.Length == 1 ? tokens[0] : cat(tokens, 0) };
+        return new(sample.InputIds, sample.Labels, []) { ImageTokens = tokens.Length > 1 ? cat(tokens, 0) : tokens.FirstOrDefault() };
     }
 
     /// <summary>For a model that is to see the images itself.</summary>

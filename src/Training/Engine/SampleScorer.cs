@@ -8,7 +8,7 @@ namespace Phi3VCluster.Training.Engine;
 
 /// <summary>
 /// Loss and scores of held-out samples. Answers are generated a group at a time, and which samples form a group does not depend on who
-/// scores them: a sum's order, and with it the last bit of a logit, is the same for any number of ranks.
+/// scores them: ranks with as many threads sum in the same order, to the last bit of a logit, however many ranks there are.
 /// </summary>
 /// <param name="measuresLoss">Whether losses are asked for.</param>
 /// <param name="metrics">Over generated answers; with none nothing is generated.</param>
@@ -46,8 +46,10 @@ internal sealed class SampleScorer(
     private IEnumerable<ScoredSample> Score(Group group, CancellationToken stop)
     {
         stop.ThrowIfCancellationRequested();
-        double?[] losses = [.. group.Questions.Select(question => measuresLoss ? Loss(question.Labelled) : (double?)null)];
-        var answers = metrics.Count == 0 ? null : answerer.Ask([.. group.Questions.Select(question => question.Prompt)], maxNewTokens, stop);
+        using var scope = NewDisposeScope();
+        ModelInput[] labelled = [.. group.Questions.Select(question => inputs.WithTokens(question.Labelled))];
+        double?[] losses = [.. labelled.Select(input => measuresLoss ? model.Loss(input) : (double?)null)];
+        var answers = metrics.Count == 0 ? null : answerer.Ask([.. group.Questions.Zip(labelled, PromptOf)], maxNewTokens, stop);
         return group.Questions.Select((question, i) =>
         {
             var prediction = answers?[i].Text;
@@ -56,11 +58,10 @@ internal sealed class SampleScorer(
         });
     }
 
-    private double Loss(EncodedSample sample)
-    {
-        using var scope = NewDisposeScope();
-        return model.Loss(inputs.For(sample));
-    }
+    /// <summary>Shows the same pictures as its labelled sample, as a rule: the vision model has seen them then.</summary>
+    private ModelInput PromptOf(Question question, ModelInput labelled) => question.Prompt.Images.SequenceEqual(question.Labelled.Images)
+        ? labelled with { Ids = question.Prompt.InputIds, Labels = null }
+        : inputs.WithTokens(question.Prompt);
 
     private sealed record Question(int Index, EncodedSample Labelled, EncodedSample Prompt, IReadOnlyList<string> Answers);
 

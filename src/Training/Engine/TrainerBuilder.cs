@@ -38,6 +38,8 @@ internal static class TrainerBuilder
             var check = SampleCheck.Of(spec.Model.Path, tokenizer, spec.Model.NumCrops, maxTokens, decodes: skips);
             var training = Own(RunData.OpenTraining(spec.Data, stop, check));
             var evaluation = RunData.OpenEvaluation(spec.Data, stop, check) is { } held ? Own(held) : null;
+            if (evaluation is null && spec.Evaluation.EverySteps is { } steps)
+                throw new InputException($"evaluation.everySteps: no samples are held out, got {steps}; name some in data.eval or data.evalRows, or leave it out.");
             var model = Own(TrainedModel.Load(spec, compute)); // after the data: what is wrong with those shows within seconds
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
             var readers = spec.Data.Workers ?? Math.Clamp(torch.get_num_threads() - 1, 1, MostReaders);
@@ -80,7 +82,7 @@ internal static class TrainerBuilder
     }
 
     private static SampleScorer Scorer(RunSpec spec, TrainedModel model, ModelInputs inputs, Tokenizer tokenizer, SampleEncoder encoder, int readers) => new(
-        model.Model, inputs, new Answerer(model.Model, inputs, tokenizer), encoder, measuresLoss: true,
+        model.Model, inputs, new Answerer(model.Model, tokenizer), encoder, measuresLoss: true,
         spec.Evaluation.Metric == EvaluationSpec.Loss ? [] : [Catalog<IMetric>.Find(spec.Evaluation.Metric, "evaluation.metric")],
         spec.Evaluation.MaxNewTokens, readers);
 

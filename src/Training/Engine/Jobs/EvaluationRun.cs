@@ -17,8 +17,9 @@ internal static class EvaluationRun
     {
         var metrics = Metrics(job);
         var loading = Stopwatch.GetTimestamp();
-        using var data = RunData.OpenEvaluation(new() { Kind = job.DataKind, Eval = job.Data }, stop, Check(job))!;
-        using var model = LoadedModel.Load(job);
+        var tokenizer = Tokenizer.Load(job.Model);
+        using var data = RunData.OpenEvaluation(new() { Kind = job.DataKind, Eval = job.Data }, stop, Check(job, tokenizer))!;
+        using var model = LoadedModel.Load(job, tokenizer);
         var started = Stopwatch.GetTimestamp();
         var rows = new List<ScoredSample>();
         publish("evaluating", 0, data.Count);
@@ -35,7 +36,7 @@ internal static class EvaluationRun
             Stopwatch.GetElapsedTime(started).TotalSeconds, Stopwatch.GetElapsedTime(loading, started).TotalSeconds);
     }
 
-    private static RowCheck Check(EvaluateJob job) => SampleCheck.Of(job.Model, Tokenizer.Load(job.Model),
+    private static RowCheck Check(EvaluateJob job, Tokenizer tokenizer) => SampleCheck.Of(job.Model, tokenizer,
         job.NumCrops ?? ProcessorConfig.NumCrops(job.Model), Phi3VConfig.Read(job.Model).MaxPositions, decodes: false);
 
     private static List<IMetric> Metrics(EvaluateJob job)

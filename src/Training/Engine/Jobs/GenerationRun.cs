@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
 using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Processing;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
 
@@ -15,7 +16,7 @@ internal static class GenerationRun
     public static GenerateResult Run(GenerateJob job, Action<string, int, int> publish, CancellationToken stop)
     {
         var loading = Stopwatch.GetTimestamp();
-        using var model = LoadedModel.Load(job);
+        using var model = LoadedModel.Load(job, Tokenizer.Load(job.Model));
         var started = Stopwatch.GetTimestamp();
         stop.ThrowIfCancellationRequested();
         publish("answering", 0, 0);

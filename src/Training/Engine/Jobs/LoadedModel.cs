@@ -3,6 +3,7 @@ using Phi3VCluster.Spec.Jobs;
 using Phi3VCluster.Training.Evaluation;
 using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Processing;
+using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
 
@@ -14,11 +15,10 @@ internal sealed class LoadedModel : IDisposable
     private readonly ModelInputs _inputs;
     private readonly Answerer _answerer;
 
-    private LoadedModel(AskJob job, BaseCheckpoint checkpoint)
+    private LoadedModel(AskJob job, Tokenizer tokenizer, BaseCheckpoint checkpoint)
     {
         try
         {
-            var tokenizer = Tokenizer.Load(job.Model);
             MaxTokens = checkpoint.Config.MaxPositions;
             Encoder = new(tokenizer, job.NumCrops ?? ProcessorConfig.NumCrops(job.Model), MaxTokens);
             using var adapter = job.Adapter is { } folder ? AttachedAdapter.Open(folder, checkpoint) : null;
@@ -26,7 +26,7 @@ internal sealed class LoadedModel : IDisposable
             adapter?.Attach(weights, _tensors);
             _model = new(checkpoint.Config, weights);
             _inputs = new(_model, RankCompute.Plain);
-            _answerer = new(_model, _inputs, tokenizer);
+            _answerer = new(_model, tokenizer);
         }
         catch
         {
@@ -40,15 +40,19 @@ internal sealed class LoadedModel : IDisposable
     /// <summary>The longest sequence, prompt and answer together.</summary>
     public int MaxTokens { get; }
 
+    /// <param name="tokenizer">The one of the model's folder.</param>
     /// <exception cref="InputException">The checkpoint or the adapter is not whole, or they do not fit each other.</exception>
-    public static LoadedModel Load(AskJob job)
+    public static LoadedModel Load(AskJob job, Tokenizer tokenizer)
     {
         using var checkpoint = BaseCheckpoint.Open(job.Model);
-        return new(job, checkpoint);
+        return new(job, tokenizer, checkpoint);
     }
 
-    public Answer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false) =>
-        _answerer.Ask([prompt], maxNewTokens, stop, ignoreEndOfText)[0];
+    public Answer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
+    {
+        using var scope = NewDisposeScope();
+        return _answerer.Ask([_inputs.For(prompt)], maxNewTokens, stop, ignoreEndOfText)[0];
+    }
 
     public SampleScorer Scorer(bool measuresLoss, IReadOnlyList<IMetric> metrics, int maxNewTokens) =>
         new(_model, _inputs, _answerer, Encoder, measuresLoss, metrics, maxNewTokens);
