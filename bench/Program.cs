@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Bench;
 using Phi3VCluster.Bench.AllReduce;
+using Phi3VCluster.Bench.Gpu;
 using Phi3VCluster.Bench.Step;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training;
@@ -35,6 +36,7 @@ var stepWorker = new Command(StepWorker.Verb, "Our side of step; started by it."
 stepWorker.Arguments.Add(stepArguments);
 stepWorker.SetAction(parsed => StepWorker.Run(parsed.GetValue(stepArguments)!));
 root.Subcommands.Add(stepWorker);
+foreach (var command in GpuCommand.All()) root.Subcommands.Add(command);
 
 try
 {

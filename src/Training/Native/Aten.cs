@@ -21,6 +21,26 @@ public static unsafe partial class Aten
         return Tensor.UnsafeCreateTensor((nint)stack[0]);
     }
 
+    /// <summary>Calls an operator that returns one integer.</summary>
+    public static long CallForInteger(string op, string overload, params ReadOnlySpan<AtenValue> arguments)
+    {
+        var stack = stackalloc ulong[Math.Max(arguments.Length, 1)];
+        Dispatch(op, overload, stack, arguments);
+        return (long)stack[0];
+    }
+
+    /// <summary>Calls an operator that returns several values, and gives those that are tensors.</summary>
+    /// <param name="returns">For each value of the schema, whether it is a tensor.</param>
+    public static Tensor[] CallForTensors(string op, string overload, ReadOnlySpan<bool> returns, params ReadOnlySpan<AtenValue> arguments)
+    {
+        var stack = stackalloc ulong[Math.Max(arguments.Length, returns.Length)];
+        Dispatch(op, overload, stack, arguments);
+        var kept = new List<Tensor>();
+        for (var i = 0; i < returns.Length; i++)
+            if (returns[i]) kept.Add(Tensor.UnsafeCreateTensor((nint)stack[i]));
+        return [.. kept];
+    }
+
     /// <summary>Calls an operator that returns nothing.</summary>
     public static void Invoke(string op, string overload, params ReadOnlySpan<AtenValue> arguments)
     {
@@ -39,6 +59,9 @@ public static unsafe partial class Aten
         }
         for (var i = 0; i < arguments.Length; i++) GC.KeepAlive(arguments[i].Reference); // a finalizer must not free a tensor during the call
     }
+
+    /// <summary>Of libtorch's C interface: its major, minor and patch version in the upper bytes.</summary>
+    internal static ulong Version => AbiVersion;
 
     private static readonly ulong AbiVersion = ReadAbiVersion();
 

@@ -7,7 +7,7 @@ namespace Phi3VCluster.Training.Native;
 /// <summary>What libtorch does not tell of CUDA devices, asked of NVIDIA's runtime that came with it.</summary>
 public static unsafe class Cuda
 {
-    private const int MajorAttribute = 75, MinorAttribute = 76; // cudaDevAttrComputeCapabilityMajor, …Minor
+    private const int ProcessorsAttribute = 16, MajorAttribute = 75, MinorAttribute = 76; // cudaDevAttr…: MultiProcessorCount, ComputeCapability…
     private const int PropertiesBytes = 8192;                   // cudaDeviceProp has grown from 700 to 1000 bytes over the years
 
     private static readonly Lazy<nint> Runtime = new(FindRuntime);
@@ -29,13 +29,33 @@ public static unsafe class Cuda
     /// <summary>E.g. (8, 0) for an A100.</summary>
     public static (int Major, int Minor) Capability(int device) => (Attribute(MajorAttribute, device), Attribute(MinorAttribute, device));
 
+    /// <summary>Streaming multiprocessors.</summary>
+    public static int ProcessorCount(int device) => Attribute(ProcessorsAttribute, device);
+
+    /// <summary>Bytes of a device that nobody holds, and all it has. For the thread's current device, which becomes this one.</summary>
+    public static (long Free, long Total) Memory(int device)
+    {
+        Use(device);
+        nuint free, total;
+        var ask = (delegate* unmanaged<nuint*, nuint*, int>)NativeLibrary.GetExport(Runtime.Value, "cudaMemGetInfo");
+        return ask(&free, &total) == 0 ? ((long)free, (long)total) : throw Silent(device);
+    }
+
+    /// <summary>Makes the device the calling thread's: the first thing a thread does that works on it.</summary>
+    public static void Use(int device)
+    {
+        if (((delegate* unmanaged<int, int>)NativeLibrary.GetExport(Runtime.Value, "cudaSetDevice"))(device) != 0) throw Silent(device);
+    }
+
+    private static LibTorchException Silent(int device) => new($"CUDA device {device} did not answer; check the driver with nvidia-smi.");
+
     private static int Attribute(int attribute, int device)
     {
         int value;
         var get = (delegate* unmanaged<int*, int, int, int>)NativeLibrary.GetExport(Runtime.Value, "cudaDeviceGetAttribute");
         return get(&value, attribute, device) == 0
             ? value
-            : throw new LibTorchException($"CUDA device {device} did not answer; check the driver with nvidia-smi.");
+            : throw Silent(device);
     }
 
     private static nint FindRuntime()

@@ -46,6 +46,8 @@ public static class LibTorch
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
             throw new LibTorchException($"libtorch is loaded on Linux x64 only; this is {RuntimeInformation.RuntimeIdentifier}.");
         Malloc.KeepFreedMemory();
+        // Lengths vary from sample to sample: segments that grow keep the device's memory whole. Read when CUDA is first used.
+        NativeEnvironment.SetDefault("PYTORCH_ALLOC_CONF", "expandable_segments:True");
         var folder = FindLibTorch();
         string[] inOrder = ["libtorch_global_deps.so", "libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];
         foreach (var path in inOrder.Select(file => Path.Combine(folder, file)).Where(File.Exists))
@@ -102,22 +104,9 @@ public static class LibTorch
         if (!ElfImage.WeakenVersionNeed(image, "GLIBCXX_3.4.32"))
             throw new LibTorchException("libLibTorchSharp.so could not be loaded and does not have the known GLIBCXX_3.4.32 cause; see `ldd` on it.");
         var hash = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(image))[..16];
-        var folder = Path.Combine(CacheRoot(), "phi3vcluster", "native");
-        var target = Path.Combine(folder, $"libLibTorchSharp-{hash}.so");
-        if (File.Exists(target)) return target;
-        Directory.CreateDirectory(folder);
-        var temporary = Path.Combine(folder, Path.GetRandomFileName());
-        File.WriteAllBytes(temporary, image);
-        File.Move(temporary, target, overwrite: true); // several processes may start at once: each writes its own, the last rename wins
+        var target = Path.Combine(NativeCache.Folder, $"libLibTorchSharp-{hash}.so");
+        if (!File.Exists(target)) NativeCache.Keep(target, image);
         return target;
-    }
-
-    private static string CacheRoot()
-    {
-        var root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-        if (!string.IsNullOrEmpty(root)) return root;
-        var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        return home.Length > 0 ? Path.Combine(home, ".cache") : Path.GetTempPath();
     }
 }
 

@@ -1,0 +1,77 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Phi3VCluster.Samples;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Engine;
+
+namespace Phi3VCluster.Bench.Gpu.Checks;
+
+/// <summary>
+/// Whole runs of a small model, as a silo would start them, on the CPU in float32 and on the GPU in every precision: the losses of all
+/// steps must agree.
+/// </summary>
+internal sealed class TrainingCheck : IGpuCheck
+{
+    private const int Pages = 12, Batch = 4;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+
+    public string Name => "training";
+
+    public int Order => 5;
+
+    public IEnumerable<GpuRow> Run()
+    {
+        var folder = Directory.CreateTempSubdirectory("phi3v-gpu-training").FullName;
+        try
+        {
+            var sizes = new TinySizes(Hidden: 96, Intermediate: 128, Layers: 2, Heads: 2, KeyValueHeads: 2);
+            var files = QuickstartFiles.Create(Path.Combine(folder, "files"), seed: 1, new(Pages, EvalPages: 4, sizes));
+            foreach (var method in (string[])["full", "frozen-vision", "lora", "qlora"])
+            {
+                var host = Losses(Spec(files, method, "fp32", "cpu"), Path.Combine(folder, $"{method}-cpu"));
+                foreach (var (precision, most) in ((string, double)[])[("fp32", 1e-4), ("bf16", 2e-2), ("fp16", 2e-2)])
+                {
+                    var device = Losses(Spec(files, method, precision, "cuda"), Path.Combine(folder, $"{method}-{precision}"));
+                    var worst = host.Zip(device, (a, b) => Math.Abs(a - b) / Math.Abs(a)).Max();
+                    yield return new($"{method} in {precision}", device.Count == host.Count && worst <= most,
+                        FormattableString.Invariant($"{device.Count} losses, {device[0]:f4} to {device[^1]:f4}; at most {worst:0.0e+0} from the CPU's, {most:0e+0} allowed"));
+                }
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static RunSpec Spec(QuickstartFiles files, string method, string precision, string device) => new()
+    {
+        Model = new() { Path = files.Checkpoint, NumCrops = 1 },
+        Method = new() { Kind = method, Rank = 4, Alpha = 8 },
+        Precision = precision,
+        Data = new() { Train = files.Train, Eval = method == "lora" ? files.Eval : null },
+        Batch = new() { Global = Batch },
+        Optimizer = new() { LearningRate = 1e-3, Schedule = "constant", WarmupSteps = 0 },
+        Cluster = new() { Device = device },
+        Epochs = 2,
+    };
+
+    private static List<double> Losses(RunSpec spec, string output)
+    {
+        using var workers = new RankWorkers(1);
+        using var changes = new BlockingCollection<bool>();
+        workers.ReportSoon += () => changes.Add(true);
+        var id = new RankId(Path.GetFileName(output), 1, 0);
+        workers.Begin(id, 1, [workers.Prepare(id, RunSpecJson.ToText(spec), "loopback")], output);
+        while (true)
+        {
+            var now = workers.Progress().Single();
+            if (now.Phase is RankPhase.Failed or RankPhase.Stopped) throw new InvalidOperationException(now.Error);
+            if (now.Phase == RankPhase.Finished) break;
+            if (now.Phase == RankPhase.AtBarrier) workers.PassBarrier(id, now.Epoch);
+            if (!changes.TryTake(out _, Patience)) throw new TimeoutException($"the run stands at {now.Phase}, step {now.Step}");
+        }
+        return [.. File.ReadLines(Path.Combine(output, "steps.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
+    }
+}

@@ -1,0 +1,147 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Native.Kernels;
+
+/// <summary>
+/// Our own kernels on one device, for one 16-bit type: what libtorch does in several passes over memory, in one. Each computes in float32
+/// and must equal its plain form (<see cref="PlainKernels"/>) to the rounding of its output. Shapes: T rows, D width, F inner width, V vocabulary.
+/// Tensors are contiguous and on the device; nothing here is seen by autograd.
+/// </summary>
+internal sealed class CudaKernels
+{
+    private const int Block = 256, CrossEntropyBlock = 512, Vector = 8;
+
+    private static readonly ConcurrentDictionary<(int Device, ScalarType Type), CudaKernels> Made = new();
+
+    private readonly CudaModule _module;
+    private readonly int _processors;
+
+    private CudaKernels(int device, ScalarType type)
+    {
+        var (major, minor) = Cuda.Capability(device);
+        string[] defines = type == ScalarType.Float16 ? ["FP16"] : [];
+        _module = new(device, Nvrtc.Compile(Source(), $"sm_{major}{minor}", defines));
+        _processors = Cuda.ProcessorCount(device);
+    }
+
+    /// <summary>Whether this process can have them: a run-time compiler beside libtorch.</summary>
+    public static bool AreAvailable => Nvrtc.IsPresent;
+
+    /// <summary>Compiled on first use, or read from where an earlier process left them.</summary>
+    /// <param name="device">A CUDA device that already holds a tensor of the calling thread.</param>
+    /// <param name="type">BFloat16 or Float16.</param>
+    /// <exception cref="CudaException">The compiler or the driver refused.</exception>
+    public static CudaKernels Of(Device device, ScalarType type) => Made.GetOrAdd((device.index, type), key => new(key.Device, key.Type));
+
+    /// <summary>y = h / rms(h) · w with h = x (+ residual). </summary>
+    /// <returns>h is x itself without a residual; 1/rms [T] is float32.</returns>
+    public (Tensor H, Tensor Y, Tensor ReciprocalRms) RmsNorm(Tensor x_TD, Tensor? residual_TD, Tensor weight_D, double epsilon)
+    {
+        var (rows, width) = (x_TD.shape[0], x_TD.shape[1]);
+        var (h, y, rstd) = (residual_TD is null ? x_TD : empty_like(x_TD), empty_like(x_TD), empty(rows, ScalarType.Float32, x_TD.device));
+        _module.Launch("rms_norm", rows, (int)(width / Vector), P(x_TD), P(residual_TD), P(weight_D), P(h), P(y), P(rstd), (ulong)(width / Vector), F(epsilon));
+        return (h, y, rstd);
+    }
+
+    /// <summary>The gradient of h, plus <paramref name="dResidual_TD"/> where there is one.</summary>
+    /// <param name="dWeight_D">Float32; the weight's gradient is added to it. Null where the weight is frozen.</param>
+    public Tensor RmsNormBackward(Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor reciprocalRms_T, Tensor? dResidual_TD, Tensor? dWeight_D)
+    {
+        var (rows, width) = (h_TD.shape[0], h_TD.shape[1]);
+        var blocks = Math.Min(rows, 2L * _processors);
+        var dx = empty_like(h_TD);
+        using var parts = dWeight_D is null ? null : empty([blocks, width], ScalarType.Float32, h_TD.device);
+        _module.Launch("rms_norm_backward", blocks, (int)(width / Vector), P(dy_TD), P(h_TD), P(weight_D), P(reciprocalRms_T), P(dResidual_TD), P(dx), P(parts),
+            (ulong)rows, (ulong)(width / Vector));
+        if (dWeight_D is not null) _module.Launch("column_sums", (width + Block - 1) / Block, Block, P(parts), P(dWeight_D), (ulong)blocks, (ulong)width, 1);
+        return dx;
+    }
+
+    /// <summary>silu(gate)·up of [T, 2F] → [T, F].</summary>
+    public Tensor SwiGlu(Tensor gateUp_T2F)
+    {
+        var (rows, inner) = (gateUp_T2F.shape[0], gateUp_T2F.shape[1] / 2);
+        var a = empty([rows, inner], gateUp_T2F.dtype, gateUp_T2F.device);
+        Stride("swiglu", rows * inner / Vector, P(gateUp_T2F), P(a), (ulong)(inner / Vector), (ulong)(rows * inner / Vector));
+        return a;
+    }
+
+    /// <summary>Overwrites gate and up with their gradients.</summary>
+    /// <returns>silu(gate)·up again, for the gradient of the map that follows; null where nobody asks.</returns>
+    public Tensor? SwiGluBackward(Tensor gateUp_T2F, Tensor d_TF, bool again)
+    {
+        var inner8 = d_TF.shape[1] / Vector;
+        var a = again ? empty_like(d_TF) : null;
+        Stride("swiglu_backward", d_TF.numel() / Vector, P(gateUp_T2F), P(d_TF), P(gateUp_T2F), P(a), (ulong)inner8, (ulong)(d_TF.numel() / Vector));
+        return a;
+    }
+
+    /// <summary>x·σ(1.702x).</summary>
+    public Tensor QuickGelu(Tensor x)
+    {
+        var y = empty_like(x);
+        Stride("quick_gelu", x.numel() / Vector, P(x), P(y), (ulong)(x.numel() / Vector));
+        return y;
+    }
+
+    /// <summary>Overwrites <paramref name="d"/> with the gradient of x.</summary>
+    public void QuickGeluBackward(Tensor x, Tensor d) => Stride("quick_gelu_backward", x.numel() / Vector, P(x), P(d), P(d), (ulong)(x.numel() / Vector));
+
+    /// <summary>Rotates the first <paramref name="heads"/> heads of each row of [T, columns] in place, or back.</summary>
+    /// <param name="cos">[T, 1, S] in the type of x, as <paramref name="sin"/>.</param>
+    public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads, bool back)
+    {
+        var half8 = cos.shape[^1] / 2 / Vector;
+        var n = x_TC.shape[0] * heads * half8;
+        Stride("rope", n, P(x_TC), P(cos), P(sin), (ulong)(x_TC.shape[1] / Vector), (ulong)heads, (ulong)half8, F(back ? -1 : 1), (ulong)n);
+    }
+
+    /// <summary>Each row's loss, float32; the logits are overwritten with their gradients, times the row's scale.</summary>
+    public Tensor CrossEntropy(Tensor logits_RV, Tensor targets_R, Tensor scales_R)
+    {
+        var losses = empty(logits_RV.shape[0], ScalarType.Float32, logits_RV.device);
+        _module.Launch("cross_entropy", logits_RV.shape[0], CrossEntropyBlock, P(logits_RV), P(targets_R), P(scales_R), P(losses), (ulong)(logits_RV.shape[1] / Vector));
+        return losses;
+    }
+
+    /// <summary>Unpacks 4-bit numbers; see the kernel for the layout.</summary>
+    public void Nf4(Tensor packed, Tensor? codes, Tensor? codebook, Tensor absmax, Tensor? offset, Tensor result) =>
+        Stride("nf4", result.numel() / Vector, P(packed), P(codes), P(codebook), P(absmax), P(offset), P(result), (ulong)(result.numel() / Vector));
+
+    /// <summary>One AdamW step of float32 values, in place, and their 16-bit copies where there are some.</summary>
+    /// <param name="step">From 1.</param>
+    public void AdamW(Tensor values, Tensor gradients, Tensor first, Tensor second, Tensor? copies, double gradientScale, double learningRate, double decay,
+        double beta1, double beta2, double epsilon, long step) =>
+        Stride("adamw", values.numel() / 4, P(values), P(gradients), P(first), P(second), P(copies), F(gradientScale), F(learningRate), F(decay), F(beta1), F(beta2),
+            F(epsilon), F(1 - Math.Pow(beta1, step)), F(1 / Math.Sqrt(1 - Math.Pow(beta2, step))), (ulong)(values.numel() / 4));
+
+    /// <summary>Σ g² in float64, in a fixed order: [1]-tensors stay on the device until asked.</summary>
+    public Tensor SquareSum(Tensor gradients)
+    {
+        using var parts = empty(8L * _processors, ScalarType.Float64, gradients.device);
+        _module.Launch("square_sums", 8L * _processors, Block, P(gradients), P(parts), (ulong)(gradients.numel() / 4));
+        return parts.sum();
+    }
+
+    private void Stride(string kernel, long items, params ReadOnlySpan<ulong> arguments) =>
+        _module.Launch(kernel, Math.Min((items + Block - 1) / Block, 16L * _processors), Block, arguments);
+
+    private static ulong P(Tensor? tensor) => tensor is null ? 0 : (ulong)TensorMemory.Pointer(tensor);
+
+    private static ulong F(double number) => BitConverter.SingleToUInt32Bits((float)number);
+
+    private static string Source()
+    {
+        var assembly = Assembly.GetExecutingAssembly();
+        var files = assembly.GetManifestResourceNames().Where(name => name.EndsWith(".cu", StringComparison.Ordinal) && name != "common.cu").Order().Prepend("common.cu");
+        return string.Join('\n', files.Select(Read));
+
+        string Read(string name)
+        {
+            using var reader = new StreamReader(assembly.GetManifestResourceStream(name)!);
+            return reader.ReadToEnd();
+        }
+    }
+}
