@@ -1,4 +1,5 @@
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,6 +15,7 @@ internal sealed class ClipTower
     private readonly Tensor _class_D, _patches_D3KK, _positions_PD;
     private readonly LayerNorm _norm;
     private readonly ClipLayer[] _layers;
+    private readonly ILayerKernels? _kernels;
 
     public ClipTower(VisionConfig config, ModelWeights weights, ModelOptions options)
     {
@@ -22,9 +24,12 @@ internal sealed class ClipTower
         _patches_D3KK = weights[Phi3VWeights.Tower + "embeddings.patch_embedding.weight"];
         _positions_PD = weights[Phi3VWeights.Tower + "embeddings.position_embedding.weight"];
         _norm = weights.LayerNorm(Phi3VWeights.Tower + "pre_layrnorm", config.LayerNormEpsilon);
+        if (options.Attention == AttentionKernel.Fused)
+            _kernels = options.Kernels ?? LayerKernels.For(_class_D.device, _class_D.dtype, config.HiddenSize, config.IntermediateSize, config.HeadSize);
         _layers =
         [
-            .. Enumerable.Range(0, config.LayerCount - 1).Select(i => new ClipLayer(config, weights, Phi3VWeights.TowerLayer(i), options.Attention)),
+            .. Enumerable.Range(0, config.LayerCount - 1)
+                .Select(i => new ClipLayer(config, weights, Phi3VWeights.TowerLayer(i), options.Attention, _kernels)),
         ];
     }
 
@@ -36,7 +41,8 @@ internal sealed class ClipTower
     public Tensor Forward(LayerTape tape, Tensor crops_N3II, DropoutRows? dropout)
     {
         var x = tape.Run(crops_N3II, new(Embed, EmbeddingIsTrained) { Unit = Phi3VWeights.TowerEmbeddingUnit });
-        foreach (var layer in _layers) x = layer.Run(tape, x, dropout, _checkpointing);
+        var bounds = _kernels is null ? null : SequenceBounds.Of(Enumerable.Repeat((long)_config.PositionCount, (int)crops_N3II.shape[0]), x.device);
+        foreach (var layer in _layers) x = layer.Run(tape, x, bounds, dropout, _checkpointing);
         return x;
     }
 
@@ -50,50 +56,68 @@ internal sealed class ClipTower
     }
 }
 
-internal sealed class ClipLayer(VisionConfig config, ModelWeights weights, string name, AttentionKernel kernel)
+internal sealed class ClipLayer
 {
     private const double GeluSlope = 1.702;
 
-    private readonly LayerNorm _norm1 = weights.LayerNorm(name + "layer_norm1", config.LayerNormEpsilon);
-    private readonly LayerNorm _norm2 = weights.LayerNorm(name + "layer_norm2", config.LayerNormEpsilon);
-    private readonly Linear _q = weights.Linear(name + "self_attn.q_proj", hasBias: true);
-    private readonly Linear _k = weights.Linear(name + "self_attn.k_proj", hasBias: true);
-    private readonly Linear _v = weights.Linear(name + "self_attn.v_proj", hasBias: true);
-    private readonly Linear _out = weights.Linear(name + "self_attn.out_proj", hasBias: true);
-    private readonly Linear _fc1 = weights.Linear(name + "mlp.fc1", hasBias: true);
-    private readonly Linear _fc2 = weights.Linear(name + "mlp.fc2", hasBias: true);
+    private readonly VisionConfig _config;
+    private readonly AttentionKernel _kernel;
+    private readonly string _unit;
+    private readonly ClipMaps _maps;
+    private readonly ClipLayerByHand? _byHand;
+
+    /// <param name="name">Of the layer, with its dot.</param>
+    /// <param name="kernels">Null leaves backward to autograd.</param>
+    public ClipLayer(VisionConfig config, ModelWeights weights, string name, AttentionKernel kernel, ILayerKernels? kernels)
+    {
+        (_config, _kernel, _unit) = (config, kernel, Phi3VWeights.UnitOf(name));
+        Linear Map(string map) => weights.Linear(name + map, hasBias: true);
+        _maps = new(weights.LayerNorm(name + "layer_norm1", config.LayerNormEpsilon), Map("self_attn.q_proj"), Map("self_attn.k_proj"), Map("self_attn.v_proj"),
+            Map("self_attn.out_proj"), weights.LayerNorm(name + "layer_norm2", config.LayerNormEpsilon), Map("mlp.fc1"), Map("mlp.fc2"));
+        if (kernels is not null && ((Linear[])[_maps.Q, _maps.K, _maps.V, _maps.Out, _maps.Fc1, _maps.Fc2]).All(map => map.CanGoByHand))
+            _byHand = new(config, _maps, kernels);
+    }
 
     public bool IsTrained => AttentionIsTrained || MlpIsTrained;
 
-    private bool AttentionIsTrained => _norm1.IsTrained || ((Linear[])[_q, _k, _v, _out]).Any(map => map.IsTrained);
+    private bool AttentionIsTrained => _maps.Norm1.IsTrained || ((Linear[])[_maps.Q, _maps.K, _maps.V, _maps.Out]).Any(map => map.IsTrained);
 
-    private bool MlpIsTrained => _norm2.IsTrained || _fc1.IsTrained || _fc2.IsTrained;
+    private bool MlpIsTrained => _maps.Norm2.IsTrained || _maps.Fc1.IsTrained || _maps.Fc2.IsTrained;
 
-    public Tensor Run(LayerTape tape, Tensor x_ND, DropoutRows? dropout, ActivationCheckpointing checkpointing)
+    /// <param name="bounds">Of the crops, for layers by hand.</param>
+    public Tensor Run(LayerTape tape, Tensor x_ND, SequenceBounds? bounds, DropoutRows? dropout, ActivationCheckpointing checkpointing)
     {
-        var unit = Phi3VWeights.UnitOf(name);
+        if (_byHand is not null)
+        {
+            return tape.Run(x_ND, new(x => Mlp(Attend(x, dropout), dropout), IsTrained)
+            {
+                ByHand = x => _byHand.Run(x, bounds!, keepsMlp: checkpointing != ActivationCheckpointing.Selective),
+                Recomputes = checkpointing == ActivationCheckpointing.Full,
+                Unit = _unit,
+            });
+        }
         if (checkpointing == ActivationCheckpointing.Full)
-            return tape.Run(x_ND, new(x => Mlp(Attend(x, dropout), dropout), IsTrained) { Recomputes = true, Unit = unit });
-        var h_ND = tape.Run(x_ND, new(x => Attend(x, dropout), AttentionIsTrained) { Unit = unit });
+            return tape.Run(x_ND, new(x => Mlp(Attend(x, dropout), dropout), IsTrained) { Recomputes = true, Unit = _unit });
+        var h_ND = tape.Run(x_ND, new(x => Attend(x, dropout), AttentionIsTrained) { Unit = _unit });
         return tape.Run(h_ND, new(h => Mlp(h, dropout), MlpIsTrained)
         {
             Recomputes = checkpointing == ActivationCheckpointing.Selective,
-            Unit = unit,
+            Unit = _unit,
         });
     }
 
     private Tensor Attend(Tensor x_ND, DropoutRows? dropout)
     {
-        var normed = _norm1.Forward(x_ND);
+        var normed = _maps.Norm1.Forward(x_ND);
         var attended = Attention.Full(
-            kernel, Heads(_q.Forward(normed, dropout)), Heads(_k.Forward(normed, dropout)), Heads(_v.Forward(normed, dropout)));
-        return _out.ForwardAdd(attended.transpose(1, 2).reshape(x_ND.shape), x_ND, dropout);
+            _kernel, Heads(_maps.Q.Forward(normed, dropout)), Heads(_maps.K.Forward(normed, dropout)), Heads(_maps.V.Forward(normed, dropout)));
+        return _maps.Out.ForwardAdd(attended.transpose(1, 2).reshape(x_ND.shape), x_ND, dropout);
     }
 
     private Tensor Mlp(Tensor h_ND, DropoutRows? dropout) =>
-        _fc2.ForwardAdd(QuickGelu(_fc1.Forward(_norm2.Forward(h_ND), dropout)), h_ND, dropout);
+        _maps.Fc2.ForwardAdd(QuickGelu(_maps.Fc1.Forward(_maps.Norm2.Forward(h_ND), dropout)), h_ND, dropout);
 
-    private Tensor Heads(Tensor x_ND) => x_ND.view(-1, config.PositionCount, config.HeadCount, config.HeadSize).transpose(1, 2);
+    private Tensor Heads(Tensor x_ND) => x_ND.view(-1, _config.PositionCount, _config.HeadCount, _config.HeadSize).transpose(1, 2);
 
     /// <summary>x·sigmoid(1.702x), by way of silu, whose backward is one kernel.</summary>
     private static Tensor QuickGelu(Tensor x) => nn.functional.silu(x.Times(GeluSlope)).Times(1 / GeluSlope);

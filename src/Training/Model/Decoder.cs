@@ -1,4 +1,5 @@
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,15 +13,19 @@ internal sealed class Decoder : IDisposable
     private readonly DecoderLayer[] _layers;
     private readonly Tensor _norm;
     private readonly Linear _head;
+    private readonly ILayerKernels? _kernels;
 
     public Decoder(Phi3VConfig config, ModelWeights weights, ModelOptions options)
     {
         (_config, _checkpointing) = (config, options.Checkpointing);
+        _norm = weights["model.norm.weight"];
+        if (options.Attention == AttentionKernel.Fused)
+            _kernels = options.Kernels ?? LayerKernels.For(_norm.device, _norm.dtype, config.HiddenSize, config.IntermediateSize, config.HeadSize);
         _layers =
         [
-            .. Enumerable.Range(0, config.LayerCount).Select(i => new DecoderLayer(config, weights, Phi3VWeights.DecoderLayer(i), options.Attention)),
+            .. Enumerable.Range(0, config.LayerCount)
+                .Select(i => new DecoderLayer(config, weights, Phi3VWeights.DecoderLayer(i), options.Attention, _kernels)),
         ];
-        _norm = weights["model.norm.weight"];
         _head = weights.Linear(Phi3VWeights.Head);
         Rope = new(config);
     }
@@ -30,7 +35,10 @@ internal sealed class Decoder : IDisposable
     public int LayerCount => _layers.Length;
 
     /// <summary>A pass that computes the rows the pack asks for.</summary>
-    public DecoderPass PassOver(SequencePack pack, Tensor x_LD) => new(pack, RopeFor(pack, x_LD), RowSelection.Of(pack, x_LD.device));
+    public DecoderPass PassOver(SequencePack pack, Tensor x_LD) => new(pack, RopeFor(pack, x_LD), RowSelection.Of(pack, x_LD.device))
+    {
+        Bounds = _kernels is null ? null : SequenceBounds.Of(pack.Segments.Select(segment => segment.Length), x_LD.device),
+    };
 
     /// <summary>The last layer's output at the pass's rows, [R, D]: it alone can leave the other positions out.</summary>
     public Tensor Forward(LayerTape tape, Tensor x_LD, DecoderPass pass)

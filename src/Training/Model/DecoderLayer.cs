@@ -1,4 +1,5 @@
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -7,14 +8,26 @@ namespace Phi3VCluster.Training.Model;
 // Shapes: L positions of the pack, R rows asked for (L, or fewer), D width, H heads of queries, K heads of keys and values, S head size.
 
 /// <summary>One pre-norm block of the decoder.</summary>
-internal sealed class DecoderLayer(Phi3VConfig config, ModelWeights weights, string name, AttentionKernel kernel)
+internal sealed class DecoderLayer
 {
-    private readonly Tensor _norm1 = weights[name + "input_layernorm.weight"];
-    private readonly Tensor _norm2 = weights[name + "post_attention_layernorm.weight"];
-    private readonly Linear _qkv = weights.Linear(name + "self_attn.qkv_proj");
-    private readonly Linear _o = weights.Linear(name + "self_attn.o_proj");
-    private readonly Linear _gateUp = weights.Linear(name + "mlp.gate_up_proj");
-    private readonly Linear _down = weights.Linear(name + "mlp.down_proj");
+    private readonly Phi3VConfig _config;
+    private readonly AttentionKernel _kernel;
+    private readonly string _unit;
+    private readonly Tensor _norm1, _norm2;
+    private readonly Linear _qkv, _o, _gateUp, _down;
+    private readonly DecoderLayerByHand? _byHand;
+
+    /// <param name="name">Of the layer, with its dot.</param>
+    /// <param name="kernels">Null leaves backward to autograd.</param>
+    public DecoderLayer(Phi3VConfig config, ModelWeights weights, string name, AttentionKernel kernel, ILayerKernels? kernels)
+    {
+        (_config, _kernel, _unit) = (config, kernel, Phi3VWeights.UnitOf(name));
+        (_norm1, _norm2) = (weights[name + "input_layernorm.weight"], weights[name + "post_attention_layernorm.weight"]);
+        (_qkv, _o) = (weights.Linear(name + "self_attn.qkv_proj"), weights.Linear(name + "self_attn.o_proj"));
+        (_gateUp, _down) = (weights.Linear(name + "mlp.gate_up_proj"), weights.Linear(name + "mlp.down_proj"));
+        if (kernels is not null && ((Linear[])[_qkv, _o, _gateUp, _down]).All(map => map.CanGoByHand))
+            _byHand = new(config, _norm1, _norm2, _qkv, _o, _gateUp, _down, kernels);
+    }
 
     private bool AttentionIsTrained => _norm1.requires_grad || _qkv.IsTrained || _o.IsTrained;
 
@@ -24,15 +37,23 @@ internal sealed class DecoderLayer(Phi3VConfig config, ModelWeights weights, str
     /// <returns>[R, D].</returns>
     public Tensor Run(LayerTape tape, Tensor x_LD, DecoderPass pass, bool selects, ActivationCheckpointing checkpointing)
     {
-        var unit = Phi3VWeights.UnitOf(name);
+        if (_byHand is not null && !(selects && pass.Selection is not null))
+        {
+            return tape.Run(x_LD, new(x => Forward(x, pass, selects: false), AttentionIsTrained || MlpIsTrained)
+            {
+                ByHand = x => _byHand.Run(x, pass, keepsMlp: checkpointing != ActivationCheckpointing.Selective),
+                Recomputes = checkpointing == ActivationCheckpointing.Full,
+                Unit = _unit,
+            });
+        }
         if (checkpointing == ActivationCheckpointing.Full)
-            return tape.Run(x_LD, new(x => Forward(x, pass, selects), AttentionIsTrained || MlpIsTrained) { Recomputes = true, Unit = unit });
-        var h_RD = tape.Run(x_LD, new(x => Attend(x, pass, selects), AttentionIsTrained) { Restore = RestoreAttention, Unit = unit });
+            return tape.Run(x_LD, new(x => Forward(x, pass, selects), AttentionIsTrained || MlpIsTrained) { Recomputes = true, Unit = _unit });
+        var h_RD = tape.Run(x_LD, new(x => Attend(x, pass, selects), AttentionIsTrained) { Restore = RestoreAttention, Unit = _unit });
         return tape.Run(h_RD, new(h => Mlp(h, pass, selects), MlpIsTrained)
         {
             Recomputes = checkpointing == ActivationCheckpointing.Selective,
             Restore = RestoreMlp,
-            Unit = unit,
+            Unit = _unit,
         });
     }
 
@@ -42,7 +63,7 @@ internal sealed class DecoderLayer(Phi3VConfig config, ModelWeights weights, str
 
     private Tensor Attend(Tensor x_LD, DecoderPass pass, bool selects, IReadOnlyList<KeyValueCache>? caches = null)
     {
-        var (q_LHS, k_LKS, v_LKS) = Project(AtenOps.RmsNorm(x_LD, _norm1, config.RmsNormEpsilon), pass);
+        var (q_LHS, k_LKS, v_LKS) = Project(AtenOps.RmsNorm(x_LD, _norm1, _config.RmsNormEpsilon), pass);
         var selection = selects ? pass.Selection : null;
         if (selection is not null)
             (x_LD, q_LHS) = (x_LD.index_select(0, selection.Positions), q_LHS.index_select(0, selection.Positions));
@@ -53,7 +74,7 @@ internal sealed class DecoderLayer(Phi3VConfig config, ModelWeights weights, str
             var q = selection is null ? q_LHS.narrow(0, segment.Start, segment.Length) : q_LHS.narrow(0, segment.FirstRow, segment.Rows.Length);
             var (k, v) = (Heads(k_LKS.narrow(0, segment.Start, segment.Length)), Heads(v_LKS.narrow(0, segment.Start, segment.Length)));
             if (caches is not null) (k, v) = caches[i].Append(k, v);
-            parts[i] = Attention.Causal(kernel, Heads(q), k, v, selection?.Visible[i]).squeeze(0).transpose(0, 1);
+            parts[i] = Attention.Causal(_kernel, Heads(q), k, v, selection?.Visible[i]).squeeze(0).transpose(0, 1);
         }
         var attended_RHS = parts.Length == 1 ? parts[0] : cat(parts, 0);
         return _o.ForwardAdd(attended_RHS.reshape(x_LD.shape), x_LD, selection is null ? pass.OfPositions : pass.OfRows);
@@ -62,13 +83,13 @@ internal sealed class DecoderLayer(Phi3VConfig config, ModelWeights weights, str
     private Tensor Mlp(Tensor h_RD, DecoderPass pass, bool selects)
     {
         var dropout = selects && pass.Selection is not null ? pass.OfRows : pass.OfPositions;
-        var gateUp = _gateUp.Forward(AtenOps.RmsNorm(h_RD, _norm2, config.RmsNormEpsilon), dropout).chunk(2, 1);
+        var gateUp = _gateUp.Forward(AtenOps.RmsNorm(h_RD, _norm2, _config.RmsNormEpsilon), dropout).chunk(2, 1);
         return _down.ForwardAdd(gateUp[1].mul(nn.functional.silu(gateUp[0])), h_RD, dropout);
     }
 
     private (Tensor Q_LHS, Tensor K_LKS, Tensor V_LKS) Project(Tensor x_LD, DecoderPass pass)
     {
-        long heads = config.HeadCount, kvHeads = config.KeyValueHeadCount, size = config.HeadSize;
+        long heads = _config.HeadCount, kvHeads = _config.KeyValueHeadCount, size = _config.HeadSize;
         var packed = _qkv.Forward(x_LD, pass.OfPositions).split([(heads + kvHeads) * size, kvHeads * size], 1);
         var rotated = pass.Rope.Rotate(packed[0].view(-1, heads + kvHeads, size)).split([heads, kvHeads], 1); // q and k in one go
         return (rotated[0], rotated[1], packed[1].view(-1, kvHeads, size));

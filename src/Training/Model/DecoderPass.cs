@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native.Kernels;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Model;
@@ -15,6 +16,9 @@ internal sealed record DecoderPass(SequencePack Pack, RopeTable Rope, RowSelecti
 
     /// <summary>Whose the selected rows are.</summary>
     public DropoutRows? OfRows => Of(segment => segment.Rows.Length);
+
+    /// <summary>Where the pack's sequences lie, for kernels that take them all at once; null where none do.</summary>
+    public SequenceBounds? Bounds { get; init; }
 
     private DropoutRows? Of(Func<Segment, long> count) =>
         DropoutSeeds is { } seeds ? new([.. Pack.Segments.Select(count)], seeds) : null;

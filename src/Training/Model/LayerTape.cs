@@ -14,9 +14,19 @@ internal sealed record Stretch(Func<Tensor, Tensor> Forward, bool IsTrained)
     /// <summary>Puts back, before backward, what forward read and nobody kept: weights that are unpacked for one layer at a time.</summary>
     public Action? Restore { get; init; }
 
+    /// <summary>The same computation with a backward of its own, where there is one: then autograd sees nothing of it.</summary>
+    public Func<Tensor, HandWritten>? ByHand { get; init; }
+
     /// <summary>Stretches of one unit follow each other; the listener hears of it when the last of them is done.</summary>
     public required string Unit { get; init; }
 }
+
+/// <summary>A stretch that has been run forward, and how to go back through it.</summary>
+/// <param name="Kept">What <paramref name="Back"/> will read besides the stretch's input, for the tape to keep and to free.</param>
+/// <param name="Back">
+/// From the output's gradient, and whether the input's is asked for, to that of the input. Adds to the grad of trained leaves. Without graphs.
+/// </param>
+internal sealed record HandWritten(Tensor Output, IReadOnlyList<Tensor> Kept, Func<Tensor, bool, Tensor?> Back);
 
 /// <summary>
 /// Runs a model stretch by stretch and back again: each is an autograd graph of its own, freed as soon as its backward is done.
@@ -27,7 +37,7 @@ internal sealed record Stretch(Func<Tensor, Tensor> Forward, bool IsTrained)
 /// <param name="unitDone">Hears of every unit whose gradients are complete.</param>
 internal sealed class LayerTape(bool records, bool inputNeedsGradient = false, Action<string>? unitDone = null)
 {
-    private readonly Stack<(Stretch Stretch, Tensor Input, Tensor? Output)> _done = new();
+    private readonly Stack<(Stretch Stretch, Tensor Input, Tensor? Output, HandWritten? Hand)> _done = new();
     private Tensor? _between;
 
     /// <summary>Whether anything up to here is trained.</summary>
@@ -41,11 +51,19 @@ internal sealed class LayerTape(bool records, bool inputNeedsGradient = false, A
         NeedsGradient = true;
         if (stretch.Recomputes)
         {
-            _done.Push((stretch, input, null));
+            _done.Push((stretch, input, null, null));
             return RunWithoutGraph(x, stretch, keepsInput: true);
         }
+        if (stretch.ByHand is { } byHand)
+        {
+            using var _ = no_grad();
+            var hand = byHand(input);
+            foreach (var kept in hand.Kept) kept.MoveToOuterDisposeScope();
+            _done.Push((stretch, input, null, hand));
+            return hand.Output.MoveToOuterDisposeScope();
+        }
         var output = stretch.Forward(input).MoveToOuterDisposeScope();
-        _done.Push((stretch, input, output));
+        _done.Push((stretch, input, output, null));
         return output;
     }
 
@@ -57,7 +75,9 @@ internal sealed class LayerTape(bool records, bool inputNeedsGradient = false, A
         Tensor? below = gradient;
         while (below is not null && _done.TryPop(out var last))
         {
-            below = Back(last.Stretch, last.Input, last.Output, below);
+            below = last.Stretch.ByHand is null
+                ? Back(last.Stretch, last.Input, last.Output, below)
+                : BackByHand(last.Hand, last.Stretch.ByHand, last.Input, below);
             if (!_done.TryPeek(out var next) || next.Stretch.Unit != last.Stretch.Unit) unitDone?.Invoke(last.Stretch.Unit);
         }
         return below;
@@ -66,9 +86,25 @@ internal sealed class LayerTape(bool records, bool inputNeedsGradient = false, A
     private Tensor RunWithoutGraph(Tensor x, Stretch stretch, bool keepsInput)
     {
         using var _ = no_grad();
-        var y = stretch.Forward(x).MoveToOuterDisposeScope();
+        var y = (stretch.ByHand?.Invoke(x).Output ?? stretch.Forward(x)).MoveToOuterDisposeScope();
         if (!keepsInput && ReferenceEquals(x, _between)) x.Dispose(); // nobody goes back: two stretches' tensors at a time are enough
         return _between = y;
+    }
+
+    /// <param name="hand">Null where forward has kept the input alone.</param>
+    private static Tensor? BackByHand(HandWritten? hand, Func<Tensor, HandWritten> again, Tensor input, Tensor gradient)
+    {
+        using var _ = no_grad();
+        Tensor? below;
+        using (NewDisposeScope())
+        {
+            hand ??= again(input);
+            below = hand.Back(gradient, input.requires_grad)?.MoveToOuterDisposeScope();
+            gradient.Dispose();
+            foreach (var kept in hand.Kept) kept.Dispose();
+        }
+        input.Dispose();
+        return below;
     }
 
     private static Tensor? Back(Stretch stretch, Tensor input, Tensor? output, Tensor gradient)

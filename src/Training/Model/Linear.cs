@@ -1,4 +1,5 @@
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -27,6 +28,34 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
         return adapter is null ? y : adapter.Add(y, Dropped(x, dropout));
     }
 
+    /// <summary>Whether its gradients are known without a graph.</summary>
+    public bool CanGoByHand => adapter is null or { Magnitude: null, Dropout: 0 };
+
+    /// <summary>dy·W (+ what came through the adapter), the gradient of the input. No graph.</summary>
+    /// <param name="throughAdapter">scale·dy·B [rows, rank], which <see cref="AccumulateGradients"/> wants too; null without an adapter.</param>
+    public Tensor InputGradient(Tensor dy, out Tensor? throughAdapter)
+    {
+        var dx = dy.mm(weight.Value);
+        throughAdapter = adapter?.Backward(dy, dx);
+        return dx;
+    }
+
+    /// <summary>Adds the gradients of all that is trained here to their sums. No graph.</summary>
+    public void AccumulateGradients(Tensor dy, Tensor x, Tensor? throughAdapter, ILayerKernels kernels)
+    {
+        if (weight.IsTrained) kernels.AccumulateProduct(weight.Value.grad!, dy, x);
+        if (bias is { requires_grad: true }) bias.grad!.Accumulate(dy.sum(0, type: ScalarType.Float32));
+        if (adapter is { IsTrained: true }) adapter.AccumulateGradients(dy, x, throughAdapter!, kernels);
+    }
+
+    /// <summary>Both in one, for maps whose input is at hand.</summary>
+    public Tensor Backward(Tensor dy, Tensor x, ILayerKernels kernels)
+    {
+        var dx = InputGradient(dy, out var throughAdapter);
+        AccumulateGradients(dy, x, throughAdapter, kernels);
+        return dx;
+    }
+
     /// <summary>Before backward: see <see cref="Stretch.Restore"/>.</summary>
     public void Restore() => weight.Restore();
 
@@ -53,4 +82,16 @@ internal sealed class LayerNorm(Tensor weight, Tensor bias, double epsilon)
     public bool IsTrained { get; } = weight.requires_grad || bias.requires_grad;
 
     public Tensor Forward(Tensor x) => nn.functional.layer_norm(x, _shape, weight, bias, epsilon);
+
+    /// <summary>With the statistics that <see cref="Backward"/> wants back.</summary>
+    public (Tensor Y, Tensor Mean, Tensor ReciprocalDeviation) ForwardByHand(Tensor x) => AtenOps.LayerNorm(x, weight, bias, epsilon);
+
+    /// <summary>The gradient of x; adds those of weight and bias to their sums. No graph.</summary>
+    public Tensor Backward(Tensor dy, Tensor x, Tensor mean, Tensor reciprocalDeviation)
+    {
+        var (dx, dWeight, dBias) = AtenOps.LayerNormBackward(dy, x, mean, reciprocalDeviation, weight, bias);
+        if (weight.requires_grad) weight.grad!.Accumulate(dWeight);
+        if (bias.requires_grad) bias.grad!.Accumulate(dBias);
+        return dx;
+    }
 }

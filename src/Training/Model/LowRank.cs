@@ -1,4 +1,5 @@
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -46,6 +47,22 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale)
         var (a, b) = (A, B);
         if (a.dtype != x.dtype) (a, b) = (a.to_type(x.dtype), b.to_type(x.dtype));
         return y.addmm_(nn.functional.linear(x, a), b.t(), 1, (float)Scale);
+    }
+
+    /// <summary>Adds what came through the update to the gradient of its input. No graph; LoRA without dropout only.</summary>
+    /// <returns>scale·dy·B, [rows, rank].</returns>
+    internal Tensor Backward(Tensor dy, Tensor dx)
+    {
+        var through = dy.mm(B.to_type(dy.dtype)).Times(Scale);
+        dx.addmm_(through, A.to_type(dy.dtype), 1, 1);
+        return through;
+    }
+
+    /// <summary>Adds the gradients of A and B to their sums.</summary>
+    internal void AccumulateGradients(Tensor dy, Tensor x, Tensor through, ILayerKernels kernels)
+    {
+        if (A.requires_grad) kernels.AccumulateProduct(A.grad!, through, x);
+        if (B.requires_grad) kernels.AccumulateProduct(B.grad!, dy, nn.functional.linear(x, A.to_type(x.dtype)).Times(Scale));
     }
 
     /// <summary>m / ‖W + scale·BA‖, [out] in the type of the magnitude, so that it is exactly 1 where m was taken from the norms.</summary>

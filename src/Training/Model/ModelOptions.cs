@@ -1,3 +1,5 @@
+using Phi3VCluster.Training.Native.Kernels;
+
 namespace Phi3VCluster.Training.Model;
 
 /// <summary>What backward computes again instead of keeping it from forward, layer by layer.</summary>
@@ -24,4 +26,10 @@ public sealed record ModelOptions
 {
     public ActivationCheckpointing Checkpointing { get; init; } = ActivationCheckpointing.None;
     public AttentionKernel Attention { get; init; } = AttentionKernel.Fused;
+
+    /// <summary>
+    /// Layers with a backward written by hand over these kernels; null lets the device choose: the CUDA kernels where they can be had for
+    /// the model's type and widths, else autograd.
+    /// </summary>
+    internal ILayerKernels? Kernels { get; init; }
 }

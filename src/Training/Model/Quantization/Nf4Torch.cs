@@ -1,10 +1,11 @@
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Model.Quantization;
 
-/// <summary>From NF4 by torch's own operations, for devices whose memory we do not reach; same bits as <see cref="Nf4Blocks"/>.</summary>
+/// <summary>From NF4 on a device, by one kernel of ours or by torch's own operations; same bits as <see cref="Nf4Blocks"/>.</summary>
 internal sealed class Nf4Torch(Device device) : IDisposable
 {
     /// <summary>Converted at a time, whole blocks of blocks; what an element takes meanwhile is 6 bytes.</summary>
@@ -19,6 +20,11 @@ internal sealed class Nf4Torch(Device device) : IDisposable
     /// <param name="result">[numbers], of any float type.</param>
     public void Dequantize(Tensor packed, BlockScales scales, Tensor result)
     {
+        if (KernelsFor(result.dtype) is { } kernels && result.numel() % Nf4Blocks.Size == 0)
+        {
+            kernels.Nf4(packed, scales.Absmax is null ? null : scales.Values, _absmax, scales.Absmax ?? scales.Values, scales.Offset, result);
+            return;
+        }
         for (long start = 0; start < result.numel(); start += ChunkNumbers)
         {
             using var step = NewDisposeScope();
@@ -29,6 +35,9 @@ internal sealed class Nf4Torch(Device device) : IDisposable
             result.narrow(0, start, count).copy_(numbers);
         }
     }
+
+    private CudaKernels? KernelsFor(ScalarType type) =>
+        type is ScalarType.BFloat16 or ScalarType.Float16 && CudaKernels.AreAvailable(device) ? CudaKernels.Of(device, type) : null;
 
     public void Dispose()
     {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Reflection;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Native.Kernels;
@@ -9,9 +10,12 @@ namespace Phi3VCluster.Training.Native.Kernels;
 /// and must equal its plain form (<see cref="PlainKernels"/>) to the rounding of its output. Shapes: T rows, D width, F inner width, V vocabulary.
 /// Tensors are contiguous and on the device; nothing here is seen by autograd.
 /// </summary>
-internal sealed class CudaKernels
+internal sealed class CudaKernels : ILayerKernels
 {
-    private const int Block = 256, CrossEntropyBlock = 512, Vector = 8;
+    /// <summary>16-bit numbers that travel together: widths are multiples of it.</summary>
+    public const int Vector = 8;
+
+    private const int Block = 256, CrossEntropyBlock = 512;
 
     private static readonly ConcurrentDictionary<(int Device, ScalarType Type), CudaKernels> Made = new();
 
@@ -26,8 +30,8 @@ internal sealed class CudaKernels
         _processors = Cuda.ProcessorCount(device);
     }
 
-    /// <summary>Whether this process can have them: a run-time compiler beside libtorch.</summary>
-    public static bool AreAvailable => Nvrtc.IsPresent;
+    /// <summary>Whether a device can have them: flash attention and bf16 are of compute capability 8.0, and the compiler must be beside libtorch.</summary>
+    public static bool AreAvailable(Device device) => device.type == DeviceType.CUDA && Cuda.Capability(device.index).Major >= 8 && Nvrtc.IsPresent;
 
     /// <summary>Compiled on first use, or read from where an earlier process left them.</summary>
     /// <param name="device">A CUDA device that already holds a tensor of the calling thread.</param>
@@ -35,8 +39,6 @@ internal sealed class CudaKernels
     /// <exception cref="CudaException">The compiler or the driver refused.</exception>
     public static CudaKernels Of(Device device, ScalarType type) => Made.GetOrAdd((device.index, type), key => new(key.Device, key.Type));
 
-    /// <summary>y = h / rms(h) · w with h = x (+ residual). </summary>
-    /// <returns>h is x itself without a residual; 1/rms [T] is float32.</returns>
     public (Tensor H, Tensor Y, Tensor ReciprocalRms) RmsNorm(Tensor x_TD, Tensor? residual_TD, Tensor weight_D, double epsilon)
     {
         var (rows, width) = (x_TD.shape[0], x_TD.shape[1]);
@@ -45,8 +47,6 @@ internal sealed class CudaKernels
         return (h, y, rstd);
     }
 
-    /// <summary>The gradient of h, plus <paramref name="dResidual_TD"/> where there is one.</summary>
-    /// <param name="dWeight_D">Float32; the weight's gradient is added to it. Null where the weight is frozen.</param>
     public Tensor RmsNormBackward(Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor reciprocalRms_T, Tensor? dResidual_TD, Tensor? dWeight_D)
     {
         var (rows, width) = (h_TD.shape[0], h_TD.shape[1]);
@@ -59,7 +59,6 @@ internal sealed class CudaKernels
         return dx;
     }
 
-    /// <summary>silu(gate)·up of [T, 2F] → [T, F].</summary>
     public Tensor SwiGlu(Tensor gateUp_T2F)
     {
         var (rows, inner) = (gateUp_T2F.shape[0], gateUp_T2F.shape[1] / 2);
@@ -68,8 +67,6 @@ internal sealed class CudaKernels
         return a;
     }
 
-    /// <summary>Overwrites gate and up with their gradients.</summary>
-    /// <returns>silu(gate)·up again, for the gradient of the map that follows; null where nobody asks.</returns>
     public Tensor? SwiGluBackward(Tensor gateUp_T2F, Tensor d_TF, bool again)
     {
         var inner8 = d_TF.shape[1] / Vector;
@@ -78,7 +75,6 @@ internal sealed class CudaKernels
         return a;
     }
 
-    /// <summary>x·σ(1.702x).</summary>
     public Tensor QuickGelu(Tensor x)
     {
         var y = empty_like(x);
@@ -86,17 +82,28 @@ internal sealed class CudaKernels
         return y;
     }
 
-    /// <summary>Overwrites <paramref name="d"/> with the gradient of x.</summary>
     public void QuickGeluBackward(Tensor x, Tensor d) => Stride("quick_gelu_backward", x.numel() / Vector, P(x), P(d), P(d), (ulong)(x.numel() / Vector));
 
-    /// <summary>Rotates the first <paramref name="heads"/> heads of each row of [T, columns] in place, or back.</summary>
-    /// <param name="cos">[T, 1, S] in the type of x, as <paramref name="sin"/>.</param>
     public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads, bool back)
     {
         var half8 = cos.shape[^1] / 2 / Vector;
         var n = x_TC.shape[0] * heads * half8;
         Stride("rope", n, P(x_TC), P(cos), P(sin), (ulong)(x_TC.shape[1] / Vector), (ulong)heads, (ulong)half8, F(back ? -1 : 1), (ulong)n);
     }
+
+    public AttentionState Attend(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, SequenceBounds bounds, bool causal, double scale)
+    {
+        var kept = FlashAttention.Forward(q_THS, k_TKS, v_TKS, bounds.Cumulative, bounds.Longest, causal, scale);
+        return new(kept[0], kept, bounds, causal, scale);
+    }
+
+    public (Tensor Q, Tensor K, Tensor V) AttendBackward(AttentionState state, Tensor q_THS, Tensor k_TKS, Tensor v_TKS, Tensor d_THS)
+    {
+        var all = FlashAttention.Backward(d_THS, q_THS, k_TKS, v_TKS, state.Kept, state.Bounds.Cumulative, state.Bounds.Longest, state.Causal, state.Scale);
+        return (all[0], all[1], all[2]);
+    }
+
+    public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK) => CublasProduct.Accumulate(sum_NK, dy_TN, x_TK);
 
     /// <summary>Each row's loss, float32; the logits are overwritten with their gradients, times the row's scale.</summary>
     public Tensor CrossEntropy(Tensor logits_RV, Tensor targets_R, Tensor scales_R)
@@ -105,6 +112,9 @@ internal sealed class CudaKernels
         _module.Launch("cross_entropy", logits_RV.shape[0], CrossEntropyBlock, P(logits_RV), P(targets_R), P(scales_R), P(losses), (ulong)(logits_RV.shape[1] / Vector));
         return losses;
     }
+
+    /// <summary>Whether optimizer kernels can take a range: 16-byte loads need numbers in fours, and their 16-bit copies in eights.</summary>
+    public static bool CanTake(long offset, long count) => offset % Vector == 0 && count % Vector == 0;
 
     /// <summary>Unpacks 4-bit numbers; see the kernel for the layout.</summary>
     public void Nf4(Tensor packed, Tensor? codes, Tensor? codebook, Tensor absmax, Tensor? offset, Tensor result) =>

@@ -1,0 +1,92 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Training.Native.Kernels;
+
+/// <summary>The formulas in libtorch's own operations, for any device and type: what every other set must equal.</summary>
+internal sealed class PlainKernels : ILayerKernels
+{
+    private const double GeluSlope = 1.702;
+
+    public (Tensor H, Tensor Y, Tensor ReciprocalRms) RmsNorm(Tensor x_TD, Tensor? residual_TD, Tensor weight_D, double epsilon)
+    {
+        var h = residual_TD is null ? x_TD : x_TD.Plus(residual_TD);
+        var h32 = h.to_type(ScalarType.Float32);
+        using Scalar least = epsilon, one = 1;
+        var rstd = h32.square().mean([1]).add(least, one).rsqrt();
+        return (h, h32.mul(rstd.unsqueeze(1)).mul(weight_D).to_type(x_TD.dtype), rstd);
+    }
+
+    public Tensor RmsNormBackward(Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor reciprocalRms_T, Tensor? dResidual_TD, Tensor? dWeight_D)
+    {
+        var (dy, rstd) = (dy_TD.to_type(ScalarType.Float32), reciprocalRms_T.unsqueeze(1));
+        var normed = h_TD.to_type(ScalarType.Float32).mul(rstd);
+        dWeight_D?.Accumulate(dy.mul(normed).sum(dim: 0)); // a bare 0 would be read as a type
+        var g = dy.mul(weight_D);
+        var dh = g.sub(normed.mul(g.mul(normed).mean([1], keepdim: true))).mul(rstd);
+        return (dResidual_TD is null ? dh : dh.Plus(dResidual_TD)).to_type(h_TD.dtype);
+    }
+
+    public Tensor SwiGlu(Tensor gateUp_T2F)
+    {
+        var parts = gateUp_T2F.chunk(2, 1);
+        return nn.functional.silu(parts[0]).mul(parts[1]);
+    }
+
+    public Tensor? SwiGluBackward(Tensor gateUp_T2F, Tensor d_TF, bool again)
+    {
+        var parts = gateUp_T2F.chunk(2, 1);
+        var (gate, up) = (parts[0].clone(), parts[1].clone());
+        var (sigmoid, silu) = (gate.sigmoid(), nn.functional.silu(gate));
+        parts[0].copy_(d_TF.mul(up).mul(sigmoid.Plus(silu.sub(silu.mul(sigmoid)))));
+        parts[1].copy_(d_TF.mul(silu));
+        return again ? silu.mul(up) : null;
+    }
+
+    public Tensor QuickGelu(Tensor x) => x.mul(x.Times(GeluSlope).sigmoid());
+
+    public void QuickGeluBackward(Tensor x, Tensor d)
+    {
+        var sigmoid = x.Times(GeluSlope).sigmoid();
+        d.mul_(sigmoid.Plus(x.mul(sigmoid).Times(GeluSlope).mul(sigmoid.neg().Plus(ones_like(sigmoid)))));
+    }
+
+    public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads, bool back)
+    {
+        var size = cos.shape[^1];
+        var x = x_TC.narrow(1, 0, heads * size).view(-1, heads, size);
+        var rotated = x.mul(cos).Plus(x.roll(size / 2, 2).mul(back ? sin.neg() : sin));
+        x.copy_(rotated);
+    }
+
+    public AttentionState Attend(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, SequenceBounds bounds, bool causal, double scale)
+    {
+        var output = cat([.. Pieces(bounds).Select(piece => One(Cut(q_THS, piece), Cut(k_TKS, piece), Cut(v_TKS, piece), causal, scale))], 0);
+        return new(output, [output], bounds, causal, scale);
+    }
+
+    /// <summary>Computes every sequence again, with a graph.</summary>
+    public (Tensor Q, Tensor K, Tensor V) AttendBackward(AttentionState state, Tensor q_THS, Tensor k_TKS, Tensor v_TKS, Tensor d_THS)
+    {
+        using var recording = enable_grad();
+        var (q, k, v) = (q_THS.detach().requires_grad_(), k_TKS.detach().requires_grad_(), v_TKS.detach().requires_grad_());
+        var output = cat([.. Pieces(state.Bounds).Select(piece => One(Cut(q, piece), Cut(k, piece), Cut(v, piece), state.Causal, state.Scale))], 0);
+        autograd.backward([output], [d_THS]);
+        return (q.grad!, k.grad!, v.grad!);
+    }
+
+    public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK) => sum_NK.Accumulate(dy_TN.t().mm(x_TK));
+
+    private static Tensor One(Tensor q_LHS, Tensor k_LKS, Tensor v_LKS, bool causal, double scale) => AtenOps
+        .Attention(Heads(q_LHS), Heads(k_LKS), Heads(v_LKS), mask: null, causal, scale, q_LHS.shape[1] != k_LKS.shape[1]).squeeze(0).transpose(0, 1);
+
+    private static Tensor Heads(Tensor x_LHS) => x_LHS.transpose(0, 1).unsqueeze(0);
+
+    private static Tensor Cut(Tensor x, (int Start, int End) piece) => x.narrow(0, piece.Start, piece.End - piece.Start);
+
+    private static IEnumerable<(int Start, int End)> Pieces(SequenceBounds bounds)
+    {
+        var ends = bounds.Cumulative.cpu().data<int>().ToArray();
+        return ends.Zip(ends.Skip(1));
+    }
+}
