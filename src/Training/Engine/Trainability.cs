@@ -25,22 +25,22 @@ internal sealed class Trainability(TrainingPlan plan, FlatParameters parameters,
 
     /// <summary>Has the optimizer step, and looks at what it is given and what it does until that is proof enough.</summary>
     /// <exception cref="RankFault">A group got no gradient, or did not change, or is no longer finite; the same on all ranks.</exception>
-    public void Step(AdamW optimizer, double rate, long step, bool hadImages)
+    public void Step(AdamW optimizer, double rate, long step, bool hadImages, double gradientScale = 1)
     {
         if (_groups.All(group => group.IsProven))
         {
-            optimizer.Step(rate, hadImages);
+            optimizer.Step(rate, hadImages, gradientScale);
             return;
         }
         var judged = _groups.Where(group => !group.IsProven && (hadImages || !group.NeedsImages)).ToList();
         var norms = Exchange(OwnSquares());
-        foreach (var group in judged.Where(group => group.GradientNorm is null)) group.GradientNorm = norms[_groups.IndexOf(group)];
+        foreach (var group in judged.Where(group => group.GradientNorm is null)) group.GradientNorm = norms[_groups.IndexOf(group)] * gradientScale;
         Refuse(judged.Where(group => group.GradientNorm == 0), $"got no gradient in step {step}");
 
-        if (rate == 0) optimizer.Step(rate, hadImages); // the first of a warm-up
+        if (rate == 0) optimizer.Step(rate, hadImages, gradientScale); // the first of a warm-up
         else
         {
-            var changes = Exchange(SumByGroup(optimizer.StepMeasured(rate, hadImages)));
+            var changes = Exchange(SumByGroup(optimizer.StepMeasured(rate, hadImages, gradientScale)));
             foreach (var group in judged) (group.WeightChange, group.Step) = (changes[_groups.IndexOf(group)], step);
             Refuse(judged.Where(group => group.WeightChange == 0), $"did not change in step {step}");
             var broken = string.Join(", ", judged.Where(group => !double.IsFinite(group.WeightChange!.Value)).Select(group => group.Name));

@@ -33,8 +33,8 @@ internal sealed class TrainingStep(
         if (tally.Verdict != Vote.Commit) return Result(tally, norm, rate, skipped: objections.Handle(tally, work, step));
 
         clock.Enter(Phase.Optimizer);
-        GradientNorm.Scale(gradients, GradientNorm.ClipFactor(spec.MaxGradNorm, norm) / scaler.Scale);
-        trainability.Step(optimizer, rate, step, hadImages: tally.Images > 0);
+        var clipped = GradientNorm.ClipFactor(spec.MaxGradNorm, norm) / scaler.Scale;
+        trainability.Step(optimizer, rate, step, hadImages: tally.Images > 0, clipped);
         scaler.Update(overflowed: false);
 
         clock.Enter(Phase.Reduce);

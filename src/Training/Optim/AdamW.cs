@@ -1,5 +1,6 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -18,6 +19,7 @@ public sealed class AdamW : IDisposable
     private readonly Tensor _stepCount;
     private readonly Tensor? _masters;
     private readonly List<ParameterGroup> _groups;
+    private readonly CudaKernels? _kernels;
 
     /// <param name="parameters">Hold their start; must outlive the optimizer, as the gradients must.</param>
     /// <param name="spec">Betas, epsilon and weight decay; the learning rate comes with each step.</param>
@@ -29,6 +31,8 @@ public sealed class AdamW : IDisposable
         SecondMoments = zeros(own, ScalarType.Float32, device).DetachFromDisposeScope();
         _stepCount = zeros([], ScalarType.Float32, device).DetachFromDisposeScope();
         if (parameters.Values.dtype != ScalarType.Float32) _masters = CopyOfOwn();
+        var type = parameters.Values.dtype == ScalarType.Float16 ? ScalarType.Float16 : ScalarType.BFloat16; // of the copies, where there are any
+        if (CudaKernels.AreAvailable(device)) _kernels = CudaKernels.Of(device, type);
         _groups = [.. GroupKeys().Select(key => new ParameterGroup(this, key, Ranges(key, merged: true)))];
     }
 
@@ -50,10 +54,18 @@ public sealed class AdamW : IDisposable
 
     /// <summary>Updates the shard of the values, in place, from the store's sums.</summary>
     /// <param name="hadImages">Whether the step's samples had images: if not, what only images train is left as it is.</param>
-    public void Step(double learningRate, bool hadImages = true)
+    /// <param name="gradientScale">What the sums are multiplied by first: clipping, and the loss scale undone.</param>
+    public void Step(double learningRate, bool hadImages = true, double gradientScale = 1)
     {
         using var quiet = no_grad();
-        foreach (var group in _groups.Where(group => hadImages || !group.Key.NeedsImages)) group.Step(learningRate);
+        var groups = _groups.Where(group => hadImages || !group.Key.NeedsImages).ToList();
+        if (_kernels is not null && groups.All(group => group.FitsKernels))
+        {
+            groups.ForEach(group => group.Step(_kernels, learningRate, gradientScale));
+            return;
+        }
+        GradientNorm.Scale(_gradients, gradientScale);
+        groups.ForEach(group => group.Step(learningRate));
         StoreMasters();
     }
 
@@ -61,9 +73,10 @@ public sealed class AdamW : IDisposable
     /// As <see cref="Step"/>, tensor by tensor, to see what changes: the squared norm of each tensor's change on this rank, by name.
     /// Costs a copy of one tensor at a time.
     /// </summary>
-    public IReadOnlyDictionary<string, double> StepMeasured(double learningRate, bool hadImages = true)
+    public IReadOnlyDictionary<string, double> StepMeasured(double learningRate, bool hadImages = true, double gradientScale = 1)
     {
         using var quiet = no_grad();
+        GradientNorm.Scale(_gradients, gradientScale);
         var changes = new Dictionary<string, double>();
         foreach (var group in _groups.Where(group => hadImages || !group.Key.NeedsImages))
         {
@@ -149,6 +162,7 @@ public sealed class AdamW : IDisposable
     {
         private readonly AdamW _owner;
         private readonly Tensor[] _values, _gradients, _first, _second;
+        private readonly Tensor[]? _copies; // of the masters, in the model's type
 
         public ParameterGroup(AdamW owner, GroupKey key, IReadOnlyList<(FlatEntry First, OwnRange Range)> ranges)
         {
@@ -157,6 +171,9 @@ public sealed class AdamW : IDisposable
             _gradients = Views(range => owner._gradients.Own(range.Piece, range.Flat));
             _first = Views(range => owner.FirstMoments.narrow(0, range.Local.Offset, range.Local.Count));
             _second = Views(range => owner.SecondMoments.narrow(0, range.Local.Offset, range.Local.Count));
+            if (owner._masters is not null) _copies = Views(range => owner._parameters.Values.narrow(0, range.Flat.Offset, range.Flat.Count));
+            FitsKernels = ranges.All(range => CudaKernels.CanTake(range.Range.Flat.Offset, range.Range.Flat.Count)
+                && CudaKernels.CanTake(range.Range.Local.Offset, range.Range.Local.Count));
 
             Tensor[] Views(Func<OwnRange, Tensor> view) => [.. ranges.Select(range => view(range.Range).DetachFromDisposeScope())];
         }
@@ -164,6 +181,19 @@ public sealed class AdamW : IDisposable
         public GroupKey Key { get; }
 
         public long StepCount { get; set; }
+
+        /// <summary>Whether every range begins and ends where the kernels' wide loads do.</summary>
+        public bool FitsKernels { get; }
+
+        /// <summary>One pass over memory: scaling, update and the values' copies together.</summary>
+        public void Step(CudaKernels kernels, double learningRate, double gradientScale)
+        {
+            StepCount++;
+            var spec = _owner._spec;
+            for (var i = 0; i < _values.Length; i++)
+                kernels.AdamW(_values[i], _gradients[i], _first[i], _second[i], _copies?[i], gradientScale, learningRate * Key.RateFactor,
+                    Key.Decays ? spec.WeightDecay : 0, spec.Betas[0], spec.Betas[1], spec.Epsilon, StepCount);
+        }
 
         public void Step(double learningRate)
         {
@@ -179,7 +209,7 @@ public sealed class AdamW : IDisposable
 
         public void Dispose()
         {
-            foreach (var view in (Tensor[])[.. _values, .. _gradients, .. _first, .. _second]) view.Dispose();
+            foreach (var view in (Tensor[])[.. _values, .. _gradients, .. _first, .. _second, .. _copies ?? []]) view.Dispose();
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,7 +15,14 @@ internal static class SquareSums
     private const long DeviceBlock = 16 << 20;
 
     /// <summary>Of a contiguous 1-D tensor, wherever it is.</summary>
-    public static double Of(Tensor tensor) => tensor.device.type == DeviceType.CPU ? OfMemory(tensor) : OfBlocks(tensor, DeviceBlock);
+    public static double Of(Tensor tensor)
+    {
+        if (tensor.device.type == DeviceType.CPU) return OfMemory(tensor);
+        if (!CudaKernels.AreAvailable(tensor.device) || !CudaKernels.CanTake(tensor.storage_offset(), tensor.numel())) return OfBlocks(tensor, DeviceBlock);
+        using var quiet = no_grad();
+        using var sum = CudaKernels.Of(tensor.device, ScalarType.BFloat16).SquareSum(tensor);
+        return sum.item<double>(); // the one wait for the device
+    }
 
     /// <summary>Of a contiguous tensor in host memory: one pass over it, eight sums side by side.</summary>
     public static unsafe double OfMemory(Tensor tensor)
