@@ -8,6 +8,7 @@ internal sealed class HostStaging(ICollective host) : ICollective
     public int Rank => host.Rank;
     public int WorldSize => host.WorldSize;
     public long Generation => host.Generation;
+    public bool TakesDeviceMemory => true;
 
     public void AllReduce(Tensor buffer) => Staged(buffer, host.AllReduce);
 

@@ -14,6 +14,8 @@ public interface ICollective : IDisposable
     int WorldSize { get; }
     /// <summary>The rendezvous that made this collective; messages of any other are refused.</summary>
     long Generation { get; }
+    /// <summary>Whether tensors may be on the rank's device; otherwise only on the CPU.</summary>
+    bool TakesDeviceMemory => false;
 
     /// <summary>Sums <paramref name="buffer"/> (1-D, float32, contiguous) over all ranks, in place.</summary>
     /// <exception cref="CollectiveException">Aborted, a peer is gone, or peers disagree about the generation or the size.</exception>
@@ -41,7 +43,11 @@ public interface ICollectiveBackend : INamed
     int MaxWorldSize { get; }
 
     /// <summary>Opens this rank's end before it is known who the peers are, e.g. binds a port on <paramref name="host"/>.</summary>
-    ICollectiveEndpoint Open(string host);
+    /// <param name="host">An address under which peers reach this machine.</param>
+    /// <param name="cudaDevice">Where the rank computes; null: on the CPU.</param>
+    /// <exception cref="Spec.InputException">This machine lacks what the backend needs; what to do.</exception>
+    /// <exception cref="CollectiveException"><paramref name="host"/> is no address of this machine.</exception>
+    ICollectiveEndpoint Open(string host, int? cudaDevice = null);
 }
 
 /// <summary>One rank's end, opened and advertised but not yet connected.</summary>

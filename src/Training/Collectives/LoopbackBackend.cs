@@ -7,7 +7,7 @@ internal sealed class LoopbackBackend : ICollectiveBackend
 
     public int MaxWorldSize => 1;
 
-    public ICollectiveEndpoint Open(string host) => new Endpoint();
+    public ICollectiveEndpoint Open(string host, int? cudaDevice) => new Endpoint();
 
     private sealed class Endpoint : ICollectiveEndpoint
     {

@@ -10,6 +10,7 @@ internal sealed class LoopbackCollective(long generation) : ICollective
     public int Rank => 0;
     public int WorldSize => 1;
     public long Generation => generation;
+    public bool TakesDeviceMemory => true; // it touches none
 
     public void AllReduce(Tensor buffer) => Check(buffer, summed: true);
 

@@ -10,5 +10,5 @@ internal sealed class TcpBackend : ICollectiveBackend
 
     public int MaxWorldSize => int.MaxValue;
 
-    public ICollectiveEndpoint Open(string host) => new TcpEndpoint(host);
+    public ICollectiveEndpoint Open(string host, int? cudaDevice) => new TcpEndpoint(host);
 }

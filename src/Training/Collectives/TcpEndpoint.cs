@@ -35,7 +35,13 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         {
             return addresses.Count == 1
                 ? new LoopbackCollective(generation)
-                : new TcpRing(generation, rank, addresses.Count, ConnectNeighbours(generation, rank, addresses, stop));
+                : new TcpRing(generation, rank, addresses.Count, Link());
+        }
+
+        RingLink Link()
+        {
+            var (next, previous) = ConnectNeighbours(generation, rank, addresses, stop);
+            return new(next, previous, rank, addresses.Count);
         }
     }
 
@@ -46,7 +52,12 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
     }
 
     /// <summary>Both sides at once: if every rank first waited for the next one, none would answer.</summary>
-    private RingLink ConnectNeighbours(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop)
+    /// <param name="generation">Must be the neighbours'.</param>
+    /// <param name="rank">This one.</param>
+    /// <param name="addresses">Of at least two ranks.</param>
+    /// <param name="stop">Ends the wait.</param>
+    /// <exception cref="CollectiveException">As <see cref="Connect"/>.</exception>
+    public (Socket Next, Socket Previous) ConnectNeighbours(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop)
     {
         var world = addresses.Count;
         var (next, previous) = ((rank + 1) % world, (rank + world - 1) % world);
@@ -59,7 +70,7 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         var connecting = Task.Run(Connect, CancellationToken.None);
         var fromPrevious = Guard(() => acceptor.Accept(either.Token), either);
         var toNext = connecting.GetAwaiter().GetResult();
-        if (toNext is not null && fromPrevious is not null) return new RingLink(toNext, fromPrevious, rank, world);
+        if (toNext is not null && fromPrevious is not null) return (toNext, fromPrevious);
 
         toNext?.Dispose();
         fromPrevious?.Dispose();

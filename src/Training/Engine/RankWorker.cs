@@ -97,7 +97,7 @@ internal sealed class RankWorker : IDisposable
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         timeout.CancelAfter(ConnectTimeout);
         var collective = _endpoint.Connect(_progress.Id.Generation, _progress.Id.Rank, addresses, timeout.Token);
-        if (_compute.Device.type != DeviceType.CPU) collective = new HostStaging(collective);
+        if (_compute.Device.type != DeviceType.CPU && !collective.TakesDeviceMemory) collective = new HostStaging(collective);
         lock (_gate)
         {
             _collective = collective;

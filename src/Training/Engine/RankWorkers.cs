@@ -30,8 +30,10 @@ public sealed class RankWorkers(int capacity, string host = "127.0.0.1") : IRank
         var problems = RunSpecFiles.Problems(spec);
         if (problems.Count > 0) throw new InputException([.. problems.Select(p => $"{p} (on {Environment.MachineName})")]);
 
-        var endpoint = Catalog<ICollectiveBackend>.Find(collective, "cluster.collective").Open(host);
-        var worker = new RankWorker(id, spec, RankCompute.Of(spec, FreeDevice(spec)), endpoint, () => ReportSoon?.Invoke());
+        var device = FreeDevice(spec);
+        var compute = RankCompute.Of(spec, device);
+        var endpoint = Catalog<ICollectiveBackend>.Find(collective, "cluster.collective").Open(host, device);
+        var worker = new RankWorker(id, spec, compute, endpoint, () => ReportSoon?.Invoke());
         if (!_workers.TryAdd(id, worker))
         {
             worker.Dispose();

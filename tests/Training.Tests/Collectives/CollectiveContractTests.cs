@@ -15,18 +15,19 @@ public sealed class CollectiveContractTests
     public static TheoryData<string, int> Worlds()
     {
         var worlds = new TheoryData<string, int>();
-        foreach (var backend in HostBackends())
+        foreach (var backend in TestBackends.All)
             for (var size = 1; size <= Math.Min(MostRanks, backend.MaxWorldSize); size++) worlds.Add(backend.Name, size);
         return worlds;
     }
 
     public static TheoryData<string> BetweenRanks() =>
-        [.. HostBackends().Where(backend => backend.MaxWorldSize > 1).Select(backend => backend.Name)];
+        [.. TestBackends.All.Where(backend => backend.MaxWorldSize > 1).Select(backend => backend.Name)];
 
     [Theory, MemberData(nameof(Worlds))]
     public void All_reduce_of_integers_is_the_exact_sum_for_every_size(string backend, int worldSize)
     {
-        var failures = Ranks.Run(Find(backend), worldSize, world => Sizes.Where(size =>
+        using var ranks = TestBackends.Find(backend);
+        var failures = Ranks.Run(ranks, worldSize, world => Sizes.Where(size =>
         {
             using var scope = NewDisposeScope();
             var buffer = Numbers(size, world.Rank);
@@ -40,7 +41,8 @@ public sealed class CollectiveContractTests
     [Theory, MemberData(nameof(Worlds))]
     public void Reduce_scatter_leaves_the_exact_sum_in_the_own_part(string backend, int worldSize)
     {
-        var failures = Ranks.Run(Find(backend), worldSize, world => Sizes.Where(size =>
+        using var ranks = TestBackends.Find(backend);
+        var failures = Ranks.Run(ranks, worldSize, world => Sizes.Where(size =>
         {
             using var scope = NewDisposeScope();
             var buffer = Numbers(size, world.Rank);
@@ -55,9 +57,10 @@ public sealed class CollectiveContractTests
     [Theory, MemberData(nameof(Worlds))]
     public void All_gather_of_any_type_brings_every_rank_every_part(string backend, int worldSize)
     {
+        using var ranks = TestBackends.Find(backend);
         ScalarType[] types = [ScalarType.Byte, ScalarType.Float32, ScalarType.Int64];
         var cases = types.SelectMany(type => Sizes.Select(size => (type, size))).ToArray();
-        var failures = Ranks.Run(Find(backend), worldSize, world => cases.Where(given =>
+        var failures = Ranks.Run(ranks, worldSize, world => cases.Where(given =>
         {
             using var scope = NewDisposeScope();
             var whole = arange(given.size).remainder(251).to(given.type);
@@ -74,7 +77,8 @@ public sealed class CollectiveContractTests
     [Theory, MemberData(nameof(Worlds))]
     public void Sums_are_bit_identical_on_all_ranks_and_from_run_to_run(string backend, int worldSize)
     {
-        float[][] RunOnce() => Ranks.Run(Find(backend), worldSize, world =>
+        using var ranks = TestBackends.Find(backend);
+        float[][] RunOnce() => Ranks.Run(ranks, worldSize, world =>
         {
             using var scope = NewDisposeScope();
             using var generator = new Generator((ulong)world.Rank);
@@ -93,7 +97,8 @@ public sealed class CollectiveContractTests
     [Theory, MemberData(nameof(Worlds))]
     public void A_tensor_that_cannot_be_summed_is_refused_and_the_collective_goes_on(string backend, int worldSize)
     {
-        var sums = Ranks.Run(Find(backend), worldSize, world =>
+        using var ranks = TestBackends.Find(backend);
+        var sums = Ranks.Run(ranks, worldSize, world =>
         {
             using var scope = NewDisposeScope();
             Assert.Throws<ArgumentException>(() => world.AllReduce(zeros(4, ScalarType.Int64)));
@@ -110,7 +115,8 @@ public sealed class CollectiveContractTests
     [Theory, MemberData(nameof(Worlds))]
     public void After_an_abort_every_call_says_why(string backend, int worldSize)
     {
-        var messages = Ranks.Run(Find(backend), worldSize, world =>
+        using var ranks = TestBackends.Find(backend);
+        var messages = Ranks.Run(ranks, worldSize, world =>
         {
             using var buffer = zeros(8);
             world.Abort("rank 7 is gone");
@@ -127,10 +133,4 @@ public sealed class CollectiveContractTests
 
     private static Tensor SumOfNumbers(long size, int worldSize) =>
         Enumerable.Range(0, worldSize).Select(rank => Numbers(size, rank)).Aggregate((sum, next) => sum + next);
-
-    private static ICollectiveBackend Find(string name) => Catalog<ICollectiveBackend>.Find(name, "test");
-
-    /// <summary>Those that move host memory: the tensors of these tests.</summary>
-    private static IEnumerable<ICollectiveBackend> HostBackends() =>
-        Catalog<ICollectiveBackend>.All.Where(backend => backend.Name != "nccl");
 }

@@ -14,9 +14,10 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void Abort_ends_a_blocked_call_within_a_second_and_peers_notice(string backend)
     {
+        using var ranks = TestBackends.Find(backend);
         using var entered = new Barrier(3);
         using var ended = new CountdownEvent(2);
-        var outcomes = Ranks.Try(Find(backend), 3, world =>
+        var outcomes = Ranks.Try(ranks, 3, world =>
         {
             if (world.Rank == 2) // never takes part: the others block in the middle of the call
             {
@@ -47,7 +48,8 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void A_peer_that_dies_ends_the_calls_of_all_others(string backend)
     {
-        var outcomes = Ranks.Try(Find(backend), 4, world =>
+        using var ranks = TestBackends.Find(backend);
+        var outcomes = Ranks.Try(ranks, 4, world =>
         {
             using var buffer = zeros(1_000_000);
             world.AllReduce(buffer);
@@ -62,7 +64,8 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void Ranks_that_disagree_about_the_size_are_told_both_sizes(string backend)
     {
-        var outcomes = Ranks.Try(Find(backend), 2, world =>
+        using var ranks = TestBackends.Find(backend);
+        var outcomes = Ranks.Try(ranks, 2, world =>
         {
             using var buffer = zeros(world.Rank == 0 ? 1_000_000 : 2_000_000);
             return Assert.Throws<CollectiveException>(() => world.AllReduce(buffer)).Message;
@@ -76,7 +79,8 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void Ranks_that_disagree_about_the_operation_are_told_both(string backend)
     {
-        var outcomes = Ranks.Try(Find(backend), 2, world =>
+        using var ranks = TestBackends.Find(backend);
+        var outcomes = Ranks.Try(ranks, 2, world =>
         {
             using var buffer = zeros(10);
             return Assert.Throws<CollectiveException>(() =>
@@ -93,7 +97,8 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void Ranks_of_two_generations_refuse_each_other_and_name_both(string backend)
     {
-        var endpoints = new[] { Find(backend).Open("127.0.0.1"), Find(backend).Open("127.0.0.1") };
+        using var ranks = TestBackends.Find(backend);
+        var endpoints = new[] { ranks.Open("127.0.0.1"), ranks.Open("127.0.0.1") };
         var addresses = endpoints.Select(endpoint => endpoint.Address).ToArray();
 
         var outcomes = Ranks.OnThreads(2, rank =>
@@ -106,7 +111,8 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void A_straggler_of_the_last_generation_does_not_break_this_one(string backend)
     {
-        var endpoints = Enumerable.Range(0, 3).Select(_ => Find(backend).Open("127.0.0.1")).ToArray();
+        using var ranks = TestBackends.Find(backend);
+        var endpoints = Enumerable.Range(0, 3).Select(_ => ranks.Open("127.0.0.1")).ToArray();
         string[] now = [endpoints[0].Address, endpoints[1].Address], before = [endpoints[0].Address, endpoints[2].Address];
         using var refused = new ManualResetEventSlim();
 
@@ -133,8 +139,9 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void A_peer_that_never_comes_is_named_when_patience_ends(string backend)
     {
-        using var absent = Find(backend).Open("127.0.0.1");
-        var endpoint = Find(backend).Open("127.0.0.1");
+        using var ranks = TestBackends.Find(backend);
+        using var absent = ranks.Open("127.0.0.1");
+        var endpoint = ranks.Open("127.0.0.1");
         using var stop = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
 
         var error = Assert.Throws<CollectiveException>(() => endpoint.Connect(3, 0, [endpoint.Address, absent.Address], stop.Token));
@@ -146,9 +153,10 @@ public sealed class CollectiveFaultTests
     [Theory, MemberData(nameof(Backends))]
     public void A_collective_disposed_during_a_call_ends_that_call(string backend)
     {
+        using var ranks = TestBackends.Find(backend);
         using var connected = new Barrier(2);
         var worlds = new ICollective[2];
-        var outcomes = Ranks.Try(Find(backend), 2, world =>
+        var outcomes = Ranks.Try(ranks, 2, world =>
         {
             worlds[world.Rank] = world;
             connected.SignalAndWait();
@@ -163,6 +171,4 @@ public sealed class CollectiveFaultTests
 
         Assert.All(outcomes, outcome => Assert.Null(outcome.Failure));
     }
-
-    private static ICollectiveBackend Find(string name) => Catalog<ICollectiveBackend>.Find(name, "test");
 }
