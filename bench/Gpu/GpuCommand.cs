@@ -20,6 +20,12 @@ internal static class GpuCommand
         child.Arguments.Add(names);
         child.SetAction(parsed => GpuChecks.RunHere(parsed.GetValue(names)!));
         yield return child;
+
+        var number = new Argument<int>("RANK");
+        var rank = new Command(NcclRank.Verb, "One of two ranks on one GPU; started by nccl.") { Hidden = true };
+        rank.Arguments.Add(number);
+        rank.SetAction(parsed => NcclRank.Run(parsed.GetValue(number)));
+        yield return rank;
     }
 
     private static int Run(IReadOnlyList<string> only, string? file)

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,8 +20,26 @@ internal sealed class GemmCheck : IGpuCheck
         foreach (var (name, outputs, inputs) in ((string, long, long)[])[("qkv", 9216, 3072), ("o", 3072, 3072), ("gate_up", 16384, 3072), ("down", 3072, 8192)])
         {
             yield return Rate($"{name} forward", Tokens, outputs, inputs);
-            yield return Rate($"{name} weight gradient", outputs, inputs, Tokens);
+            yield return WeightGradient(name, outputs, inputs);
         }
+    }
+
+    /// <summary>As libtorch takes it, and straight into a float32 sum, which must then hold the sum of both.</summary>
+    private static GpuRow WeightGradient(string name, long outputs, long inputs)
+    {
+        using var scope = NewDisposeScope();
+        var (dy, x) = (GpuTensors.Random(ScalarType.BFloat16, Tokens, outputs), GpuTensors.Random(ScalarType.BFloat16, Tokens, inputs));
+        var before = GpuTensors.Random(ScalarType.Float32, outputs, inputs);
+        var sum = before.clone();
+        CublasProduct.Accumulate(sum, dy, x);
+        var error = GpuTensors.Distance(sum.sub(before), dy.to_type(ScalarType.Float32).t().mm(x.to_type(ScalarType.Float32)));
+        double Tera(Action work) => 2.0 * Tokens * outputs * inputs / GpuTensors.Seconds(work) / 1e12;
+        var (plain, direct) = (Tera(() => sum.Accumulate(dy.t().mm(x))), Tera(() => CublasProduct.Accumulate(sum, dy, x)));
+        return new($"{name} weight gradient", error < 5e-3,
+            FormattableString.Invariant($"{direct:f0} TFLOP/s into float32, {plain:f0} by way of bf16, relative error {error:0.0e+0}"))
+        {
+            Numbers = new Dictionary<string, double> { ["tflops"] = direct, ["tflops_plain"] = plain, ["error"] = error },
+        };
     }
 
     private static GpuRow Rate(string what, long m, long n, long k)

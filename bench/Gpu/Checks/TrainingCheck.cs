@@ -25,7 +25,7 @@ internal sealed class TrainingCheck : IGpuCheck
         var folder = Directory.CreateTempSubdirectory("phi3v-gpu-training").FullName;
         try
         {
-            var sizes = new TinySizes(Hidden: 96, Intermediate: 128, Layers: 2, Heads: 2, KeyValueHeads: 2);
+            var sizes = new TinySizes(Hidden: 256, Intermediate: 256, Layers: 3, Heads: 4, KeyValueHeads: 2, TowerHidden: 256, TowerIntermediate: 256, TowerHeads: 4);
             var files = QuickstartFiles.Create(Path.Combine(folder, "files"), seed: 1, new(Pages, EvalPages: 4, sizes));
             foreach (var method in (string[])["full", "frozen-vision", "lora", "qlora"])
             {

@@ -5,8 +5,20 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
+/// <summary>Where a model's weights come from.</summary>
+internal interface IBaseWeights
+{
+    Phi3VConfig Config { get; }
+
+    /// <summary>The weights that the forward pass reads, in computation order.</summary>
+    IReadOnlyList<TensorInfo> Used { get; }
+
+    /// <summary>Reads a weight into a tensor of any type and device, and returns it.</summary>
+    Tensor Read(TensorInfo weight, Tensor destination);
+}
+
 /// <summary>A checkpoint folder whose weights are those that its config asks for, open to be copied into a model.</summary>
-internal sealed class BaseCheckpoint : IDisposable
+internal sealed class BaseCheckpoint : IBaseWeights, IDisposable
 {
     private BaseCheckpoint(Phi3VConfig config, CheckpointFolder files)
     {
@@ -18,7 +30,6 @@ internal sealed class BaseCheckpoint : IDisposable
 
     public CheckpointFolder Files { get; }
 
-    /// <summary>The weights that the forward pass reads, in computation order.</summary>
     public IReadOnlyList<TensorInfo> Used { get; }
 
     /// <exception cref="InputException">The checkpoint is not whole, or of a model that this code does not compute.</exception>
@@ -46,7 +57,6 @@ internal sealed class BaseCheckpoint : IDisposable
         return weights;
     }
 
-    /// <summary>Reads a weight into a tensor of any type and device, and returns it.</summary>
     public Tensor Read(TensorInfo weight, Tensor destination)
     {
         Files.CopyTo(weight.Name, destination);

@@ -38,6 +38,12 @@ internal sealed class TrainedModel : IDisposable
     public static TrainedModel Load(RunSpec spec, RankCompute compute)
     {
         using var checkpoint = BaseCheckpoint.Open(spec.Model.Path);
+        return Load(spec, compute, checkpoint);
+    }
+
+    /// <summary>As <see cref="Load(RunSpec, RankCompute)"/>, of weights from elsewhere.</summary>
+    internal static TrainedModel Load(RunSpec spec, RankCompute compute, IBaseWeights checkpoint)
+    {
         var plan = Catalog<ITrainingMethod>.Find(spec.Method.Kind, "method.kind").Plan(checkpoint.Used, spec.Method);
         if (plan.Trained.Count == 0) throw new InputException($"method.kind: {spec.Method.Kind} trains nothing of this model; choose another method.");
         var trained = new TrainedModel(spec, checkpoint.Config, plan, compute) { Precision = PrecisionPlan.Of(checkpoint.Used, plan, spec) };
@@ -101,7 +107,7 @@ internal sealed class TrainedModel : IDisposable
         _ => _spec.Optimizer.LearningRates.LanguageModel,
     };
 
-    private ModelWeights Fill(BaseCheckpoint checkpoint)
+    private ModelWeights Fill(IBaseWeights checkpoint)
     {
         var own = Plan.Trained.Where(t => t.Role == TrainedRole.Weight).Select(t => t.Tensor.Name).ToHashSet();
         var weights = new ModelWeights();
@@ -114,7 +120,7 @@ internal sealed class TrainedModel : IDisposable
         return weights;
     }
 
-    private Nf4Tensor InFourBits(BaseCheckpoint checkpoint, TensorInfo weight)
+    private Nf4Tensor InFourBits(IBaseWeights checkpoint, TensorInfo weight)
     {
         using var scope = NewDisposeScope();
         var whole = checkpoint.Read(weight, empty(weight.Shape, ScalarType.Float32));

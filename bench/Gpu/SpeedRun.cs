@@ -1,0 +1,64 @@
+using System.Diagnostics;
+using Phi3VCluster.Bench.Step;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training;
+using Phi3VCluster.Training.Collectives;
+using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Model;
+using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Optim;
+using static TorchSharp.torch;
+
+namespace Phi3VCluster.Bench.Gpu;
+
+/// <summary>Steps of the released model's size on letter pages: 17 crops, 2,560 tokens, 12 of them the answer.</summary>
+/// <param name="Micro">Pages of a pass.</param>
+/// <param name="Checkpointing">As in a run spec.</param>
+internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, string Attention = "auto")
+{
+    public const int Pages = 8;
+
+    private const int Steps = 7, WarmUps = 3;
+
+    public (double ImagesPerSecond, double SlowestOverMedian, long PeakBytes, IReadOnlyList<double> Losses) Measure()
+    {
+        using var scope = NewDisposeScope();
+        CudaAllocator.EmptyCache();
+        CudaAllocator.ResetPeak(0);
+        var spec = new RunSpec
+        {
+            Model = new() { Path = "random weights", NumCrops = StepSamples.NumCrops },
+            Method = new() { Kind = Method, Rank = 64, Alpha = 128 },
+            Precision = "bf16",
+            Attention = Attention,
+            ActivationCheckpointing = Checkpointing,
+            Batch = new() { Global = Pages, Micro = Micro },
+            Optimizer = new() { LearningRate = 4e-5, Schedule = "constant", WarmupSteps = 0 },
+            Epochs = Steps,
+        };
+        var compute = RankCompute.Of(spec, cudaDevice: 0);
+        var samples = StepSamples.Make(Pages, RandomWeights.Released.VocabularySize, text: new(5, 34, 12));
+        using var model = TrainedModel.Load(spec, compute, new RandomWeights(RandomWeights.Released));
+        using var feed = new SampleFeed(new SampleOrder(Pages, Pages, spec.Seed, shuffle: false), Steps, 0, 1, (_, index) => samples[index]);
+        using var world = Catalog<ICollectiveBackend>.Find("loopback", "speed").Open("").Connect(1, 0, [""], CancellationToken.None);
+        using var gradients = new WholeGradients(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
+        using var optimizer = new AdamW(model.Parameters, gradients, spec.Optimizer);
+        using var folder = new RunFolder(Path.GetTempPath(), writes: false);
+        var scaler = LossScaler.None();
+        var step = new TrainingStep(model.Model, feed, new ModelInputs(model.Model, compute), new MicroBatches(Micro), model.Parameters, gradients, optimizer,
+            Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "speed"), scaler, new Trainability(model.Plan, model.Parameters, gradients, world, folder),
+            new StepObjections(world, scaler, spec.Optimizer), world, spec.Optimizer, new PhaseClock(new RankMetrics("speed", spec, 0, 1, "cuda")));
+
+        var (seconds, losses) = (new List<double>(), new List<double>());
+        for (var n = 0; n < Steps; n++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            losses.Add(step.Run(new(Epoch: n, Index: 0, Pages), n + 1, Steps).Loss);
+            cuda.synchronize();
+            seconds.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+        var timed = seconds.Skip(WarmUps).Order().ToList();
+        return (Pages / timed[timed.Count / 2], timed[^1] / timed[timed.Count / 2], CudaAllocator.Statistics(0).AllocatedPeak, losses);
+    }
+}
