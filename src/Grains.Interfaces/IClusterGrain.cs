@@ -7,8 +7,12 @@ namespace Phi3VCluster.Grains.Interfaces;
 public interface IClusterGrain : IGrainWithStringKey
 {
     /// <summary>Queues a run. Problems of the spec are in the reply, all at once, and then nothing was queued.</summary>
-    [Alias("Submit")]
+    [Alias("Submit"), AlwaysInterleave] // it tells the run's grain, and must not hold up heartbeats meanwhile
     Task<SubmitReply> SubmitAsync(SubmitRequest request);
+
+    /// <summary>The part of <see cref="SubmitAsync"/> that changes the queue, in a turn of its own. Idempotent.</summary>
+    [Alias("Enqueue")]
+    Task EnqueueAsync(QueuedRun run);
 
     /// <summary>All runs, newest first.</summary>
     [Alias("Runs"), AlwaysInterleave] // it waits for the runs' answers, and must not hold up heartbeats meanwhile

@@ -19,6 +19,10 @@ public interface IRankGrain : IGrainWithStringKey
     [Alias("PassBarrier")]
     Task<Answer> PassBarrierAsync(long generation, int epoch);
 
+    /// <summary>Writes down, in the run's folder of results, how a run ended that leaves no report. Of no generation.</summary>
+    [Alias("Record")]
+    Task RecordAsync(RunEnd end);
+
     /// <summary>Ends the rank in this and every older generation.</summary>
     [Alias("Abort")]
     Task AbortAsync(long generation, string reason);

@@ -22,17 +22,17 @@ public interface IRunGrain : IGrainWithStringKey
     [Alias("Queue")]
     Task QueueAsync(QueuedRun run);
 
-    /// <summary>From the cluster: what a queued run waits for.</summary>
+    /// <summary>From the cluster: what a queued run waits for. <see cref="Answer.Stale"/> if it waits no more.</summary>
     [Alias("Wait")]
-    Task WaitAsync(string waitingFor);
+    Task<Answer> WaitAsync(string waitingFor);
 
     /// <summary>From the cluster: these ranks are the run's now. <see cref="Answer.Stale"/> gives them back.</summary>
     [Alias("Start")]
     Task<Answer> StartAsync(Lease lease);
 
-    /// <summary>From the cluster: a node is gone, and its ranks with it.</summary>
+    /// <summary>From the cluster: a silo is gone, and the ranks on it. The node's next silo is another one.</summary>
     [Alias("NodeLost")]
-    Task NodeLostAsync(string node, string reason);
+    Task NodeLostAsync(string node, string silo, string reason);
 
     /// <summary>From a rank's grain: the rank is ready, or says why it cannot be.</summary>
     [Alias("Join")]

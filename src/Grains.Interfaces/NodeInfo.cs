@@ -13,12 +13,20 @@ public sealed record NodeInfo
     [Id(3)] public required int Ranks { get; init; }
     /// <summary>"cpu", or "cuda" and the card's name.</summary>
     [Id(4)] public required string Device { get; init; }
-    /// <summary>Set by the cluster: ranks that nobody leases.</summary>
+    /// <summary>Set by the cluster: ranks that nobody leases and nobody occupies.</summary>
     [Id(5)] public int Free { get; init; }
     /// <summary>Set by the cluster: the runs that lease ranks here.</summary>
     [Id(6)] public IReadOnlyList<string> LeasedTo { get; init; } = [];
     [Id(7)] public NodeState State { get; init; } = NodeState.Ready;
+    /// <summary>Ranks that hold something of the node, whether they are leased or not: threads may compute after their run's end.</summary>
+    [Id(8)] public IReadOnlyList<OccupiedRank> Occupied { get; init; } = [];
 }
+
+/// <summary>A rank that prepares, computes, or frees what it had.</summary>
+[GenerateSerializer, Immutable, Alias("phi3v.OccupiedRank")]
+public sealed record OccupiedRank(
+    [property: Id(0)] string Run,
+    [property: Id(1)] int Rank);
 
 [GenerateSerializer, Alias("phi3v.NodeState")]
 public enum NodeState

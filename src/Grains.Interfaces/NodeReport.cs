@@ -41,6 +41,10 @@ public sealed record RankReport
     [Id(13)] public double TrainSeconds { get; init; }
     /// <summary>Rank 0 only: lines for the run's log; ever more, never others.</summary>
     [Id(14)] public IReadOnlyList<string> Notes { get; init; } = [];
+    /// <summary>Where its peers reach it: a prepared rank's report is its join, repeated.</summary>
+    [Id(20)] public string Address { get; init; } = "";
+    /// <summary>The error is that of a connection or a peer, not the rank's own.</summary>
+    [Id(21)] public bool IsEcho { get; init; }
 }
 
 /// <summary>The data plane's phases of a rank, as they travel.</summary>
@@ -56,4 +60,5 @@ public enum ReportedPhase
     Finished = 6,
     Failed = 7,
     Stopped = 8,
+    Prepared = 9,
 }

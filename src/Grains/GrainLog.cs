@@ -7,6 +7,12 @@ internal static partial class GrainLog
     [LoggerMessage(1101, LogLevel.Information, "A message to rank {Rank} on {Node} did not arrive: {Reason}")]
     public static partial void CallFailed(this ILogger log, int rank, string node, string reason);
 
+    [LoggerMessage(1102, LogLevel.Information, "The end of run {Run} did not reach the cluster: {Reason}; the cluster asks for it")]
+    public static partial void ReleaseFailed(this ILogger log, string run, string reason);
+
+    [LoggerMessage(1103, LogLevel.Warning, "How run {Run} ended could not be written down on {Node}: {Reason}")]
+    public static partial void RecordFailed(this ILogger log, string run, string node, string reason);
+
     [LoggerMessage(1201, LogLevel.Warning, "Run {Run} could not be asked or told: {Reason}; it is tried again")]
     public static partial void RunUnreachable(this ILogger log, string run, string reason);
 

@@ -5,6 +5,7 @@ using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Storage;
 using Phi3VCluster.Grains.Nodes;
+using Phi3VCluster.Grains.Queue;
 using Phi3VCluster.Grains.Ranks;
 using Phi3VCluster.Grains.Runs;
 
@@ -21,6 +22,7 @@ public static class GrainsHosting
         silo.Services.AddPlacementDirector<NodePlacement, NodePlacementDirector>();
         silo.Services.TryAddSingleton(TimeProvider.System);
         silo.Services.TryAddSingleton(new RunTimings());
+        silo.Services.TryAddSingleton(new ClusterShape(Grows: true));
         silo.Services.AddSingleton<SiloLiveness>();
         silo.Services.AddSingleton<IGrainStorageSerializer, JsonStateSerializer>();
         silo.Services.AddSingleton<NodeReporter>();

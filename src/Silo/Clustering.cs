@@ -3,6 +3,7 @@ using Orleans.Configuration;
 using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Grains.Queue;
 using Phi3VCluster.Spec;
 using StackExchange.Redis;
 
@@ -39,6 +40,7 @@ internal static class Clustering
         silo.ListenAt(settings);
         silo.Configure<DevelopmentClusterMembershipOptions>(options =>
             options.PrimarySiloEndpoint = new IPEndPoint(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort));
+        silo.Services.AddSingleton(new ClusterShape(Grows: false));
         silo.Services.AddKeyedSingleton<IGrainStorage>(StateStore.Name, (services, _) =>
             new FileGrainStorage(settings.Data, services.GetRequiredService<IGrainStorageSerializer>()));
         return silo;

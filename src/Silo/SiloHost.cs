@@ -14,16 +14,18 @@ internal static class SiloHost
     /// <summary>More than the ranks' second and the grains' stop take; less than a supervisor's patience.</summary>
     private static readonly TimeSpan ShutdownPatience = TimeSpan.FromSeconds(8);
 
-    /// <exception cref="InputException">A port or a folder cannot be used, or Redis cannot be reached.</exception>
+    /// <exception cref="InputException">A port, a folder or the name cannot be used, or Redis cannot be reached.</exception>
     public static async Task<int> RunAsync(SiloSettings settings)
     {
         settings = Ports.Claim(settings);
         if (settings.Redis is { } redis) await Clustering.RequireAsync(redis);
         await using var app = Build(settings);
         app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
+        if (settings.Redis is not null) await NodeName.RequireFreeAsync(app.Services, settings);
         EndSurely.WhenStopping(app.Lifetime, ShutdownPatience);
         if (settings.UntilStdinCloses) StandardInput.WhenItEnds(app.Lifetime.StopApplication);
         await app.StartAsync();
+        if (settings.Redis is not null) await NodeName.RequireFirstAsync(app.Services, settings);
         var stopped = app.WaitForShutdownAsync();
         await Task.WhenAny(app.Services.GetRequiredService<NodeReporter>().Registered, stopped);
         if (settings.ReadyFile is { } path && !stopped.IsCompleted) await ReadyFile.WriteAsync(path, settings);

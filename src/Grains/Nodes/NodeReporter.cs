@@ -21,10 +21,11 @@ public sealed class NodeReporter : BackgroundService
     private readonly IRankWorkers _workers;
     private readonly ILocalSiloDetails _silo;
     private readonly ILogger<NodeReporter> _log;
-    private readonly SemaphoreSlim _reportSoon = new(0);
+    private readonly SemaphoreSlim _reportSoon = new(0), _beatSoon = new(0);
     private readonly ConcurrentDictionary<string, bool> _underway = new(); // runs whose report is on its way; true: send another at once
     private readonly TaskCompletionSource _registered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile NodeState _state = NodeState.Ready;
+    private volatile int _occupied; // as the last heartbeat said
 
     public NodeReporter(IGrainFactory grains, IRankWorkers workers, ILocalSiloDetails silo, ILogger<NodeReporter> log)
     {
@@ -48,8 +49,7 @@ public sealed class NodeReporter : BackgroundService
 
     private async Task BeatAsync(CancellationToken stop)
     {
-        using var timer = new PeriodicTimer(HeartbeatPeriod);
-        do
+        while (!stop.IsCancellationRequested)
         {
             try
             {
@@ -60,8 +60,8 @@ public sealed class NodeReporter : BackgroundService
             {
                 _log.HeartbeatFailed(e.Message);
             }
+            if (!await WaitAsync(_beatSoon, HeartbeatPeriod, stop)) return;
         }
-        while (await NextAsync(timer, stop));
     }
 
     private async Task ReportLoopAsync(CancellationToken stop)
@@ -69,15 +69,8 @@ public sealed class NodeReporter : BackgroundService
         while (!stop.IsCancellationRequested)
         {
             foreach (var run in _workers.Progress().GroupBy(p => p.Id.Run)) _ = ReportAsync(run.Key);
-            try
-            {
-                await _reportSoon.WaitAsync(ReportPeriod, stop);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-            while (_reportSoon.CurrentCount > 0) await _reportSoon.WaitAsync(CancellationToken.None); // one report answers them all
+            if (_workers.Occupied().Count < _occupied) _beatSoon.Release(); // somebody may be waiting for the place
+            if (!await WaitAsync(_reportSoon, ReportPeriod, stop)) return;
         }
     }
 
@@ -93,11 +86,13 @@ public sealed class NodeReporter : BackgroundService
         {
             var ranks = _workers.Progress().Where(p => p.Id.Run == run).ToList();
             var reply = await _grains.GetRun(run).ReportAsync(new NodeReport(_silo.Name, [.. ranks.Select(ToWire)]));
-            Obey(run, ranks, reply);
+            var stale = reply.Stale.ToHashSet();
+            foreach (var rank in ranks)
+                Obey(rank, stale.Contains(new StaleRank(rank.Id.Generation, rank.Id.Rank)) ? $"{run} went on without this rank" : null);
         }
         catch (RunNotFoundException) // its state is lost: nobody will ever ask for these ranks
         {
-            foreach (var rank in _workers.Progress().Where(p => p.Id.Run == run)) End(rank, "nobody knows the run");
+            foreach (var rank in _workers.Progress().Where(p => p.Id.Run == run)) Obey(rank, "nobody knows the run");
         }
         catch (Exception e) // its silo may be dying; the next report goes to wherever the coordinator comes back
         {
@@ -107,19 +102,12 @@ public sealed class NodeReporter : BackgroundService
         if (again) _reportSoon.Release();
     }
 
-    /// <summary>Ranks that have ended and whose end was heard are forgotten; ranks that run on for nobody are ended.</summary>
-    private void Obey(string run, IReadOnlyList<RankProgress> reported, ReportReply reply)
-    {
-        foreach (var rank in reported)
-            if (HasEnded(rank)) _workers.Forget(rank.Id);
-            else if (reply.Stale.Contains(new StaleRank(rank.Id.Generation, rank.Id.Rank)))
-                _workers.Abort(rank.Id, $"{run} went on without this rank");
-    }
-
-    private void End(RankProgress rank, string reason)
+    /// <summary>A rank that has ended, and whose end was heard, is forgotten; one that runs on for nobody is ended.</summary>
+    /// <param name="over">Why nobody wants it any more; null if somebody does.</param>
+    private void Obey(RankProgress rank, string? over)
     {
         if (HasEnded(rank)) _workers.Forget(rank.Id);
-        else _workers.Abort(rank.Id, reason);
+        else if (over is not null) _workers.Abort(rank.Id, over);
     }
 
     private async Task SayFarewellAsync()
@@ -136,28 +124,38 @@ public sealed class NodeReporter : BackgroundService
         while (_workers.Progress().Count > 0) await Task.Delay(TimeSpan.FromMilliseconds(20)); // the report loop forgets them
     }
 
-    private Task RegisterAsync() => _grains.GetCluster().RegisterNodeAsync(new NodeInfo
+    private Task RegisterAsync()
     {
-        Node = _silo.Name,
-        Silo = _silo.SiloAddress.ToParsableString(),
-        ProcessId = Environment.ProcessId,
-        Ranks = _workers.Capacity,
-        Device = _workers.Device,
-        State = _state,
-    });
+        var occupied = _workers.Occupied();
+        _occupied = occupied.Count;
+        return _grains.GetCluster().RegisterNodeAsync(new NodeInfo
+        {
+            Node = _silo.Name,
+            Silo = _silo.SiloAddress.ToParsableString(),
+            ProcessId = Environment.ProcessId,
+            Ranks = _workers.Capacity,
+            Device = _workers.Device,
+            State = _state,
+            Occupied = [.. occupied.Select(rank => new OccupiedRank(rank.Run, rank.Rank)).Distinct()],
+        });
+    }
 
     private static bool HasEnded(RankProgress rank) => rank.Phase is RankPhase.Finished or RankPhase.Failed or RankPhase.Stopped;
 
-    private static async Task<bool> NextAsync(PeriodicTimer timer, CancellationToken stop)
+    /// <summary>Until somebody asks for it or the time is over; all who asked by then are answered at once.</summary>
+    /// <returns>False if the service stops.</returns>
+    private static async Task<bool> WaitAsync(SemaphoreSlim soon, TimeSpan period, CancellationToken stop)
     {
         try
         {
-            return await timer.WaitForNextTickAsync(stop);
+            await soon.WaitAsync(period, stop);
         }
         catch (OperationCanceledException)
         {
             return false;
         }
+        while (soon.CurrentCount > 0) await soon.WaitAsync(CancellationToken.None);
+        return true;
     }
 
     internal static RankReport ToWire(RankProgress p) => new()
@@ -177,5 +175,7 @@ public sealed class NodeReporter : BackgroundService
         Error = p.Error,
         TrainSeconds = p.TrainSeconds,
         Notes = p.Notes,
+        Address = p.Address,
+        IsEcho = p.IsEcho,
     };
 }

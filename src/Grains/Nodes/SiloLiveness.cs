@@ -3,6 +3,10 @@ namespace Phi3VCluster.Grains.Nodes;
 /// <summary>Which silos this silo believes to be alive.</summary>
 internal sealed class SiloLiveness(IClusterMembershipService membership)
 {
+    /// <summary>Addresses, with their generation, of the silos that take runs.</summary>
+    public IEnumerable<string> Active =>
+        membership.CurrentSnapshot.Members.Values.Where(m => m.Status == SiloStatus.Active).Select(m => m.SiloAddress.ToParsableString());
+
     /// <param name="silo">An address with its generation, so that a restarted silo is another one.</param>
     public bool IsAlive(string silo) =>
         membership.CurrentSnapshot.Members.TryGetValue(SiloAddress.FromParsableString(silo), out var member)

@@ -20,11 +20,11 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
         RunEvent.Leased e => OnLeased(e),
         RunEvent.Joined e => OnJoined(e),
         RunEvent.Refused e => IsCurrent(e.Generation, e.Rank) && Phase is RunPhase.Gathering
-            ? Fail($"{Describe(e.Rank)} cannot start: {string.Join("; ", e.Problems)}", [e.Rank])
+            ? Fail(new($"{Describe(e.Rank)} cannot start", string.Join("; ", e.Problems)), [e.Rank])
             : Stale(),
         RunEvent.Reported e => IsCurrent(e.Generation, e.Rank) ? OnReported(e) : Stale(),
         RunEvent.RankLost e => IsCurrent(e.Generation, e.Rank) && Live().Contains(e.Rank)
-            ? Fail($"{Describe(e.Rank)} cannot be reached: {e.Reason}", [e.Rank])
+            ? Fail(new($"{Describe(e.Rank)} cannot be reached", e.Reason), [e.Rank])
             : Stale(),
         RunEvent.NodeLost e => OnNodeLost(e),
         RunEvent.TimedOut e => e.Generation == Generation ? OnTimedOut(e.Kind) : Stale(),
@@ -69,14 +69,20 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
 
     private Decision OnReported(RunEvent.Reported e) => (Phase, e.Phase) switch
     {
+        // A report from a rank of this generation is never stale while the generation gathers: it is its join, repeated.
+        (RunPhase.Gathering, ReportedPhase.Prepared) => OnJoined(new(e.Generation, e.Rank, e.Address)),
+        (RunPhase.Gathering, ReportedPhase.Failed or ReportedPhase.Stopped) => Fail(FaultOf(e), [e.Rank]),
+        (RunPhase.Gathering, _) => Unchanged(),
         (RunPhase.Running r, _) when r.Finished.Contains(e.Rank) => Unchanged(),
+        (RunPhase.Running r, ReportedPhase.Prepared) => new(this, [Begin(Places[e.Rank], r)]), // it did not hear of it: say it again
         (RunPhase.Running r, ReportedPhase.AtBarrier) => OnBarrier(r, e.Rank, e.Epoch),
         (RunPhase.Running r, ReportedPhase.Finished) => OnFinished(r, e.Rank),
-        (RunPhase.Running, ReportedPhase.Failed or ReportedPhase.Stopped) => Fail($"{Describe(e.Rank)}: {Cause(e)}", [e.Rank]),
+        (RunPhase.Running, ReportedPhase.Failed or ReportedPhase.Stopped) => Fail(FaultOf(e), [e.Rank]),
         (RunPhase.Running, _) => Unchanged(),
-        (RunPhase.Stopping s, ReportedPhase.Failed) when s.Remaining.Contains(e.Rank) => Fail($"{Describe(e.Rank)}: {Cause(e)}", [e.Rank]),
+        (RunPhase.Stopping s, ReportedPhase.Failed) when s.Remaining.Contains(e.Rank) => Fail(FaultOf(e), [e.Rank]),
         (RunPhase.Stopping s, ReportedPhase.Finished or ReportedPhase.Stopped) when s.Remaining.Contains(e.Rank)
             => End(s.Final, "", [e.Rank]),
+        (RunPhase.Stopping s, _) when s.Remaining.Contains(e.Rank) => new(this, [Abort(e.Rank)]), // as above
         (RunPhase.Stopping, _) => Unchanged(),
         _ => Stale(),
     };
@@ -103,38 +109,39 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
 
     private Decision OnNodeLost(RunEvent.NodeLost e)
     {
-        var gone = Live().Where(rank => Places[rank].Node == e.Node).ToList();
-        return gone.Count == 0 ? Stale() : Fail(e.Reason, gone);
+        var gone = Live().Where(rank => Places[rank].Silo == e.Silo).ToList();
+        return gone.Count == 0 ? Stale() : Fail(new("", e.Reason), gone);
     }
 
     private Decision OnTimedOut(RunTimer kind) => (kind, Phase) switch
     {
         (RunTimer.Join, RunPhase.Gathering g) => Fail(
-            $"{string.Join(", ", Live().Where(r => !g.Addresses.ContainsKey(r)).Select(Describe))} did not join in time", []),
+            new("", $"{string.Join(", ", Live().Where(r => !g.Addresses.ContainsKey(r)).Select(Describe))} did not join in time"), []),
+        (RunTimer.AskAgain, RunPhase.Gathering g) => new(this, AskTheMissing(g)),
         (RunTimer.Stop, RunPhase.Stopping s) => Finish(s.Final, [Log($"no answer from {string.Join(", ", s.Remaining.Select(Describe))}")]),
         _ => Stale(),
     };
 
     /// <summary>Something broke. The one place that decides what comes of it: today the run ends, whatever the cause.</summary>
-    private Decision Fail(string error, IReadOnlyCollection<int> gone)
+    private Decision Fail(Fault fault, IReadOnlyCollection<int> gone)
     {
-        if (Phase is not RunPhase.Stopping stopping) return End(new RunPhase.Failed(error), $"stopped, because {error}", gone);
-        // Ranks break in each other's wake and their reports race, so the first error need not be the cause: keep all.
-        var final = stopping.Final is RunPhase.Failed first && !first.Error.Contains(error, StringComparison.Ordinal)
-            ? new RunPhase.Failed($"{first.Error}\n{error}")
-            : stopping.Final;
-        return End(final, "", gone);
+        if (Phase is not RunPhase.Stopping stopping)
+            return End(new RunPhase.Failed(Fault.Fold([fault])), $"stopped, because {Fault.Fold([fault])}", gone, [fault]);
+        if (stopping.Final is not RunPhase.Failed) return End(stopping.Final, "", gone);
+        var faults = (stopping.Faults ?? []).Add(fault);
+        return End(new RunPhase.Failed(Fault.Fold(faults)), "", gone, faults);
     }
 
     /// <summary>Stops the ranks that still run, except <paramref name="gone"/>, and ends the run when none is left.</summary>
-    private Decision End(RunPhase final, string reason, IReadOnlyCollection<int> gone)
+    private Decision End(RunPhase final, string reason, IReadOnlyCollection<int> gone, ImmutableList<Fault>? faults = null)
     {
         var remaining = Live().Except(gone);
         ImmutableArray<RunCommand> aborts = Phase is RunPhase.Stopping
             ? []
             : [.. remaining.Select(r => new RunCommand.Abort(Places[r], reason))];
         if (Phase is RunPhase.Queued or RunPhase.Gathering || remaining.IsEmpty) return Finish(final, aborts); // nobody has to stop
-        var stopping = this with { Phase = new RunPhase.Stopping(final, remaining) };
+        faults ??= (Phase as RunPhase.Stopping)?.Faults ?? [];
+        var stopping = this with { Phase = new RunPhase.Stopping(final, remaining, faults) };
         return new(stopping, Phase is RunPhase.Stopping ? [] : [Log("stopping"), .. aborts, new RunCommand.StartTimer(RunTimer.Stop)]);
     }
 
@@ -148,21 +155,27 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
     private ImmutableArray<RunCommand> RepeatedCommands() => Phase switch
     {
         RunPhase.Queued => [],
-        RunPhase.Gathering g =>
-        [
-            .. Places.Where(p => !g.Addresses.ContainsKey(p.Rank)).Select(p => new RunCommand.Prepare(p)),
-            new RunCommand.StartTimer(RunTimer.Join),
-        ],
-        RunPhase.Running r
-            => [.. Places.Where(p => !r.Finished.Contains(p.Rank)).Select(p => new RunCommand.Begin(p, [.. r.Addresses.Values]))],
+        RunPhase.Gathering g => [.. AskTheMissing(g), new RunCommand.StartTimer(RunTimer.Join)],
+        RunPhase.Running r => [.. Places.Where(p => !r.Finished.Contains(p.Rank)).Select(p => Begin(p, r))],
         RunPhase.Stopping s =>
         [
-            .. s.Remaining.Select(r => new RunCommand.Abort(Places[r], "the run is stopping")),
+            .. s.Remaining.Select(Abort),
             new RunCommand.StartTimer(RunTimer.Stop),
         ],
         RunPhase.Done or RunPhase.Failed or RunPhase.Cancelled => [new RunCommand.Release()],
         _ => throw new UnreachableException(Phase.GetType().Name), // a new phase must decide here
     };
+
+    private ImmutableArray<RunCommand> AskTheMissing(RunPhase.Gathering gathering) =>
+    [
+        .. Places.Where(p => !gathering.Addresses.ContainsKey(p.Rank)).Select(p => new RunCommand.Prepare(p)),
+        new RunCommand.StartTimer(RunTimer.AskAgain),
+    ];
+
+    private static RunCommand Begin(RankPlace place, RunPhase.Running running) =>
+        new RunCommand.Begin(place, [.. running.Addresses.Values]);
+
+    private RunCommand Abort(int rank) => new RunCommand.Abort(Places[rank], "the run is stopping");
 
     /// <summary>Ranks that hold something on their node.</summary>
     private ImmutableSortedSet<int> Live() => Phase switch
@@ -177,8 +190,8 @@ internal sealed record Rendezvous(RunPhase Phase, long Generation, ImmutableArra
 
     private string Describe(int rank) => $"rank {rank} ({Places[rank].Node})";
 
-    private static string Cause(RunEvent.Reported e) =>
-        e.Error ?? (e.Phase == ReportedPhase.Stopped ? "it was stopped" : "it failed and did not say why");
+    private Fault FaultOf(RunEvent.Reported e) => new(
+        Describe(e.Rank), e.Error ?? (e.Phase == ReportedPhase.Stopped ? "it was stopped" : "it failed and did not say why"), e.IsEcho);
 
     private static RunCommand Log(string text) => new RunCommand.Log(text);
 

@@ -36,7 +36,8 @@ internal abstract record RunPhase
 
     /// <param name="Final">How the run ends: failed or cancelled.</param>
     /// <param name="Remaining">Ranks that were told to stop and have not said that they did.</param>
-    public sealed record Stopping(RunPhase Final, ImmutableSortedSet<int> Remaining) : RunPhase;
+    /// <param name="Faults">What was heard of so far; none where the run was cancelled.</param>
+    public sealed record Stopping(RunPhase Final, ImmutableSortedSet<int> Remaining, ImmutableList<Fault> Faults) : RunPhase;
 
     public sealed record Done : RunPhase;
 

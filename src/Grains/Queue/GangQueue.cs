@@ -25,9 +25,12 @@ internal sealed record GangQueue(ImmutableList<RankDemand> Waiting, ImmutableSor
         return (new(Waiting.RemoveAt(0), Leases.Add(lease.Run, lease)), lease);
     }
 
-    /// <summary>Runs that lease ranks on a node, and how many.</summary>
-    public IReadOnlyList<(string Run, int Ranks)> LeasesOn(string node) =>
-        [.. Leases.Values.Select(l => (l.Run, Ranks: l.Places.Count(p => p.Node == node))).Where(l => l.Ranks > 0)];
+    /// <summary>Runs that lease ranks on a node, and which.</summary>
+    public IReadOnlyList<(string Run, IReadOnlyList<int> Ranks)> LeasesOn(string node) =>
+    [
+        .. Leases.Values.Select(l => (l.Run, Ranks: (IReadOnlyList<int>)[.. l.Places.Where(p => p.Node == node).Select(p => p.Rank)]))
+            .Where(l => l.Ranks.Count > 0),
+    ];
 
     /// <summary>Why a waiting run waits, e.g. "4 ranks; the cluster has 2, 2 of them free".</summary>
     public string WaitingFor(RankDemand demand, IReadOnlyList<NodeCapacity> nodes)

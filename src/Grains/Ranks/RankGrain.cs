@@ -17,9 +17,9 @@ internal sealed class RankGrain(IRankWorkers workers, ILogger<RankGrain> log) : 
     private RankKey _key;
     private long _generation;        // newest that the rank was prepared for
     private long _aborted;           // this one and all older are over
-    private bool _begun;
     private int _passedEpoch;
     private Task<RankJoin>? _preflight;
+    private Task _joining = Task.CompletedTask;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
@@ -34,19 +34,18 @@ internal sealed class RankGrain(IRankWorkers workers, ILogger<RankGrain> log) : 
         if (preparation.Generation < _generation || preparation.Generation <= _aborted) return Task.FromResult(Answer.Stale);
         if (preparation.Generation > _generation)
         {
-            (_generation, _begun, _passedEpoch) = (preparation.Generation, false, -1);
+            (_generation, _passedEpoch) = (preparation.Generation, -1);
             _preflight = PreflightOnItsOwnThread(preparation);
         }
-        _ = JoinAsync(_preflight!);
+        if (_joining.IsCompleted) _joining = JoinAsync(_preflight!);
         return Task.FromResult(Answer.Accepted);
     }
 
     public Task<Answer> BeginAsync(Assignment assignment)
     {
-        if (!IsCurrent(assignment.Generation)) return Task.FromResult(Answer.Stale);
-        if (!_begun) workers.Begin(Id(assignment.Generation), assignment.Addresses.Count, assignment.Addresses, assignment.Output);
-        _begun = true;
-        return Task.FromResult(Answer.Accepted);
+        var (id, addresses) = (Id(assignment.Generation), assignment.Addresses);
+        var begins = IsCurrent(assignment.Generation) && workers.Begin(id, addresses.Count, addresses, assignment.Output);
+        return Task.FromResult(begins ? Answer.Accepted : Answer.Stale);
     }
 
     public Task<Answer> PassBarrierAsync(long generation, int epoch)
@@ -60,9 +59,13 @@ internal sealed class RankGrain(IRankWorkers workers, ILogger<RankGrain> log) : 
     public Task AbortAsync(long generation, string reason)
     {
         _aborted = Math.Max(_aborted, generation);
-        if (_generation > 0 && _generation <= generation) workers.Abort(Id(_generation), reason);
+        foreach (var (id, _) in workers.Progress())
+            if (id.Run == _key.Run && id.Rank == _key.Rank && id.Generation <= generation) workers.Abort(id, reason);
         return Task.CompletedTask;
     }
+
+    /// <summary>On a thread of the pool: a disk may be slow, and the grain must hear of an abort.</summary>
+    public Task RecordAsync(RunEnd end) => Task.Run(() => EndRecord.Write(end));
 
     /// <summary>A preflight loads libraries and reads files for seconds: neither the grain nor the thread pool may wait for it.</summary>
     private Task<RankJoin> PreflightOnItsOwnThread(Preparation preparation) => Task.Factory.StartNew(
@@ -94,13 +97,14 @@ internal sealed class RankGrain(IRankWorkers workers, ILogger<RankGrain> log) : 
             var answer = join.Generation <= _aborted ? Answer.Stale : await GrainFactory.GetRun(_key.Run).JoinAsync(join);
             if (answer == Answer.Stale && join.Problems.Count == 0) workers.Abort(Id(join.Generation), "the run went on without this rank");
         }
-        catch (Exception e) // nobody waits for this task; the coordinator's join timer or its next Prepare makes up for it
+        catch (Exception e) // nobody waits for this task; the node's report or the coordinator's next Prepare makes up for it
         {
             log.JoinFailed(_key.Rank, _key.Run, e.Message);
         }
     }
 
-    private bool IsCurrent(long generation) => generation == _generation && generation > _aborted;
+    /// <summary>An activation that has just begun, in place of one that broke, knows of no generation yet: the node's workers do.</summary>
+    private bool IsCurrent(long generation) => generation >= _generation && generation > _aborted;
 
     private RankId Id(long generation) => new(_key.Run, generation, _key.Rank);
 }

@@ -4,49 +4,91 @@ using Phi3VCluster.Grains.Interfaces;
 namespace Phi3VCluster.Grains.Runs;
 
 /// <summary>
-/// Sends a coordinator's commands without waiting for them. A rank that cannot be told to prepare or to begin is reported back to the
-/// coordinator as lost; the other commands are said again or made up for elsewhere.
+/// Sends a coordinator's commands without waiting for them. One that is lost costs a second: the rank's next report shows that it did not
+/// hear it, or it is asked again while it gathers. A rank that answers "stale" is lost: it holds this generation to be over.
 /// </summary>
 internal sealed class RankCalls(IGrainFactory grains, IRunGrain coordinator, ILogger log)
 {
+    /// <summary>A command is handed over, not carried out, before it is answered: a node that does not answer is frozen or gone.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+
     public void Prepare(string run, RankPlace place, Preparation preparation) =>
-        _ = SendOrLoseAsync(run, place, preparation.Generation, rank => rank.PrepareAsync(preparation));
+        _ = TellAsync(run, place, preparation.Generation, rank => rank.PrepareAsync(preparation));
 
     public void Begin(string run, RankPlace place, Assignment assignment) =>
-        _ = SendOrLoseAsync(run, place, assignment.Generation, rank => rank.BeginAsync(assignment));
+        _ = TellAsync(run, place, assignment.Generation, rank => rank.BeginAsync(assignment));
 
-    /// <summary>If it is lost, the rank's next report says that it still waits.</summary>
     public void PassBarrier(string run, RankPlace place, long generation, int epoch) =>
-        _ = SendAsync(place.Rank, place.Node, () => grains.GetRank(run, place.Rank, place.Node).PassBarrierAsync(generation, epoch));
+        _ = TellAsync(run, place, generation, rank => rank.PassBarrierAsync(generation, epoch));
 
-    /// <summary>If it is lost, the rank's next report after the end is answered stale.</summary>
     public void Abort(string run, RankPlace place, long generation, string reason) =>
-        _ = SendAsync(place.Rank, place.Node, () => grains.GetRank(run, place.Rank, place.Node).AbortAsync(generation, reason));
+        _ = TellAsync(run, place, generation, async rank =>
+        {
+            await rank.AbortAsync(generation, reason);
+            return Answer.Accepted;
+        });
+
+    /// <summary>By the first node of the run that can.</summary>
+    public void Record(string run, IReadOnlyList<RankPlace> places, RunEnd end) => _ = RecordAsync(run, places, end);
 
     /// <summary>If it is lost, the cluster asks what became of the run.</summary>
-    public void Release(RunStatus final) => _ = SendAsync(-1, "cluster", () => grains.GetCluster().ReleaseAsync(final));
+    public void Release(RunStatus final) => _ = ReleaseAsync(final);
 
-    private async Task SendOrLoseAsync(string run, RankPlace place, long generation, Func<IRankGrain, Task> call)
+    private async Task TellAsync(string run, RankPlace place, long generation, Func<IRankGrain, Task<Answer>> command)
     {
         try
         {
-            await call(grains.GetRank(run, place.Rank, place.Node));
+            var answer = await command(grains.GetRank(run, place.Rank, place.Node)).WaitAsync(Patience);
+            if (answer == Answer.Stale) await LoseAsync(place, generation, "it holds this generation to be over");
         }
-        catch (Exception e) // whatever it was, the rank did not begin, and the run must hear of it
+        catch (Exception e) when (e is TimeoutException or OrleansException) // the way there broke; whether for good, the cluster finds out
         {
-            await SendAsync(place.Rank, place.Node, () => coordinator.RankLostAsync(generation, place.Rank, e.Message));
+            log.CallFailed(place.Rank, place.Node, e.Message);
+        }
+        catch (Exception e) // the rank's own: it would say the same again
+        {
+            log.CallFailed(place.Rank, place.Node, e.Message);
+            await LoseAsync(place, generation, e.Message);
         }
     }
 
-    private async Task SendAsync(int rank, string node, Func<Task> call)
+    private async Task LoseAsync(RankPlace place, long generation, string reason)
     {
         try
         {
-            await call();
+            await coordinator.RankLostAsync(generation, place.Rank, reason);
         }
-        catch (Exception e) // nobody waits for the outcome; each caller says above what makes up for it
+        catch (Exception e) // the coordinator could not store it and starts anew: it then says everything again
         {
-            log.CallFailed(rank, node, e.Message);
+            log.CallFailed(place.Rank, place.Node, e.Message);
+        }
+    }
+
+    private async Task RecordAsync(string run, IReadOnlyList<RankPlace> places, RunEnd end)
+    {
+        foreach (var place in places.DistinctBy(p => p.Node))
+        {
+            try
+            {
+                await grains.GetRank(run, place.Rank, place.Node).RecordAsync(end).WaitAsync(Patience);
+                return;
+            }
+            catch (Exception e) // a lost node, a full disk: another may have the folder too
+            {
+                log.RecordFailed(run, place.Node, e.Message);
+            }
+        }
+    }
+
+    private async Task ReleaseAsync(RunStatus final)
+    {
+        try
+        {
+            await grains.GetCluster().ReleaseAsync(final).WaitAsync(Patience);
+        }
+        catch (Exception e) // nobody waits for the outcome
+        {
+            log.ReleaseFailed(final.Run, e.Message);
         }
     }
 }

@@ -1,3 +1,5 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Nodes;
@@ -14,6 +16,13 @@ internal sealed class RunGrain(
     [PersistentState("run", StateStore.Name)] IPersistentState<StoredRun> stored,
     SiloLiveness silos, RunTimings timings, TimeProvider time, ILogger<RunGrain> log) : Grain, IRunGrain
 {
+    private static readonly JsonSerializerOptions EndForm = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, // people read it
+        WriteIndented = true,
+    };
+
     private RunSpec _spec = new();
     private RankCalls _ranks = null!; // set on activation
     private long? _gatheringSince;    // timestamp; null when this activation did not see the generation open
@@ -25,8 +34,9 @@ internal sealed class RunGrain(
         _ranks = new RankCalls(GrainFactory, this.AsReference<IRunGrain>(), log);
         if (Run.Submitted is null) return;
         _spec = RunSpecJson.FromText(Run.Submitted.SpecJson);
-        foreach (var node in Run.Rendezvous.Places.Where(p => !silos.IsAlive(p.Silo)).Select(p => p.Node).Distinct())
-            await HandleAsync(new RunEvent.NodeLost(node, StateStore.SiloStopped));
+        Formats.Require(Run.Format, StoredRun.ThisFormat, $"run {Run.Submitted.Run}");
+        foreach (var silo in Run.Rendezvous.Places.Select(p => p.Silo).Distinct().Where(silo => !silos.IsAlive(silo)))
+            await HandleAsync(new RunEvent.NodeLost(silo, StateStore.SiloStopped));
         await HandleAsync(new RunEvent.Reactivated());
     }
 
@@ -39,10 +49,12 @@ internal sealed class RunGrain(
         await StoreAsync();
     }
 
-    public Task WaitAsync(string waitingFor)
+    public Task<Answer> WaitAsync(string waitingFor)
     {
+        Submitted();
+        if (Run.Rendezvous.Phase is not RunPhase.Queued) return Task.FromResult(Answer.Stale);
         Run.WaitingFor = waitingFor;
-        return Task.CompletedTask;
+        return Task.FromResult(Answer.Accepted);
     }
 
     public async Task<Answer> StartAsync(Lease lease)
@@ -69,14 +81,14 @@ internal sealed class RunGrain(
 
         var stale = new List<StaleRank>();
         foreach (var rank in report.Ranks)
-            if (await HandleAsync(new RunEvent.Reported(rank.Generation, rank.Rank, rank.Phase, rank.Epoch, rank.Error)) == Answer.Stale)
+            if (await HandleAsync(EventOf(rank)) == Answer.Stale)
                 stale.Add(new StaleRank(rank.Generation, rank.Rank));
         return new ReportReply(stale);
     }
 
     public Task RankLostAsync(long generation, int rank, string reason) => HandleAsync(new RunEvent.RankLost(generation, rank, reason));
 
-    public Task NodeLostAsync(string node, string reason) => HandleAsync(new RunEvent.NodeLost(node, reason));
+    public Task NodeLostAsync(string node, string silo, string reason) => HandleAsync(new RunEvent.NodeLost(silo, reason));
 
     public async Task<RunStatus> CancelAsync()
     {
@@ -116,7 +128,7 @@ internal sealed class RunGrain(
         var now = time.GetUtcNow();
         if (decision.State.Phase is RunPhase.Running && _gatheringSince is { } since)
         {
-            RunMetrics.RendezvousEnded(Submitted().Run, decision.State.Places.Length, time.GetElapsedTime(since));
+            RunMetrics.RendezvousEnded(Submitted().Run, Run.Lease!, time.GetElapsedTime(since));
             _gatheringSince = null;
         }
         Run.Rendezvous = decision.State;
@@ -157,17 +169,50 @@ internal sealed class RunGrain(
                 _ranks.Abort(Submitted().Run, c.Place, generation, c.Reason);
                 break;
             case RunCommand.StartTimer c:
-                this.RegisterGrainTimer(
-                    () => HandleAsync(new RunEvent.TimedOut(generation, c.Kind)),
-                    new GrainTimerCreationOptions(timings.Of(c.Kind), Timeout.InfiniteTimeSpan) { KeepAlive = true });
+                StartTimer(c.Kind, generation);
                 break;
             case RunCommand.Release:
-                _ranks.Release(Run.StatusAt(time.GetUtcNow(), _spec));
+                var final = Run.StatusAt(time.GetUtcNow(), _spec);
+                if (final.State != RunState.Done && Run.Lease is { } lease)
+                    _ranks.Record(final.Run, lease.Places, new(final.Output, RunSpecYaml.ToText(_spec), EndText(final)));
+                _ranks.Release(final);
                 break;
             case RunCommand.Log: // written when the state was
                 break;
         }
     }
+
+    private void StartTimer(RunTimer kind, long generation)
+    {
+        IGrainTimer? timer = null;
+        timer = this.RegisterGrainTimer(
+            () =>
+            {
+                timer!.Dispose(); // it is due once, and a generation that gathers for minutes starts many
+                return HandleAsync(new RunEvent.TimedOut(generation, kind));
+            },
+            new GrainTimerCreationOptions(timings.Of(kind), Timeout.InfiniteTimeSpan) { KeepAlive = true });
+    }
+
+    private static RunEvent.Reported EventOf(RankReport rank) =>
+        new(rank.Generation, rank.Rank, rank.Phase, rank.Epoch, rank.Error, rank.Address, rank.IsEcho);
+
+    /// <summary>What the cluster knows of the run, and its log: after a while it will know neither.</summary>
+    private string EndText(RunStatus final) => JsonSerializer.Serialize(
+        new
+        {
+            final.Run,
+            State = final.State.ToString().ToLowerInvariant(),
+            final.Error,
+            final.Step,
+            final.TotalSteps,
+            final.WorldSize,
+            final.SubmittedAt,
+            final.StartedAt,
+            final.FinishedAt,
+            Log = Run.Log.Lines,
+        },
+        EndForm);
 
     /// <summary>With the device that "auto" has come to: all ranks of a run compute on the same kind.</summary>
     private string SpecOfRanks(Lease lease) => RunSpecJson.ToText(_spec with { Cluster = _spec.Cluster with { Device = lease.Device } });

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Grains.Runs;
 
@@ -16,6 +17,7 @@ public static class RunMetrics
         description: "From the opening of a generation until all its ranks have joined.",
         advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100] });
 
-    public static void RendezvousEnded(string run, int worldSize, TimeSpan took) => RendezvousTime.Record(
-        took.TotalSeconds, new("run", run), new("gpus", worldSize));
+    /// <param name="lease">Labelled with its GPUs as the ranks' metrics are: none where they compute on CPUs.</param>
+    internal static void RendezvousEnded(string run, Lease lease, TimeSpan took) => RendezvousTime.Record(
+        took.TotalSeconds, new("run", run), new("gpus", lease.Device == "cpu" ? 0 : lease.Places.Count));
 }

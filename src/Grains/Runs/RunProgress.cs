@@ -35,7 +35,7 @@ internal sealed record RunProgress
         };
         return next with
         {
-            Phase = report.Rank == 0 ? report.Phase : Phase,
+            Phase = report.Rank == 0 && report.Phase != ReportedPhase.Prepared ? report.Phase : Phase,
             EvalBefore = report.EvalBefore ?? EvalBefore,
             EvalAfter = report.EvalAfter ?? EvalAfter,
             Notes = report.Notes.Count > Notes.Count ? report.Notes : Notes,

@@ -7,6 +7,10 @@ namespace Phi3VCluster.Grains.Runs;
 /// <summary>What a run's grain knows, and stores whenever the protocol moves on.</summary>
 internal sealed class StoredRun
 {
+    /// <summary>Counts what a reader of an earlier build could not make sense of.</summary>
+    public const int ThisFormat = 1;
+
+    public int Format { get; set; } = ThisFormat;
     /// <summary>Null until the run was submitted.</summary>
     public QueuedRun? Submitted { get; set; }
     public Lease? Lease { get; set; }

@@ -17,19 +17,30 @@ public static class HfExport
     /// configuration, tokenizer and processor files. An embedding's tied second name follows the first.
     /// </summary>
     /// <param name="changed">New values in the types to store them in; all others are stored as they lie in the source.</param>
+    /// <param name="stop">Ends it between two tensors.</param>
     public static void Save(
-        CheckpointFolder source, string targetFolder, IReadOnlyCollection<StoredTensor> changed, long shardBytes = DefaultShardBytes)
+        CheckpointFolder source, string targetFolder, IReadOnlyCollection<StoredTensor> changed, long shardBytes = DefaultShardBytes,
+        CancellationToken stop = default)
     {
         Directory.CreateDirectory(targetFolder);
         CopyOtherFiles(source.Folder, targetFolder);
         if (changed.FirstOrDefault() is { } first) NameType(targetFolder, first.Type);
-        var shards = Cut(All(source, changed), shardBytes);
+        var shards = Cut(All(source, changed).Select(tensor => Until(stop, tensor)), shardBytes);
         var files = shards.Count == 1
             ? [CheckpointFolder.SingleFile]
             : Enumerable.Range(1, shards.Count).Select(i => $"model-{i:d5}-of-{shards.Count:d5}.safetensors").ToArray();
         for (var i = 0; i < shards.Count; i++) SafeTensorsWriter.Write(Path.Combine(targetFolder, files[i]), shards[i]);
         WriteIndex(targetFolder, shards, files);
     }
+
+    private static StoredTensor Until(CancellationToken stop, StoredTensor tensor) => tensor with
+    {
+        Values = () =>
+        {
+            stop.ThrowIfCancellationRequested();
+            return tensor.Values();
+        },
+    };
 
     private static IEnumerable<StoredTensor> All(CheckpointFolder source, IReadOnlyCollection<StoredTensor> changed)
     {
@@ -102,9 +113,11 @@ public static class HfExport
         foreach (var path in Directory.EnumerateFiles(source))
         {
             var name = Path.GetFileName(path);
-            var isWeights = name.EndsWith(".safetensors", StringComparison.Ordinal)
-                || name.EndsWith(".index.json", StringComparison.Ordinal) || CheckpointFolder.IsPickle(name);
-            if (!isWeights) File.Copy(path, Path.Combine(target, name), overwrite: true);
+            if (Copies(name)) File.Copy(path, Path.Combine(target, name), overwrite: true);
         }
     }
+
+    /// <summary>Whether a file of the source goes along as it is: all but weights do.</summary>
+    internal static bool Copies(string name) => !name.EndsWith(".safetensors", StringComparison.Ordinal)
+        && !name.EndsWith(".index.json", StringComparison.Ordinal) && !CheckpointFolder.IsPickle(name);
 }

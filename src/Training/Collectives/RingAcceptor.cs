@@ -25,21 +25,21 @@ internal sealed class RingAcceptor(IReadOnlyList<Socket> listeners, RingHandshak
             Socket.Select(ready, null, null, RingSockets.PollInterval);
             foreach (var listener in ready)
             {
-                if (Greet(listener, out var refusal) is { } peerSocket) return peerSocket;
+                if (Greet(listener, stop, out var refusal) is { } peerSocket) return peerSocket;
                 stranger = $" Refused a peer: {refusal}.";
             }
         }
         throw new CollectiveException($"rank {peer} did not come to rank {own.Rank} of generation {own.Generation} in time.{stranger}");
     }
 
-    private Socket? Greet(Socket listener, out string refusal)
+    private Socket? Greet(Socket listener, CancellationToken stop, out string refusal)
     {
         refusal = "it hung up";
         Socket? socket = null;
         try
         {
             socket = RingSockets.Tune(listener.Accept());
-            if (RingHandshake.Receive(socket, GreetingPatience, CancellationToken.None) is { } greeting)
+            if (RingHandshake.Receive(socket, GreetingPatience, stop) is { } greeting)
             {
                 own.Send(socket);
                 if (own.Refuse(greeting, peer) is not { } reason) return socket;
@@ -49,6 +49,10 @@ internal sealed class RingAcceptor(IReadOnlyList<Socket> listeners, RingHandshak
         catch (SocketException lost)
         {
             refusal = lost.Message;
+        }
+        catch (OperationCanceledException)
+        {
+            refusal = "it said nothing";
         }
         socket?.Dispose();
         return null;

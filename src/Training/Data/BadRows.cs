@@ -17,6 +17,9 @@ internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyL
     /// <summary>Every reason of every row, or of the first when there are so many that it does not matter.</summary>
     public IReadOnlyList<string> Problems { get; } = [.. Explained.SelectMany(row => row.Problems)];
 
+    /// <summary>Every row's id, bad or good, from the first that was looked at; empty where a row could not be read.</summary>
+    public IReadOnlyList<string> Ids { get; init; } = [];
+
     /// <param name="check">What is looked at besides texts, structure and whether images are there.</param>
     /// <exception cref="InputException">A file is damaged.</exception>
     public static BadRows Find(IDatasetReader reader, int first, int end, RowCheck? check, CancellationToken stop) =>

@@ -38,15 +38,21 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
     }
 
     /// <summary>The next item; waits until it is there. Null after the last.</summary>
-    /// <exception cref="OperationCanceledException">Disposed, also while waiting.</exception>
+    /// <exception cref="OperationCanceledException">Disposed or stopped, also while waiting.</exception>
     /// <remarks>What went wrong with an item is thrown when its turn comes, and again by every later call.</remarks>
-    public TItem? Take()
+    public TItem? Take() => Take(CancellationToken.None);
+
+    /// <summary>As above.</summary>
+    /// <param name="stop">Ends the wait.</param>
+    public TItem? Take(CancellationToken stop)
     {
+        using var wake = stop.Register(Wake); // outside the lock: its disposal waits for a Wake in progress
         lock (_gate)
         {
             Slot? slot;
             while (!_ready.TryGetValue(_taken, out slot))
             {
+                stop.ThrowIfCancellationRequested();
                 if (_disposed) throw new OperationCanceledException("the prefetcher was stopped");
                 if (_ended && _taken == _claimed) return null;
                 Monitor.Wait(_gate);
@@ -68,6 +74,11 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
             _ready.Clear();
             Monitor.PulseAll(_gate);
         }
+    }
+
+    private void Wake()
+    {
+        lock (_gate) Monitor.PulseAll(_gate);
     }
 
     private void Work()

@@ -15,14 +15,15 @@ internal sealed class RowScan
     private readonly CancellationToken _stop;
     private readonly Lock _gate = new();
     private readonly List<int> _bad = [];
+    private readonly string[] _ids;
     private readonly PriorityQueue<BadRow, int> _explained = new(); // the last row is the first to be dropped
     private int _next, _done;
     private ExceptionDispatchInfo? _fault;
 
     private RowScan(IDatasetReader reader, int first, int end, Func<Sample, IReadOnlyList<string>> problems, int mostExplained,
         Action<int> progress, CancellationToken stop) =>
-        (_reader, _first, _end, _problems, _mostExplained, _progress, _stop, _next) =
-            (reader, first, end, problems, mostExplained, progress, stop, first);
+        (_reader, _first, _end, _problems, _mostExplained, _progress, _stop, _next, _ids) =
+            (reader, first, end, problems, mostExplained, progress, stop, first, new string[Math.Max(0, end - first)]);
 
     /// <param name="problems">What else is wrong with a sample that could be read; called from several threads.</param>
     /// <param name="mostExplained">Of how many bad rows, the first, the reasons are kept.</param>
@@ -40,7 +41,8 @@ internal sealed class RowScan
         _stop.ThrowIfCancellationRequested();
         _fault?.Throw();
         _bad.Sort();
-        return new(_end - _first, _bad, [.. _explained.UnorderedItems.Select(item => item.Element).OrderBy(row => row.Index)]);
+        BadRow[] explained = [.. _explained.UnorderedItems.Select(item => item.Element).OrderBy(row => row.Index)];
+        return new(_end - _first, _bad, explained) { Ids = _ids };
     }
 
     private void Work()
@@ -61,9 +63,12 @@ internal sealed class RowScan
 
     private IReadOnlyList<string> ProblemsOf(int row)
     {
+        _ids[row - _first] = "";
         try
         {
-            var problems = _problems(_reader.Read(row));
+            var sample = _reader.Read(row);
+            _ids[row - _first] = sample.Id;
+            var problems = _problems(sample);
             if (problems.Count == 0) return problems;
             var where = $"{_reader.Place(row)}: ";
             return [.. problems.Select(problem => problem.StartsWith(where, StringComparison.Ordinal) ? problem : where + problem)];

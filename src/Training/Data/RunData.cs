@@ -52,7 +52,7 @@ public static class RunData
                 reader.Dispose();
                 throw;
             }
-        }), shape);
+        }, stop), shape);
     }
 
     private static IDataset Kind(DataSpec spec) => Catalog<IDataset>.Find(spec.Kind, "data.kind");

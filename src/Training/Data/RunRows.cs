@@ -18,6 +18,9 @@ public sealed class RunRows : IDatasetReader
 
     public Sample Read(int index) => _shape(Shared.Slice.Read(index));
 
+    /// <summary>A sample's id, as it was when the rows were looked through: nothing is read.</summary>
+    public string IdOf(int index) => Shared.Slice.IdOf(index);
+
     public RowPlace Place(int index) => Shared.Slice.Place(index);
 
     public void Dispose()

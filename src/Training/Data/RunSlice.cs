@@ -6,10 +6,11 @@ internal sealed class RunSlice : IDatasetReader
     private readonly IDatasetReader _all;
     private readonly int _first;
     private readonly int[]? _good; // null when all are
+    private readonly IReadOnlyList<string> _ids;
 
     public RunSlice(IDatasetReader all, int first, BadRows bad)
     {
-        (_all, _first, SkippedRows) = (all, first, bad.Problems);
+        (_all, _first, _ids, SkippedRows) = (all, first, bad.Ids, bad.Problems);
         if (bad.Rows.Count > 0) _good = [.. Enumerable.Range(first, bad.RowCount).Except(bad.Rows)];
         Count = bad.RowCount - bad.Rows.Count;
     }
@@ -19,6 +20,9 @@ internal sealed class RunSlice : IDatasetReader
     public IReadOnlyList<string> SkippedRows { get; }
 
     public Sample Read(int index) => _all.Read(Whole(index));
+
+    /// <summary>A sample's id, as it was when the rows were looked through: nothing is read.</summary>
+    public string IdOf(int index) => _ids[Whole(index) - _first];
 
     public RowPlace Place(int index) => _all.Place(Whole(index));
 

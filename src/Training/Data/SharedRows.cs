@@ -8,6 +8,8 @@ internal sealed class SharedRows
 {
     private static readonly Dictionary<string, SharedRows> Opened = [];
 
+    private static readonly TimeSpan LookAtStop = TimeSpan.FromMilliseconds(100);
+
     private readonly string _key;
     private readonly Lock _opening = new();
     private RunSlice? _slice;
@@ -19,7 +21,8 @@ internal sealed class SharedRows
 
     /// <param name="key">Equal for equal rows.</param>
     /// <param name="open">Called by the first; the others wait for it, and the next one tries where it failed.</param>
-    public static SharedRows Take(string key, Func<RunSlice> open)
+    /// <param name="stop">Ends the wait for another one's opening.</param>
+    public static SharedRows Take(string key, Func<RunSlice> open, CancellationToken stop = default)
     {
         SharedRows? rows;
         lock (Opened)
@@ -29,7 +32,15 @@ internal sealed class SharedRows
         }
         try
         {
-            lock (rows._opening) rows._slice ??= open();
+            while (!rows._opening.TryEnter(LookAtStop)) stop.ThrowIfCancellationRequested();
+            try
+            {
+                rows._slice ??= open();
+            }
+            finally
+            {
+                rows._opening.Exit();
+            }
             return rows;
         }
         catch

@@ -13,7 +13,7 @@ internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer)
         ?? throw new InputException($"model.path: the tokenizer has no {EndOfText}; use the tokenizer.json of a Phi-3-Vision checkpoint.");
 
     /// <summary>The answers of prompts, in their order.</summary>
-    /// <exception cref="OperationCanceledException">Between two tokens.</exception>
+    /// <exception cref="OperationCanceledException">Between two layers.</exception>
     public IReadOnlyList<Answer> Ask(IReadOnlyList<ModelInput> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
     {
         var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = [_endOfText], IgnoreEos = ignoreEndOfText };

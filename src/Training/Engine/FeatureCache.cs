@@ -28,6 +28,9 @@ internal sealed class FeatureCache : IDisposable
         _path = Path.Combine(Path.GetTempPath(), $"phi3v-features-{Guid.NewGuid():n}");
     }
 
+    /// <summary>Where what does not fit into memory goes.</summary>
+    public string FilePath => _path;
+
     /// <summary>Pictures kept.</summary>
     public int Count => _entries.Count;
 
@@ -110,10 +113,16 @@ internal sealed class FeatureCache : IDisposable
         }
     }
 
-    private byte[] ReadFile(Entry entry)
+    /// <returns>Null where the file does not hold it any more.</returns>
+    private byte[]? ReadFile(Entry entry)
     {
         var bytes = new byte[entry.Length];
-        for (var done = 0; done < bytes.Length;) done += RandomAccess.Read(_file!.SafeFileHandle, bytes.AsSpan(done), entry.Offset + done);
+        for (var done = 0; done < bytes.Length;)
+        {
+            var read = RandomAccess.Read(_file!.SafeFileHandle, bytes.AsSpan(done), entry.Offset + done);
+            if (read == 0) return null; // somebody cut the file short: what it held is computed again
+            done += read;
+        }
         return bytes;
     }
 

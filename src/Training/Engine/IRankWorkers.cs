@@ -14,7 +14,8 @@ public interface IRankWorkers
     string Device { get; }
 
     /// <summary>
-    /// Checks that this machine can run the rank (native libraries, device, readable files) and opens its collective's end.
+    /// Checks that this machine can run the rank (native libraries, device, readable files, room for the result) and opens its
+    /// collective's end. A rank that is prepared already, or runs, answers with the address that it has. One that fails holds nothing.
     /// </summary>
     /// <param name="specJson">The run's spec as JSON text.</param>
     /// <param name="collective">The collective's name, never "auto".</param>
@@ -22,9 +23,10 @@ public interface IRankWorkers
     /// <exception cref="Spec.InputException">The machine or the files do not fit; all problems at once.</exception>
     string Prepare(RankId id, string specJson, string collective);
 
-    /// <summary>Starts a prepared rank on a thread of its own.</summary>
+    /// <summary>Starts a prepared rank on a thread of its own; said again, it does nothing.</summary>
     /// <param name="outputFolder">The run's folder of results, the same for all ranks.</param>
-    void Begin(RankId id, int worldSize, IReadOnlyList<string> addresses, string outputFolder);
+    /// <returns>False if there is no such rank: it was not prepared here, was aborted, or is of an older generation.</returns>
+    bool Begin(RankId id, int worldSize, IReadOnlyList<string> addresses, string outputFolder);
 
     /// <summary>Lets a rank that waits at the end of <paramref name="epoch"/> go on.</summary>
     void PassBarrier(RankId id, int epoch);
@@ -32,13 +34,21 @@ public interface IRankWorkers
     /// <summary>Ends a rank within a second, wherever it is; its last progress says <see cref="RankPhase.Stopped"/>.</summary>
     void Abort(RankId id, string reason);
 
-    /// <summary>The state of every rank that began and has not been forgotten.</summary>
+    /// <summary>The state of every rank that was prepared and has not been forgotten.</summary>
     IReadOnlyList<RankProgress> Progress();
 
-    /// <summary>Drops a finished rank from <see cref="Progress"/>, once the coordinator has seen its end.</summary>
+    /// <summary>
+    /// Ranks that hold something of this node: prepared, running, or ended while their thread still computes or frees what it had. Nobody
+    /// else can have their places, whoever was told that they stopped.
+    /// </summary>
+    IReadOnlyList<RankId> Occupied();
+
+    /// <summary>Drops a rank from <see cref="Progress"/>, once the coordinator has seen its end; one that still runs is aborted.</summary>
     void Forget(RankId id);
 
-    /// <summary>Raised, on a rank's thread, when the next report should not wait for its second: the rank has entered another phase.</summary>
+    /// <summary>
+    /// Raised, from any thread, when the next report should not wait for its second: a rank has entered another phase or left its place.
+    /// </summary>
     event Action? ReportSoon;
 }
 
@@ -61,6 +71,8 @@ public enum RankPhase
     Failed,
     /// <summary>Ended by <see cref="IRankWorkers.Abort"/>.</summary>
     Stopped,
+    /// <summary>Passed its preflight and waits to begin: <see cref="RankProgress.Address"/> says where its peers reach it.</summary>
+    Prepared,
 }
 
 /// <summary>Where a rank is. Numbers of the run as a whole (loss, throughput, evaluation) are the same on every rank.</summary>
@@ -81,6 +93,10 @@ public sealed record RankProgress(RankId Id, RankPhase Phase)
     public double? EvalBefore { get; init; }
     public double? EvalAfter { get; init; }
     public string? Error { get; init; }
+    /// <summary>What failed is not this rank but a connection or a peer: whoever broke first says why.</summary>
+    public bool IsEcho { get; init; }
+    /// <summary>Where the rank's peers reach it.</summary>
+    public string Address { get; init; } = "";
     /// <summary>Rank 0 only: what a reader of the run's log should know; lines are only ever added.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
     /// <summary>Seconds of training steps so far.</summary>

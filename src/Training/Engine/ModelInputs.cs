@@ -13,17 +13,18 @@ internal sealed class ModelInputs(Phi3VModel model, RankCompute compute, Feature
 {
     private const int CropSize = 336;
 
-    public ModelInput ForTraining(EncodedSample sample, int epoch) => For(sample) with
+    public ModelInput ForTraining(EncodedSample sample, int epoch, CancellationToken stop = default) => For(sample, stop) with
     {
         DropoutSeed = dropoutSeed is { } seed ? SplitMix64.For("dropout", seed, epoch, sample.Id).Next() : null,
     };
 
-    public ModelInput For(EncodedSample sample) => model.VisionIsTrained ? WithCrops(sample, compute.Device) : WithTokens(sample);
+    public ModelInput For(EncodedSample sample, CancellationToken stop = default) =>
+        model.VisionIsTrained ? WithCrops(sample, compute.Device) : WithTokens(sample, stop);
 
     /// <summary>With the vision model's output, made here without gradients: several passes may use it.</summary>
-    public ModelInput WithTokens(EncodedSample sample)
+    public ModelInput WithTokens(EncodedSample sample, CancellationToken stop = default)
     {
-        Tensor[] tokens = [.. sample.Images.Select(Tokens)];
+        Tensor[] tokens = [.. sample.Images.Select(image => Tokens(image, stop))];
         return new(sample.InputIds, sample.Labels, []) { ImageTokens = tokens.Length > 1 ? cat(tokens, 0) : tokens.FirstOrDefault() };
     }
 
@@ -34,20 +35,20 @@ internal sealed class ModelInputs(Phi3VModel model, RankCompute compute, Feature
     private static ImageCrops Crops(EncodedImage image, Device device) =>
         new(CropTensors.Make(image, device), image.Height / CropSize, image.Width / CropSize);
 
-    private Tensor Tokens(EncodedImage image)
+    private Tensor Tokens(EncodedImage image, CancellationToken stop)
     {
-        if (features is null) return Compute(image);
+        if (features is null) return Compute(image, stop);
         var key = FeatureCache.KeyOf(image);
         if (features.Find(key) is { } known) return FromBytes(known, image.TokenCount);
-        var tokens = Compute(image);
+        var tokens = Compute(image, stop);
         features.Add(key, ToBytes(tokens));
         return tokens;
     }
 
-    private Tensor Compute(EncodedImage image)
+    private Tensor Compute(EncodedImage image, CancellationToken stop)
     {
         using var scope = NewDisposeScope();
-        return model.ImageTokens(Crops(image, compute.Device)).MoveToOuterDisposeScope();
+        return model.ImageTokens(Crops(image, compute.Device), stop).MoveToOuterDisposeScope();
     }
 
     private static unsafe byte[] ToBytes(Tensor tokens)

@@ -8,7 +8,7 @@ namespace Phi3VCluster.Training.Engine;
 /// What a rank tells Prometheus, through the meter <c>phi3v</c>. Counts and gauges of the run as a whole come from rank 0 alone, so
 /// that a sum over ranks is never needed.
 /// </summary>
-internal sealed class RankMetrics(string run, RunSpec spec, int rank, int worldSize, string device)
+internal sealed class RankMetrics(string run, RunSpec spec, int rank, int worldSize, string device, string node)
 {
     private static readonly Meter Meter = new("phi3v");
     private static readonly Counter<long> Images = Meter.CreateCounter<long>("phi3v.train.images");
@@ -31,7 +31,7 @@ internal sealed class RankMetrics(string run, RunSpec spec, int rank, int worldS
     };
 
     public void PhaseTook(string phase, double seconds) => PhaseSeconds.Add(seconds,
-        new("run", run), new("rank", rank), new("node", Environment.MachineName), new("phase", phase));
+        new("run", run), new("rank", rank), new("node", node), new("phase", phase));
 
     /// <summary>A step was committed; rank 0 alone calls this, for all.</summary>
     public void StepCommitted(StepRecord step, double imagesPerSecond, double epochProgress)

@@ -23,14 +23,15 @@ internal sealed class SampleFeed : IDisposable
     }
 
     /// <summary>The rank's share of a global batch. Waits until it is ready; ask for the batches in order, each once.</summary>
-    public IReadOnlyList<EncodedSample> Take(GlobalBatch batch) =>
-        [.. _share(batch.Epoch, batch.Index).Select(index => Take(new Place(batch.Epoch, batch.Index, index)))];
+    /// <exception cref="OperationCanceledException">The rank was aborted while it waited.</exception>
+    public IReadOnlyList<EncodedSample> Take(GlobalBatch batch, CancellationToken stop = default) =>
+        [.. _share(batch.Epoch, batch.Index).Select(index => Take(new Place(batch.Epoch, batch.Index, index), stop))];
 
     public void Dispose() => _ahead.Dispose();
 
-    private EncodedSample Take(Place place)
+    private EncodedSample Take(Place place, CancellationToken stop)
     {
-        var next = _ahead.Take() ?? throw new InvalidOperationException($"no samples are left for {place}.");
+        var next = _ahead.Take(stop) ?? throw new InvalidOperationException($"no samples are left for {place}.");
         return next.Place == place ? next.Sample : throw new InvalidOperationException($"asked for {place}, but {next.Place} is next.");
     }
 

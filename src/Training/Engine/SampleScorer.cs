@@ -22,11 +22,11 @@ internal sealed class SampleScorer(
     public static int GroupCount(IDatasetReader data) => (data.Count + GroupSize - 1) / GroupSize;
 
     /// <summary>Scores some of the data's groups, reading ahead.</summary>
-    /// <exception cref="OperationCanceledException">Between two tokens.</exception>
+    /// <exception cref="OperationCanceledException">Between two layers.</exception>
     public IEnumerable<ScoredSample> Score(IDatasetReader data, IEnumerable<int> groups, CancellationToken stop)
     {
         using var ahead = new Prefetcher<int, Group>(groups, group => Read(data, group), group => group.Bytes, threadCount: readers);
-        while (ahead.Take() is { } group)
+        while (ahead.Take(stop) is { } group)
         {
             foreach (var sample in Score(group, stop)) yield return sample;
         }
@@ -47,9 +47,10 @@ internal sealed class SampleScorer(
     {
         stop.ThrowIfCancellationRequested();
         using var scope = NewDisposeScope();
-        ModelInput[] labelled = [.. group.Questions.Select(question => inputs.WithTokens(question.Labelled))];
-        double?[] losses = [.. labelled.Select(input => measuresLoss ? model.Loss(input) : (double?)null)];
-        var answers = metrics.Count == 0 ? null : answerer.Ask([.. group.Questions.Zip(labelled, PromptOf)], maxNewTokens, stop);
+        ModelInput[] labelled = [.. group.Questions.Select(question => inputs.WithTokens(question.Labelled, stop))];
+        double?[] losses = [.. labelled.Select(input => measuresLoss ? model.Loss(input, stop) : (double?)null)];
+        IEnumerable<ModelInput> prompts = group.Questions.Zip(labelled, (question, input) => PromptOf(question, input, stop));
+        var answers = metrics.Count == 0 ? null : answerer.Ask([.. prompts], maxNewTokens, stop);
         return group.Questions.Select((question, i) =>
         {
             var prediction = answers?[i].Text;
@@ -59,9 +60,10 @@ internal sealed class SampleScorer(
     }
 
     /// <summary>Shows the same pictures as its labelled sample, as a rule: the vision model has seen them then.</summary>
-    private ModelInput PromptOf(Question question, ModelInput labelled) => question.Prompt.Images.SequenceEqual(question.Labelled.Images)
-        ? labelled with { Ids = question.Prompt.InputIds, Labels = null }
-        : inputs.WithTokens(question.Prompt);
+    private ModelInput PromptOf(Question question, ModelInput labelled, CancellationToken stop) =>
+        question.Prompt.Images.SequenceEqual(question.Labelled.Images)
+            ? labelled with { Ids = question.Prompt.InputIds, Labels = null }
+            : inputs.WithTokens(question.Prompt, stop);
 
     private sealed record Question(int Index, EncodedSample Labelled, EncodedSample Prompt, IReadOnlyList<string> Answers);
 

@@ -35,21 +35,22 @@ internal sealed class TrainedModel : IDisposable
     public string ExportFolder => Plan.HasAdapters ? "adapter" : "model";
 
     /// <exception cref="InputException">The checkpoint is not whole, or the method does not fit it.</exception>
-    public static TrainedModel Load(RunSpec spec, RankCompute compute)
+    /// <exception cref="OperationCanceledException">Between two weights.</exception>
+    public static TrainedModel Load(RunSpec spec, RankCompute compute, CancellationToken stop = default)
     {
         using var checkpoint = BaseCheckpoint.Open(spec.Model.Path);
-        return Load(spec, compute, checkpoint);
+        return Load(spec, compute, checkpoint, stop);
     }
 
-    /// <summary>As <see cref="Load(RunSpec, RankCompute)"/>, of weights from elsewhere.</summary>
-    internal static TrainedModel Load(RunSpec spec, RankCompute compute, IBaseWeights checkpoint)
+    /// <summary>As <see cref="Load(RunSpec, RankCompute, CancellationToken)"/>, of weights from elsewhere.</summary>
+    internal static TrainedModel Load(RunSpec spec, RankCompute compute, IBaseWeights checkpoint, CancellationToken stop = default)
     {
         var plan = Catalog<ITrainingMethod>.Find(spec.Method.Kind, "method.kind").Plan(checkpoint.Used, spec.Method);
         if (plan.Trained.Count == 0) throw new InputException($"method.kind: {spec.Method.Kind} trains nothing of this model; choose another method.");
         var trained = new TrainedModel(spec, checkpoint.Config, plan, compute) { Precision = PrecisionPlan.Of(checkpoint.Used, plan, spec) };
         try
         {
-            trained._model = new Phi3VModel(checkpoint.Config, trained.Fill(checkpoint), compute.Model);
+            trained._model = new Phi3VModel(checkpoint.Config, trained.Fill(checkpoint, stop), compute.Model);
             return trained;
         }
         catch
@@ -59,11 +60,17 @@ internal sealed class TrainedModel : IDisposable
         }
     }
 
-    /// <summary>Writes the trained weights below <paramref name="runFolder"/>: a PEFT adapter, or a whole checkpoint.</summary>
+    /// <summary>
+    /// Writes the trained weights below <paramref name="runFolder"/>: a PEFT adapter, or a whole checkpoint. The folder is there whole or
+    /// not at all.
+    /// </summary>
     /// <param name="values">[Parameters.Count]; what was trained is stored in its type.</param>
-    public void Export(string runFolder, Tensor values)
+    /// <exception cref="OperationCanceledException">Between two weights; nothing is left behind.</exception>
+    public void Export(string runFolder, Tensor values, CancellationToken stop = default) =>
+        WholeFolder.Write(Path.Combine(runFolder, ExportFolder), folder => Save(folder, values, stop));
+
+    private void Save(string target, Tensor values, CancellationToken stop)
     {
-        var target = Path.Combine(runFolder, ExportFolder);
         using var scope = NewDisposeScope();
         var trained = Plan.Trained.Select(t => (t.Tensor.Name, Tensor: Part(t.Tensor))).ToList();
         if (Plan.HasAdapters)
@@ -77,7 +84,7 @@ internal sealed class TrainedModel : IDisposable
             return;
         }
         using var source = CheckpointFolder.Open(_spec.Model.Path);
-        HfExport.Save(source, target, [.. trained.Select(part => StoredTensor.Of(part.Name, part.Tensor))]);
+        HfExport.Save(source, target, [.. trained.Select(part => StoredTensor.Of(part.Name, part.Tensor))], stop: stop);
 
         Tensor Part(TensorInfo tensor)
         {
@@ -107,12 +114,13 @@ internal sealed class TrainedModel : IDisposable
         _ => _spec.Optimizer.LearningRates.LanguageModel,
     };
 
-    private ModelWeights Fill(IBaseWeights checkpoint)
+    private ModelWeights Fill(IBaseWeights checkpoint, CancellationToken stop)
     {
         var own = Plan.Trained.Where(t => t.Role == TrainedRole.Weight).Select(t => t.Tensor.Name).ToHashSet();
         var weights = new ModelWeights();
         foreach (var weight in checkpoint.Used)
         {
+            stop.ThrowIfCancellationRequested();
             if (Plan.InFourBits.Contains(weight.Name)) weights.Quantize(weight.Name, InFourBits(checkpoint, weight), _type, place => _frozen.Own(place));
             else weights[weight.Name] = checkpoint.Read(weight, own.Contains(weight.Name) ? Parameters[weight.Name] : _frozen.Add(weight.Shape));
         }

@@ -1,13 +1,13 @@
 using System.Diagnostics;
 using Phi3VCluster.Spec;
-using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Collectives;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>
-/// A rank's whole run, top to bottom: evaluate, train epoch by epoch, evaluate, export. Every rank of a run executes the same lines;
-/// what only one may do (write files) is in <see cref="RunFolder"/>, which does nothing on ranks other than 0.
+/// A rank's whole run, top to bottom: evaluate, train epoch by epoch, export, evaluate, report. Every rank of a run executes the same
+/// lines; what only one may do (write files) is in <see cref="RunFolder"/>, which does nothing on ranks other than 0.
 /// </summary>
 internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToken stop) : IDisposable
 {
@@ -35,13 +35,14 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
             parts.Step.EpochDone();
             WaitForAll(barrier, epoch);
         }
-        var after = Evaluate(RankPhase.EvaluatingAfter, "eval-after.json");
-
-        Publish(_progress with { Phase = RankPhase.Exporting, EvalAfter = after });
+        Publish(_progress with { Phase = RankPhase.Exporting });
         parts.Clock.Enter(Phase.Export);
         Export();
         parts.Clock.Enter(Phase.Idle);
-        parts.Folder.WriteReport(RunReport.Of(spec, parts, _progress, _throughput, _evaluations));
+        Report();
+
+        Publish(_progress with { EvalAfter = EvaluateAfter() });
+        Report();
         Publish(_progress with { Phase = RankPhase.Finished });
     }
 
@@ -51,7 +52,25 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
     {
         using var scope = NewDisposeScope();
         var values = parts.Model.Plan.HasAdapters ? parts.Optimizer.GatherMasters(parts.Collective.AllGather) : parts.Model.Parameters.Values;
-        if (parts.Folder.Writes) parts.Model.Export(parts.Folder.Path, values);
+        if (parts.Folder.Writes) parts.Model.Export(parts.Folder.Path, values, stop);
+    }
+
+    /// <summary>Once with what is known when the weights are safe, and again with the last evaluation.</summary>
+    private void Report() => parts.Folder.WriteReport(RunReport.Of(spec, parts, _progress, _throughput, _evaluations));
+
+    /// <exception cref="RankFault">It failed; says where the weights are all the same.</exception>
+    private double? EvaluateAfter()
+    {
+        try
+        {
+            return Evaluate(RankPhase.EvaluatingAfter, "eval-after.json");
+        }
+        catch (Exception error) when (error is not (CollectiveException or OperationCanceledException))
+        {
+            var weights = Path.Combine(parts.Folder.Path, parts.Model.ExportFolder);
+            var cause = RankWorker.Explain(error);
+            throw new RankFault($"what was trained is whole, in {weights}, but the last evaluation failed: {cause}", error);
+        }
     }
 
     private void TrainEpoch(int epoch, long totalSteps)
@@ -76,7 +95,8 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         if (parts.Folder.Writes)
         {
             var record = new StepRecord(_step, epoch, parts.Collective.Generation, parts.Collective.WorldSize, result.Loss, result.GradNorm,
-                result.LearningRate, result.LossScale, result.Images, result.Tokens, seconds, [.. samples.Select(i => parts.Training.Read(i).Id)], result.Skipped);
+                result.LearningRate, result.LossScale, result.Images, result.Tokens, seconds, [.. samples.Select(parts.Training.IdOf)],
+                result.Skipped);
             parts.Folder.AppendStep(record);
             parts.Metrics.StepCommitted(record, _throughput.ImagesPerSecond, (indexInEpoch + 1.0) / parts.Order.StepsPerEpoch);
         }

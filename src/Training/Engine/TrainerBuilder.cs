@@ -17,7 +17,9 @@ internal static class TrainerBuilder
     private const int MostReaders = 4;
 
     /// <exception cref="InputException">The checkpoint or the data do not fit the spec.</exception>
-    public static Trainer Build(RunSpec spec, RankCompute compute, ICollective collective, string outputFolder, CancellationToken stop)
+    /// <param name="node">As metrics name it.</param>
+    public static Trainer Build(
+        RunSpec spec, RankCompute compute, ICollective collective, string outputFolder, string node, CancellationToken stop)
     {
         var owned = new Stack<IDisposable>();
         T Own<T>(T part) where T : IDisposable
@@ -28,7 +30,7 @@ internal static class TrainerBuilder
         try
         {
             var device = compute.Device.type == DeviceType.CPU ? "cpu" : $"cuda {Cuda.Name(compute.Device.index)}";
-            var metrics = new RankMetrics(Path.GetFileName(outputFolder), spec, collective.Rank, collective.WorldSize, device);
+            var metrics = new RankMetrics(Path.GetFileName(outputFolder), spec, collective.Rank, collective.WorldSize, device, node);
             var clock = new PhaseClock(metrics);
             clock.Enter(Phase.Restore);
             var tokenizer = Tokenizer.Load(spec.Model.Path);
@@ -40,7 +42,8 @@ internal static class TrainerBuilder
             var evaluation = RunData.OpenEvaluation(spec.Data, stop, check) is { } held ? Own(held) : null;
             if (evaluation is null && spec.Evaluation.EverySteps is { } steps)
                 throw new InputException($"evaluation.everySteps: no samples are held out, got {steps}; name some in data.eval or data.evalRows, or leave it out.");
-            var model = Own(TrainedModel.Load(spec, compute)); // after the data: what is wrong with those shows within seconds
+            if (collective.Rank == 0) ExportRoom.Require(spec, compute.Type, outputFolder);
+            var model = Own(TrainedModel.Load(spec, compute, stop)); // after the data: what is wrong with those shows within seconds
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
             var readers = spec.Data.Workers ?? Math.Clamp(torch.get_num_threads() - 1, 1, MostReaders);
             var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder), readers));
@@ -55,7 +58,7 @@ internal static class TrainerBuilder
                 model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), model.Parameters, gradients, optimizer,
                 Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "optimizer.schedule"), scaler,
                 new Trainability(model.Plan, model.Parameters, gradients, collective, folder),
-                new StepObjections(collective, scaler, spec.Optimizer), collective, spec.Optimizer, clock);
+                new StepObjections(collective, scaler, spec.Optimizer), collective, spec.Optimizer, clock, stop);
             folder.WriteSkippedRows([.. training.SkippedRows, .. evaluation?.SkippedRows ?? []]);
             clock.Enter(Phase.Idle);
             return new Trainer(spec, new TrainerParts

@@ -8,7 +8,7 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class TrainerParts : IDisposable
 {
     public required ICollective Collective { get; init; }
-    public required IDatasetReader Training { get; init; }
+    public required RunRows Training { get; init; }
     public required SampleOrder Order { get; init; }
     public required TrainedModel Model { get; init; }
     public required AdamW Optimizer { get; init; }

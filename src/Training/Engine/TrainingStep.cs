@@ -14,12 +14,13 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class TrainingStep(
     Phi3VModel model, SampleFeed feed, ModelInputs inputs, MicroBatches microBatches, FlatParameters parameters, GradientStore gradients,
     AdamW optimizer, ILearningRateSchedule schedule, LossScaler scaler, Trainability trainability, StepObjections objections,
-    ICollective collective, OptimizerSpec spec, PhaseClock clock)
+    ICollective collective, OptimizerSpec spec, PhaseClock clock, CancellationToken stop = default)
 {
     /// <param name="batch">Which global batch: its epoch, its place there, its size over all ranks.</param>
     /// <param name="step">From 1, over the whole run.</param>
     /// <exception cref="RankFault">The run cannot go on: the step is committed nowhere.</exception>
     /// <exception cref="CollectiveException">A peer is gone or the run was aborted.</exception>
+    /// <exception cref="OperationCanceledException">The run was aborted before the update: nothing has changed but the gradients.</exception>
     public StepResult Run(GlobalBatch batch, long step, long totalSteps)
     {
         using var scope = NewDisposeScope(); // every tensor of the step dies with it
@@ -53,7 +54,7 @@ internal sealed class TrainingStep(
     {
         var work = new StepWork();
         clock.Enter(Phase.Data);
-        work.Guard(() => work.Share = feed.Take(batch));
+        work.Guard(() => work.Share = feed.Take(batch, stop));
         var weights = LossWeights.Of(spec.Loss, work.Share, batch.SampleCount, collective);
         var passes = microBatches.Cut(work.Share);
         var rounds = gradients.ReducesEveryPass ? RankMessages.Largest(collective, passes.Count) : passes.Count;
@@ -62,6 +63,7 @@ internal sealed class TrainingStep(
         {
             if (i < passes.Count) work.Guard(() => Pass(work, batch.Epoch, passes[i], weights));
             gradients.PassDone();
+            stop.ThrowIfCancellationRequested();
         }
         return work;
     }
@@ -72,7 +74,8 @@ internal sealed class TrainingStep(
         EncodedSample[] samples = [.. work.Share.Skip(pass.Start).Take(pass.Count)];
         var own = weights.AsSpan(pass.Start, pass.Count).ToArray();
         var loss = model.ForwardBackward(
-            [.. samples.Select(sample => inputs.ForTraining(sample, epoch))], [.. own.Select(weight => weight * scaler.Scale)], gradients.UnitDone);
+            [.. samples.Select(sample => inputs.ForTraining(sample, epoch, stop))], [.. own.Select(weight => weight * scaler.Scale)],
+            gradients.UnitDone, stop);
         for (var i = 0; i < samples.Length; i++) work.Add(samples[i], loss.Means[i], own[i]);
         clock.Split(Phase.Forward, loss.ForwardSeconds, Phase.Backward);
     }

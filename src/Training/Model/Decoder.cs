@@ -60,7 +60,8 @@ internal sealed class Decoder : IDisposable
     /// <param name="x_LD">Embeddings of the new positions, sequence by sequence.</param>
     /// <param name="caches">One a layer for each sequence; hold its positions before, and are given the new ones.</param>
     /// <param name="added">New positions of each sequence.</param>
-    public Tensor Continue(Tensor x_LD, IReadOnlyList<KeyValueCache[]> caches, IReadOnlyList<long> added)
+    /// <param name="stop">Ends it between two layers; the caches are of no use then.</param>
+    public Tensor Continue(Tensor x_LD, IReadOnlyList<KeyValueCache[]> caches, IReadOnlyList<long> added, CancellationToken stop = default)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -68,7 +69,10 @@ internal sealed class Decoder : IDisposable
         var tables = caches.Zip(added, (own, count) => Rope.For(own[0].Length + count, own[0].Length, x_LD.dtype, x_LD.device));
         var pass = new DecoderPass(pack, RopeTable.Joined([.. tables]), added.Any(count => count > 1) ? RowSelection.Of(pack, x_LD.device) : null);
         for (var i = 0; i < _layers.Length; i++)
+        {
+            stop.ThrowIfCancellationRequested();
             x_LD = _layers[i].Forward(x_LD, pass, selects: i == _layers.Length - 1, [.. caches.Select(own => own[i])]);
+        }
         return Logits(x_LD).MoveToOuterDisposeScope();
     }
 

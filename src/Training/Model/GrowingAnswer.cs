@@ -44,10 +44,10 @@ internal sealed class GrowingAnswer : IDisposable
     private long Length => _prompt.Ids.Length + _tokens.Count;
 
     /// <summary>Embeddings of everything, [L, hidden]; empties the caches.</summary>
-    public Tensor ReadFromStart()
+    public Tensor ReadFromStart(CancellationToken stop = default)
     {
         foreach (var cache in Caches) cache.Clear();
-        var prompt = _model.Embed(_prompt);
+        var prompt = _model.Embed(_prompt, stop);
         return _tokens.Count == 0 ? prompt : cat([prompt, _model.Embed(new([.. _tokens], null, []))], 0);
     }
 

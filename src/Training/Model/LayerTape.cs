@@ -35,7 +35,9 @@ internal sealed record HandWritten(Tensor Output, IReadOnlyList<Tensor> Kept, Fu
 /// <param name="records">False runs everything without graphs.</param>
 /// <param name="inputNeedsGradient">Whether something below the first stretch is trained.</param>
 /// <param name="unitDone">Hears of every unit whose gradients are complete.</param>
-internal sealed class LayerTape(bool records, bool inputNeedsGradient = false, Action<string>? unitDone = null)
+/// <param name="stop">Ends the way there and back before the next stretch, with an <see cref="OperationCanceledException"/>.</param>
+internal sealed class LayerTape(
+    bool records, bool inputNeedsGradient = false, Action<string>? unitDone = null, CancellationToken stop = default)
 {
     private readonly Stack<(Stretch Stretch, Tensor Input, Tensor? Output, HandWritten? Hand)> _done = new();
     private Tensor? _between;
@@ -45,6 +47,7 @@ internal sealed class LayerTape(bool records, bool inputNeedsGradient = false, A
 
     public Tensor Run(Tensor x, Stretch stretch)
     {
+        stop.ThrowIfCancellationRequested();
         using var scope = NewDisposeScope();
         if (!records || !(NeedsGradient || stretch.IsTrained)) return RunWithoutGraph(x, stretch, keepsInput: false);
         var input = x.detach().requires_grad_(NeedsGradient).MoveToOuterDisposeScope();
@@ -75,6 +78,7 @@ internal sealed class LayerTape(bool records, bool inputNeedsGradient = false, A
         Tensor? below = gradient;
         while (below is not null && _done.TryPop(out var last))
         {
+            stop.ThrowIfCancellationRequested();
             below = last.Stretch.ByHand is null
                 ? Back(last.Stretch, last.Input, last.Output, below)
                 : BackByHand(last.Hand, last.Stretch.ByHand, last.Input, below);

@@ -44,17 +44,19 @@ public sealed class Phi3VModel : IDisposable
     /// </summary>
     /// <param name="weights">One a sequence: 1 / samples for a mean over samples, times the loss scale where there is one.</param>
     /// <param name="unitDone">Told, in this order, each unit (<see cref="Phi3VWeights.UnitOf"/>) whose gradients are complete.</param>
+    /// <param name="stop">Ends the pass between two half layers; what it has added to the gradients by then stays.</param>
     /// <exception cref="ArgumentException">Ids, labels and images do not fit together.</exception>
-    public PassLoss ForwardBackward(IReadOnlyList<ModelInput> inputs, IReadOnlyList<double> weights, Action<string>? unitDone = null)
+    public PassLoss ForwardBackward(
+        IReadOnlyList<ModelInput> inputs, IReadOnlyList<double> weights, Action<string>? unitDone = null, CancellationToken stop = default)
     {
         using var scope = NewDisposeScope();
         var started = Stopwatch.GetTimestamp();
         var pass = PackedInputs.Of(inputs);
         if (pass.Inputs.Count == 0) return new(new double[inputs.Count], 0);
         var layout = new SequenceLayout(pass.Pack.Ids);
-        var vision = new LayerTape(records: true, unitDone: unitDone);
+        var vision = new LayerTape(records: true, unitDone: unitDone, stop: stop);
         var images = ImageTokens(vision, pass.Inputs);
-        var text = new LayerTape(records: true, inputNeedsGradient: _embedding.IsTrained || vision.NeedsGradient, unitDone);
+        var text = new LayerTape(records: true, inputNeedsGradient: _embedding.IsTrained || vision.NeedsGradient, unitDone, stop);
         var x_LD = _embedding.Forward(layout, images);
         var decoding = _decoder.PassOver(pass.Pack, x_LD) with { DropoutSeeds = pass.DropoutSeeds };
         var losses_R = _decoder.Losses(text, _decoder.Forward(text, x_LD, decoding), pass.Labels, decoding.OfRows);
@@ -75,13 +77,13 @@ public sealed class Phi3VModel : IDisposable
 
     /// <summary>Mean cross-entropy over the supervised positions, without gradients; 0 where there are none.</summary>
     /// <exception cref="ArgumentException">Ids, labels and images do not fit together.</exception>
-    public double Loss(ModelInput input)
+    public double Loss(ModelInput input, CancellationToken stop = default)
     {
         using var scope = NewDisposeScope();
         var pass = PackedInputs.Of([input]);
         if (pass.Inputs.Count == 0) return 0;
-        var tape = new LayerTape(records: false);
-        var x_LD = Embed(input);
+        var tape = new LayerTape(records: false, stop: stop);
+        var x_LD = Embed(input, stop);
         var last = _decoder.Forward(tape, x_LD, _decoder.PassOver(pass.Pack, x_LD));
         return _decoder.Losses(tape, last, pass.Labels, dropout: null).mean().item<float>();
     }
@@ -90,15 +92,16 @@ public sealed class Phi3VModel : IDisposable
     public void Dispose() => _decoder.Dispose();
 
     /// <summary>The tokens [T, hidden] of an image, without gradients.</summary>
-    public Tensor ImageTokens(ImageCrops image)
+    public Tensor ImageTokens(ImageCrops image, CancellationToken stop = default)
     {
         using var scope = NewDisposeScope();
-        return ComputeTokens(new LayerTape(records: false), [image], dropout: null).MoveToOuterDisposeScope();
+        return ComputeTokens(new LayerTape(records: false, stop: stop), [image], dropout: null).MoveToOuterDisposeScope();
     }
 
     /// <summary>The decoder's input [L, hidden], without gradients or dropout.</summary>
-    internal Tensor Embed(ModelInput input) =>
-        _embedding.Forward(new SequenceLayout(input.Ids), ImageTokens(new LayerTape(records: false), [input with { DropoutSeed = null }]));
+    internal Tensor Embed(ModelInput input, CancellationToken stop = default) =>
+        _embedding.Forward(
+            new SequenceLayout(input.Ids), ImageTokens(new LayerTape(records: false, stop: stop), [input with { DropoutSeed = null }]));
 
     /// <summary>Every intermediate result of interest, without gradients; logits at <paramref name="logitRows"/> only.</summary>
     internal Activations Inspect(ModelInput input, long[] logitRows)

@@ -11,7 +11,7 @@ public static class TextGenerator
 {
     /// <summary>Answers in the order of the prompts; an answer ends where the model's context does.</summary>
     /// <exception cref="ArgumentException">A prompt is empty, or longer than the context.</exception>
-    /// <exception cref="OperationCanceledException">Between two tokens.</exception>
+    /// <exception cref="OperationCanceledException">Between two layers.</exception>
     public static IReadOnlyList<GeneratedText> Generate(
         this Phi3VModel model, IReadOnlyList<ModelInput> prompts, GenerationOptions options, CancellationToken stop = default)
     {
@@ -36,11 +36,12 @@ public static class TextGenerator
                 foreach (var answer in answers.Where(answer => answer.MustRead).ToList())
                 {
                     stop.ThrowIfCancellationRequested();
-                    Advance(model, [answer], answer.ReadFromStart);
+                    Advance(model, [answer], () => answer.ReadFromStart(stop), stop);
                 }
                 stop.ThrowIfCancellationRequested();
                 var growing = answers.Where(answer => answer is { IsDone: false, MustRead: false }).ToList();
-                if (growing.Count > 0) Advance(model, growing, () => model.Embed(new([.. growing.Select(answer => answer.LastToken)], null, [])));
+                if (growing.Count == 0) continue;
+                Advance(model, growing, () => model.Embed(new([.. growing.Select(answer => answer.LastToken)], null, [])), stop);
             }
         }
         finally
@@ -51,10 +52,11 @@ public static class TextGenerator
 
     /// <summary>One token more for each of the answers.</summary>
     /// <param name="embed">What their caches do not hold yet, one behind the other.</param>
-    private static void Advance(Phi3VModel model, List<GrowingAnswer> answers, Func<Tensor> embed)
+    private static void Advance(Phi3VModel model, List<GrowingAnswer> answers, Func<Tensor> embed, CancellationToken stop)
     {
         using var scope = NewDisposeScope();
-        var logits = model.Decoder.Continue(embed(), [.. answers.Select(answer => answer.Caches)], [.. answers.Select(answer => answer.Unread)]);
+        KeyValueCache[][] caches = [.. answers.Select(answer => answer.Caches)];
+        var logits = model.Decoder.Continue(embed(), caches, [.. answers.Select(answer => answer.Unread)], stop);
         var (best, at) = nn.functional.log_softmax(logits, 1).max(1);
         var (tokens, logProbabilities) = (at.cpu().data<long>().ToArray(), best.cpu().data<float>().ToArray()); // waits for the device
         for (var i = 0; i < answers.Count; i++) answers[i].Add(tokens[i], logProbabilities[i]);

@@ -42,11 +42,20 @@ public sealed class AdamW : IDisposable
     /// <summary>v of the shard, [own elements] float32. Restored by copying into it.</summary>
     public Tensor SecondMoments { get; }
 
-    /// <summary>Steps done by the tensors that every step updates; t of the bias correction.</summary>
-    public long StepCount
+    /// <summary>
+    /// Steps done by each group of tensors, t of the bias correction, in the order of the groups' first tensors: what only images train is
+    /// left out of some. The same groups on every rank.
+    /// </summary>
+    /// <exception cref="ArgumentException">As many counts as there are groups must be given.</exception>
+    public IReadOnlyList<long> StepCounts
     {
-        get => _groups.Where(group => !group.Key.NeedsImages).Select(group => group.StepCount).DefaultIfEmpty(0).Max();
-        set => _groups.ForEach(group => group.StepCount = value);
+        get => [.. _groups.Select(group => group.StepCount)];
+        set
+        {
+            if (value.Count != _groups.Count)
+                throw new ArgumentException($"{_groups.Count} groups need a step count each, got {value.Count}");
+            for (var i = 0; i < value.Count; i++) _groups[i].StepCount = value[i];
+        }
     }
 
     /// <summary>Bytes held for the shard: moments and masters.</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Training.Engine;
 
@@ -77,6 +78,92 @@ public sealed class ControlPlaneTests
     }
 
     [Fact]
+    public async Task A_rank_that_joined_early_waits_for_the_others_whatever_its_node_reports()
+    {
+        await using var cluster = await TestCluster.StartAsync(nodes: 2, ranksPerNode: 1);
+        cluster["Silo_1"].Preflight.Reset(); // a slow disk
+        var run = await cluster.SubmitAsync(2, 2);
+        await cluster.StatusAsync(run, "the first has joined", s => s.WaitingFor == "1 of 2 ranks to join");
+
+        foreach (var note in (string[])["one report", "another report"])
+        {
+            cluster["Silo_0"].All(p => p with { Notes = [.. p.Notes, note] });
+            await Eventually.SeeAsync($"{note} has arrived", () => cluster.Grains.GetRun(run).LogAsync(0),
+                log => log.Lines.Any(line => line.EndsWith(note, StringComparison.Ordinal)));
+        }
+        Assert.Equal(RankPhase.Prepared, Assert.Single(cluster["Silo_0"].Progress()).Phase);
+
+        cluster["Silo_1"].Preflight.Set();
+        await cluster.BegunAsync(run, 2);
+    }
+
+    [Theory]
+    [InlineData("QueueAsync")]
+    [InlineData("StartAsync")]
+    [InlineData("PrepareAsync")]
+    [InlineData("JoinAsync")]
+    [InlineData("BeginAsync")]
+    [InlineData("PassBarrierAsync")]
+    [InlineData("ReportAsync")]
+    public async Task A_run_comes_to_its_end_whatever_message_is_lost(string message)
+    {
+        await using var cluster = await TestCluster.StartAsync(nodes: 2, ranksPerNode: 1);
+        cluster.Lost.Next(message, 2);
+
+        var run = await cluster.SubmitAsync(2, 2);
+        await cluster.BegunAsync(run, 2);
+        cluster.AllRanks(p => p with { Phase = RankPhase.AtBarrier, Step = 4, Epoch = 1 });
+        await Eventually.SeeAsync("both ranks pass the barrier", () => cluster.AllWorkers.All(w => w.Passed.Any(p => p.Epoch == 1)));
+        cluster.AllRanks(p => p with { Phase = RankPhase.Finished, Step = 8, Epoch = 1 });
+
+        var end = await cluster.StatusAsync(run, "the run is done", s => s.IsFinal);
+        Assert.Equal((RunState.Done, null), (end.State, end.Error));
+        Assert.Equal(0, cluster.Lost.Left(message));
+        Assert.All(cluster.AllWorkers, w => Assert.Single(w.Begun));
+        await Eventually.SeeAsync("the ranks are free again", cluster.Front.NodesAsync, nodes => nodes.All(n => n.Free == 1));
+    }
+
+    [Theory]
+    [InlineData("AbortAsync", false)]
+    [InlineData("ReleaseAsync", false)]
+    [InlineData("ReleaseAsync", true)]
+    public async Task A_cancelled_run_makes_way_whatever_message_is_lost(string message, bool inTheQueue)
+    {
+        await using var cluster = await TestCluster.StartAsync(nodes: 1, ranksPerNode: 1);
+        var run = await cluster.SubmitAsync(inTheQueue ? 2 : 1, inTheQueue ? 2 : 1);
+        if (!inTheQueue) await cluster.BegunAsync(run, 1);
+        var next = await cluster.SubmitAsync(1, 1);
+        cluster.Lost.Next(message, 1);
+
+        await cluster.Grains.GetRun(run).CancelAsync();
+
+        await cluster.StatusAsync(next, "the next runs", s => s.State == RunState.Running);
+        Assert.Equal(0, cluster.Lost.Left(message));
+        Assert.Equal(RunState.Cancelled, (await cluster.Grains.GetRun(run).StatusAsync()).State);
+    }
+
+    [Fact]
+    public async Task A_rank_whose_thread_computes_on_keeps_its_place()
+    {
+        await using var cluster = await TestCluster.StartAsync(nodes: 1, ranksPerNode: 1);
+        cluster["Silo_0"].Lingers = true;
+        var run = await cluster.SubmitAsync(1, 1);
+        await cluster.BegunAsync(run, 1);
+        var next = await cluster.SubmitAsync(1, 1);
+
+        await cluster.Grains.GetRun(run).CancelAsync();
+
+        await cluster.StatusAsync(run, "the first is cancelled", s => s.State == RunState.Cancelled);
+        var node = await Eventually.SeeAsync("nobody leases the rank", cluster.Front.NodesAsync, nodes => nodes[0].LeasedTo.Count == 0);
+        Assert.Equal((0, new OccupiedRank(run, 0)), (node[0].Free, Assert.Single(node[0].Occupied)));
+        await cluster.StatusAsync(next, "the next waits",
+            s => s is { State: RunState.Queued, WaitingFor: "1 rank; the cluster has 1, 0 of them free" });
+
+        cluster["Silo_0"].Leave();
+        await cluster.StatusAsync(next, "the next runs", s => s.State == RunState.Running);
+    }
+
+    [Fact]
     public async Task The_error_of_a_rank_ends_the_run_and_stops_the_other_ranks()
     {
         await using var cluster = await TestCluster.StartAsync(nodes: 2, ranksPerNode: 1);
@@ -115,6 +202,11 @@ public sealed class ControlPlaneTests
         var failed = await cluster.StatusAsync(run, "the run has failed", s => s.State == RunState.Failed);
 
         Assert.Equal("rank 0 (Silo_0) cannot start: model.path: not found, got /models/x; give another.", failed.Error);
+        var record = Path.Combine(cluster.Output, run, "end.json");
+        await Eventually.SeeAsync("its end is written down", () => File.Exists(record));
+        var end = JsonDocument.Parse(await File.ReadAllTextAsync(record)).RootElement;
+        Assert.Equal(("failed", failed.Error), (end.GetProperty("state").GetString(), end.GetProperty("error").GetString()));
+        Assert.True(File.Exists(Path.Combine(cluster.Output, run, "run.yaml")));
         Assert.Empty(cluster["Silo_0"].Begun);
     }
 

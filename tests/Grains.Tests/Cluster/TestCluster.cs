@@ -32,6 +32,7 @@ internal sealed class TestCluster : IAsyncDisposable
             silo.Services.AddSingleton<IRankWorkers>(workers);
             silo.Services.AddSingleton(new RunTimings { Stop = TimeSpan.FromMilliseconds(500) });
             silo.AddControlPlane();
+            silo.AddOutgoingGrainCallFilter(Lost);
             silo.Services.AddKeyedSingleton<IGrainStorage>(StateStore.Name, _storage); // one for all silos, as a Redis would be
         });
         builder.Options.ConfigureFileLogging = false;
@@ -39,6 +40,12 @@ internal sealed class TestCluster : IAsyncDisposable
     }
 
     public InProcessTestCluster Host { get; }
+
+    /// <summary>Messages between silos, and to themselves, that do not arrive.</summary>
+    public LostMessages Lost { get; } = new();
+
+    /// <summary>Where runs leave their results.</summary>
+    public string Output => Path.Combine(_folder, "output");
 
     public IGrainFactory Grains => Host.Client;
 
@@ -63,7 +70,7 @@ internal sealed class TestCluster : IAsyncDisposable
         var spec = new RunSpec
         {
             Name = "test",
-            Output = "/output",
+            Output = Output,
             Epochs = epochs,
             Cluster = new() { MinRanks = minRanks, MaxRanks = maxRanks },
             Model = new() { Path = "/model" },
@@ -71,7 +78,7 @@ internal sealed class TestCluster : IAsyncDisposable
         };
         var reply = await Front.SubmitAsync(new SubmitRequest(JsonSerializer.Serialize(spec, JsonSerializerOptions.Web)));
         Assert.Empty(reply.Problems);
-        Assert.Equal($"/output/{reply.RunId}", reply.Output);
+        Assert.Equal(Path.Combine(Output, reply.RunId), reply.Output);
         return reply.RunId;
     }
 
@@ -80,7 +87,8 @@ internal sealed class TestCluster : IAsyncDisposable
 
     /// <summary>Waits until every rank of the run was begun.</summary>
     public Task BegunAsync(string run, int ranks) => Eventually.SeeAsync(
-        $"{ranks} ranks of {run} begin", () => AllWorkers.SelectMany(w => w.Progress()).Count(p => p.Id.Run == run) == ranks);
+        $"{ranks} ranks of {run} begin",
+        () => AllWorkers.SelectMany(w => w.Progress()).Count(p => p.Id.Run == run && p.Phase != RankPhase.Prepared) == ranks);
 
     public void AllRanks(Func<RankProgress, RankProgress> change)
     {

@@ -56,12 +56,22 @@ internal sealed class SiloProcess : IAsyncDisposable
 
     public void Kill() => _process.Kill();
 
+    /// <summary>Freezes the process whole, as a node does whose host swaps or is paused, and lets it go on.</summary>
+    public async Task FreezeAsync(TimeSpan time)
+    {
+        Signal("STOP");
+        await Task.Delay(time);
+        Signal("CONT");
+    }
+
     public async Task<int> ExitAsync()
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         await _process.WaitForExitAsync(patience.Token);
         return _process.ExitCode;
     }
+
+    private void Signal(string name) => Process.Start("kill", [$"-{name}", $"{_process.Id}"]).WaitForExit();
 
     public async ValueTask DisposeAsync()
     {

@@ -47,6 +47,20 @@ public sealed class SiloProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_run_for_devices_that_a_cluster_of_one_node_has_not_is_refused()
+    {
+        await using var silo = await SiloProcess.StartAsync(_folder);
+        Assert.SkipWhen(Directory.Exists("/proc/driver/nvidia"), "this machine has a GPU");
+        using var client = await SiloClient.ConnectAsync(silo.Ready);
+
+        var spec = TooLarge.Replace("\"minRanks\"", "\"device\": \"cuda\", \"minRanks\"");
+        var reply = await client.Front().SubmitAsync(new SubmitRequest(spec));
+
+        Assert.StartsWith("cluster.device: this cluster is one node, and it has cpu, got cuda; ", Assert.Single(reply.Problems));
+        Assert.Empty(await client.Front().RunsAsync());
+    }
+
+    [Fact]
     public async Task A_port_in_use_is_named_in_one_sentence()
     {
         using var taken = new TcpListener(IPAddress.Loopback, 0);
@@ -114,6 +128,27 @@ public sealed class SiloProcessTests : IDisposable
         var keys = await redis.KeysAsync();
         Assert.Contains(keys, k => k.Contains("/state/", StringComparison.Ordinal) && k.Contains(run, StringComparison.Ordinal));
         Assert.Contains(keys, k => k.Contains("/state/", StringComparison.Ordinal) && k.Contains("cluster", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Of_two_nodes_of_one_name_the_second_refuses_and_names_the_first()
+    {
+        await using var redis = await RedisProcess.StartAsync(_folder);
+        await using (var first = await SiloProcess.StartAsync(_folder, "--redis", redis.Address, "--node", "same"))
+        {
+            var (exitCode, _, errors) = await SiloProcess.RunAsync(
+                "--redis", redis.Address, "--node", "same", "--gateway-port", "0", "--silo-port", "0", "--http-port", "0");
+
+            Assert.Equal(2, exitCode);
+            var at = $"127.0.0.1:{first.Ready.GetProperty("silo_port").GetInt32()}";
+            Assert.StartsWith($"--node: must be unique in the cluster, got 'same', which is the node at {at} on ", errors);
+            Assert.Single(errors.Trim().Split('\n'));
+            first.Kill();
+            await first.ExitAsync();
+        }
+
+        // A node that was killed keeps no name.
+        await using var again = await SiloProcess.StartAsync(_folder, "--redis", redis.Address, "--node", "same");
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);

@@ -28,6 +28,8 @@ public sealed class RendezvousProperties
         foreach (var step in Play(seed).Steps)
         {
             if (step is { Event: RunEvent.Joined { Generation: 1 } e, Decision.Stale: false }) joined.Add(e.Rank);
+            if (step is { Event: RunEvent.Reported { Generation: 1, Phase: ReportedPhase.Prepared } r, Decision.Stale: false })
+                joined.Add(r.Rank);
             if (step.Decision.Commands.OfType<RunCommand.Begin>().Any()) Assert.Equal(Ranks, joined.Count);
         }
     }
@@ -46,6 +48,24 @@ public sealed class RendezvousProperties
     }
 
     [Theory, MemberData(nameof(Seeds))]
+    public void A_report_of_the_generation_that_gathers_or_stops_is_never_stale(int seed) => Assert.All(
+        Play(seed).Steps.Where(s => s.Event is RunEvent.Reported { Generation: 1 })
+            .Where(s => s.Before.Phase is RunPhase.Gathering or RunPhase.Stopping),
+        s => Assert.False(s.Decision.Stale));
+
+    [Theory, MemberData(nameof(Seeds))]
+    public void Whoever_did_not_hear_a_command_is_told_again_by_its_next_report(int seed) => Assert.All(
+        Play(seed).Steps.Where(s => s.Event is RunEvent.Reported { Generation: 1, Phase: ReportedPhase.Prepared } && !s.Decision.Stale),
+        s => Assert.True(s.Before.Phase switch
+        {
+            RunPhase.Running r => r.Finished.Contains(Rank(s)) || s.Decision.Commands is [RunCommand.Begin b] && b.Place.Rank == Rank(s),
+            RunPhase.Stopping p => !p.Remaining.Contains(Rank(s)) || s.Decision.Commands is [RunCommand.Abort a] && a.Place.Rank == Rank(s),
+            _ => true,
+        }));
+
+    private static int Rank(Step step) => ((RunEvent.Reported)step.Event).Rank;
+
+    [Theory, MemberData(nameof(Seeds))]
     public void A_stale_event_changes_nothing(int seed) => Assert.All(
         Play(seed).Steps.Where(s => s.Decision.Stale),
         s => Assert.True(ReferenceEquals(s.Before, s.Decision.State) && s.Decision.Commands.IsEmpty));
@@ -62,7 +82,7 @@ public sealed class RendezvousProperties
             RunEvent.Reported { Phase: ReportedPhase.Failed or ReportedPhase.Finished or ReportedPhase.Stopped } e => [e.Rank],
             RunEvent.Refused e => [e.Rank],
             RunEvent.RankLost e => [e.Rank],
-            RunEvent.NodeLost e => s.Before.Places.Where(p => p.Node == e.Node).Select(p => p.Rank),
+            RunEvent.NodeLost e => s.Before.Places.Where(p => p.Silo == e.Silo).Select(p => p.Rank),
             _ => (IEnumerable<int>)[],
         });
         Assert.Equal(Enumerable.Range(0, Ranks), aborted.Concat(ended).Distinct().Order());
@@ -113,7 +133,8 @@ public sealed class RendezvousProperties
         return random.Next(100) switch
         {
             < 10 => new RunEvent.Leased([.. Enumerable.Range(0, Ranks).Select(r => new RankPlace(r, $"n{r / 2}", $"s{r / 2}"))]),
-            < 40 => new RunEvent.Joined(generation, rank, $"a{rank}"),
+            < 25 => new RunEvent.Joined(generation, rank, $"a{rank}"),
+            < 40 => new RunEvent.Reported(generation, rank, ReportedPhase.Prepared, 0, null, $"a{rank}"),
             < 41 => new RunEvent.Refused(generation, rank, ["no"]),
             < 65 => new RunEvent.Reported(generation, rank, ReportedPhase.AtBarrier, random.Next(1, 3), null),
             < 75 => new RunEvent.Reported(generation, rank, ReportedPhase.Training, random.Next(3), null),
@@ -121,8 +142,8 @@ public sealed class RendezvousProperties
             < 88 => new RunEvent.Reported(generation, rank, ReportedPhase.Stopped, 0, null),
             < 90 => new RunEvent.Reported(generation, rank, ReportedPhase.Failed, 0, $"broke {rank}"),
             < 92 => new RunEvent.RankLost(generation, rank, "gone"),
-            < 94 => new RunEvent.NodeLost($"n{random.Next(2)}", "lost"),
-            < 96 => new RunEvent.TimedOut(generation, (RunTimer)random.Next(2)),
+            < 94 => new RunEvent.NodeLost($"s{random.Next(2)}", "lost"),
+            < 96 => new RunEvent.TimedOut(generation, (RunTimer)random.Next(3)),
             < 98 => new RunEvent.Reactivated(),
             _ => new RunEvent.CancelRequested(),
         };

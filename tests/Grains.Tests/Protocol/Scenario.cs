@@ -35,8 +35,11 @@ internal static class Scenario
             "leased" => new RunEvent.Leased([.. words[1..].Select((node, rank) => new RankPlace(rank, node, $"silo-{node}"))]),
             "joined" => new RunEvent.Joined(Generation(), Rank(), words[3]),
             "refused" => new RunEvent.Refused(Generation(), Rank(), [Rest(3)]),
+            "reported" when words[3] == nameof(ReportedPhase.Prepared)
+                => new RunEvent.Reported(Generation(), Rank(), ReportedPhase.Prepared, Int(words[4]), null, Rest(5)),
             "reported" => new RunEvent.Reported(
                 Generation(), Rank(), Enum.Parse<ReportedPhase>(words[3]), Int(words[4]), words.Length > 5 ? Rest(5) : null),
+            "echoed" => new RunEvent.Reported(Generation(), Rank(), ReportedPhase.Failed, 0, Rest(3), IsEcho: true),
             "rank-lost" => new RunEvent.RankLost(Generation(), Rank(), Rest(3)),
             "node-lost" => new RunEvent.NodeLost(words[1], Rest(2)),
             "timeout" => new RunEvent.TimedOut(Generation(), Enum.Parse<RunTimer>(words[2], ignoreCase: true)),

@@ -20,6 +20,19 @@ public sealed class FeatureCacheTests(SmallRuns runs) : IClassFixture<SmallRuns>
     }
 
     [Fact]
+    public void What_a_file_cut_short_no_longer_holds_is_not_there()
+    {
+        using var cache = FeatureCache.Private(memoryBytes: 0, diskBytes: 25);
+        cache.Add(1, Bytes(1));
+        cache.Add(2, Bytes(2));
+
+        System.Diagnostics.Process.Start("truncate", ["-s", "15", cache.FilePath]).WaitForExit();
+
+        Assert.Equal(Bytes(1), cache.Find(1));
+        Assert.Null(cache.Find(2));
+    }
+
+    [Fact]
     public void What_is_there_stays_as_it_is()
     {
         using var cache = FeatureCache.Private(memoryBytes: 15, diskBytes: 15);

@@ -34,6 +34,38 @@ public sealed class LayerTapeTests
         Assert.All(weights.Skip(1), weight => Assert.NotNull(weight.grad));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Once_stopped_no_further_stretch_is_run_there_or_back(bool onTheWayThere)
+    {
+        using var scope = NewDisposeScope();
+        using var stop = new CancellationTokenSource();
+        var (ran, heard) = (0, new List<string>());
+        var tape = new LayerTape(records: true, unitDone: Hear, stop: stop.Token);
+        var y = TinyModel.Random("input", 5, 4);
+
+        Assert.Throws<OperationCanceledException>(() =>
+        {
+            for (var i = 0; i < 4; i++) y = tape.Run(y, new(x => Next(x), IsTrained: true) { Unit = $"{i}" });
+            tape.Backward(ones_like(y));
+        });
+
+        Assert.Equal((onTheWayThere ? 2 : 4, onTheWayThere ? 0 : 1), (ran, heard.Count));
+
+        void Hear(string unit)
+        {
+            heard.Add(unit);
+            stop.Cancel();
+        }
+
+        Tensor Next(Tensor x)
+        {
+            if (++ran == 2 && onTheWayThere) stop.Cancel();
+            return Layer(x, Weights([true])[0]);
+        }
+    }
+
     private static void Compare(bool inputTrained, bool[] trained, bool recomputes)
     {
         using var scope = NewDisposeScope();

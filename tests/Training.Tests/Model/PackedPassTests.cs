@@ -59,7 +59,7 @@ public sealed class PackedPassTests
         ModelInput[] known = [.. inputs.Select(input => input.Images.Count == 0 ? input : input with
         {
             Images = [],
-            ImageTokens = cat([.. input.Images.Select(model.ImageTokens)], 0),
+            ImageTokens = cat([.. input.Images.Select(image => model.ImageTokens(image))], 0),
         })];
         known[4] = inputs[4]; // one that is still to be computed, among those that are known
 

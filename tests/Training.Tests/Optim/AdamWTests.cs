@@ -60,7 +60,7 @@ public sealed class AdamWTests
         var changes = measured.Optimizer.StepMeasured(0.01);
 
         Assert.Equal(plain.Parameters.Values.data<float>().ToArray(), measured.Parameters.Values.data<float>().ToArray());
-        Assert.Equal(plain.Optimizer.StepCount, measured.Optimizer.StepCount);
+        Assert.Equal(plain.Optimizer.StepCounts, measured.Optimizer.StepCounts);
         Assert.Equal((measured.Parameters.Values - before).square().sum().item<float>(), changes.Values.Sum(), 1e-8);
         Assert.DoesNotContain("a.weight", changes.Where(change => change.Value == 0).Select(change => change.Key));
         plain.Step(Gradients(3), 0.01);
@@ -129,7 +129,7 @@ public sealed class AdamWTests
 
         Assert.Equal(before, rank.Parameters.Values.data<float>().ToArray());
         Assert.True(rank.Optimizer.SecondMoments.min().item<float>() > 0);
-        Assert.Equal(1, rank.Optimizer.StepCount);
+        Assert.All(rank.Optimizer.StepCounts, count => Assert.Equal(1, count));
     }
 
     [Fact]
@@ -143,11 +143,33 @@ public sealed class AdamWTests
         other.Parameters.Values.copy_(one.Parameters.Values);
         other.Optimizer.FirstMoments.copy_(one.Optimizer.FirstMoments);
         other.Optimizer.SecondMoments.copy_(one.Optimizer.SecondMoments);
-        other.Optimizer.StepCount = one.Optimizer.StepCount;
+        other.Optimizer.StepCounts = one.Optimizer.StepCounts;
         one.Step(Gradients(4), 0.01);
         other.Step(Gradients(4), 0.01);
 
         Assert.Equal(one.Parameters.Values.data<float>().ToArray(), other.Parameters.Values.data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Groups_that_missed_steps_keep_their_own_counts()
+    {
+        using var scope = NewDisposeScope();
+        FlatEntry[] entries = [Entries[0] with { NeedsImages = true }, .. Entries[1..]];
+        using var one = new OptimizerRank(entries, 0, 1, Spec);
+        using var other = new OptimizerRank(entries, 0, 1, Spec);
+        one.Step(Gradients(1), 0.01);
+        one.Optimizer.Step(0.01, hadImages: false);
+        Assert.Equal([1, 2], one.Optimizer.StepCounts.Distinct().Order());
+
+        other.Parameters.Values.copy_(one.Parameters.Values);
+        other.Optimizer.FirstMoments.copy_(one.Optimizer.FirstMoments);
+        other.Optimizer.SecondMoments.copy_(one.Optimizer.SecondMoments);
+        other.Optimizer.StepCounts = one.Optimizer.StepCounts;
+        one.Step(Gradients(2), 0.01);
+        other.Step(Gradients(2), 0.01);
+
+        Assert.Equal(one.Parameters.Values.data<float>().ToArray(), other.Parameters.Values.data<float>().ToArray());
+        Assert.Throws<ArgumentException>(() => other.Optimizer.StepCounts = [1]);
     }
 
     [Fact]

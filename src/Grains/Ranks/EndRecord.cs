@@ -1,0 +1,27 @@
+using Phi3VCluster.Grains.Interfaces;
+
+namespace Phi3VCluster.Grains.Ranks;
+
+/// <summary>
+/// <c>end.json</c> in a run's folder: how a run ended that did not come to its report. It is written on a node of the run, for the folder
+/// may be on its disk alone.
+/// </summary>
+internal static class EndRecord
+{
+    public const string FileName = "end.json";
+
+    /// <exception cref="IOException">The folder cannot be written to.</exception>
+    public static void Write(RunEnd end)
+    {
+        Directory.CreateDirectory(end.Output);
+        var spec = Path.Combine(end.Output, "run.yaml");
+        if (!File.Exists(spec)) WriteWhole(spec, end.Spec);
+        WriteWhole(Path.Combine(end.Output, FileName), end.Text);
+    }
+
+    private static void WriteWhole(string path, string text)
+    {
+        File.WriteAllText(path + ".partial", text + "\n");
+        File.Move(path + ".partial", path, overwrite: true);
+    }
+}
