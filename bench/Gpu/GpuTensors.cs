@@ -16,7 +16,6 @@ internal static class GpuTensors
         LibTorch.Load();
         if (Cuda.DeviceCount == 0) throw new LibTorchException("libtorch finds no CUDA device; see nvidia-smi, and PHI3V_LIBTORCH for a libtorch with CUDA.");
         Cuda.Use(0);
-        SdpBackends.DisallowCudnn();
     }
 
     public static Tensor Random(ScalarType type, params long[] shape) => randn(shape, ScalarType.Float32, Gpu).to_type(type);

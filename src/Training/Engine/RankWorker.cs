@@ -1,5 +1,6 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Collectives;
+using Phi3VCluster.Training.Native;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -93,7 +94,8 @@ internal sealed class RankWorker
     {
         try
         {
-            set_num_threads(threads); // libtorch keeps this per thread
+            set_num_threads(threads); // libtorch keeps this per thread, and CUDA the current device
+            if (_compute.Device.type == DeviceType.CUDA) Cuda.Use(_compute.Device.index);
             using var flash = _compute.Device.type == DeviceType.CUDA ? FlashAttention.For(_spec.Precision) : null;
             using var collective = Connect(worldSize, addresses);
             using var trainer = TrainerBuilder.Build(_spec, _compute, collective, outputFolder, _node, _stop.Token);

@@ -57,18 +57,21 @@ internal sealed class TrainingStep(
         work.Guard(() => work.Share = feed.Take(batch, stop));
         var weights = LossWeights.Of(spec.Loss, work.Share, batch.SampleCount, collective);
         var passes = microBatches.Cut(work.Share);
+        var losses = new List<Action>();
         var rounds = gradients.ReducesEveryPass ? RankMessages.Largest(collective, passes.Count) : passes.Count;
         clock.Enter(Phase.Forward);
         for (var i = 0; i < rounds; i++)
         {
-            if (i < passes.Count) work.Guard(() => Pass(work, batch.Epoch, passes[i], weights));
+            if (i < passes.Count) work.Guard(() => losses.Add(Pass(work, batch.Epoch, passes[i], weights)));
             gradients.PassDone();
             stop.ThrowIfCancellationRequested();
         }
+        work.Guard(() => losses.ForEach(add => add())); // waits for the device, once a step
         return work;
     }
 
-    private void Pass(StepWork work, int epoch, (int Start, int Count) pass, double[] weights)
+    /// <returns>Adds what the pass lost to the step's; for after the last pass, as it waits for the device.</returns>
+    private Action Pass(StepWork work, int epoch, (int Start, int Count) pass, double[] weights)
     {
         using var scope = NewDisposeScope();
         EncodedSample[] samples = [.. work.Share.Skip(pass.Start).Take(pass.Count)];
@@ -76,8 +79,11 @@ internal sealed class TrainingStep(
         var loss = model.ForwardBackward(
             [.. samples.Select(sample => inputs.ForTraining(sample, epoch, stop))], [.. own.Select(weight => weight * scaler.Scale)],
             gradients.UnitDone, stop);
-        for (var i = 0; i < samples.Length; i++) work.Add(samples[i], loss.Means[i], own[i]);
         clock.Split(Phase.Forward, loss.ForwardSeconds, Phase.Backward);
+        return () =>
+        {
+            for (var i = 0; i < samples.Length; i++) work.Add(samples[i], loss.Means[i], own[i]);
+        };
     }
 
     private void Gather()

@@ -53,7 +53,7 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale)
     /// <returns>scale·dy·B, [rows, rank].</returns>
     internal Tensor Backward(Tensor dy, Tensor dx)
     {
-        var through = dy.mm(B.to_type(dy.dtype)).Times(Scale);
+        var through = dy.mm(B.to_type(dy.dtype).Times(Scale)); // the small factor carries the scale
         dx.addmm_(through, A.to_type(dy.dtype), 1, 1);
         return through;
     }
@@ -62,7 +62,7 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale)
     internal void AccumulateGradients(Tensor dy, Tensor x, Tensor through, ILayerKernels kernels)
     {
         if (A.requires_grad) kernels.AccumulateProduct(A.grad!, through, x);
-        if (B.requires_grad) kernels.AccumulateProduct(B.grad!, dy, nn.functional.linear(x, A.to_type(x.dtype)).Times(Scale));
+        if (B.requires_grad) kernels.AccumulateProduct(B.grad!, dy, nn.functional.linear(x, A.to_type(x.dtype).Times(Scale)));
     }
 
     /// <summary>m / ‖W + scale·BA‖, [out] in the type of the magnitude, so that it is exactly 1 where m was taken from the norms.</summary>

@@ -52,7 +52,7 @@ public sealed class Phi3VModel : IDisposable
         using var scope = NewDisposeScope();
         var started = Stopwatch.GetTimestamp();
         var pass = PackedInputs.Of(inputs);
-        if (pass.Inputs.Count == 0) return new(new double[inputs.Count], 0);
+        if (pass.Inputs.Count == 0) return new(() => new double[inputs.Count], 0);
         var layout = new SequenceLayout(pass.Pack.Ids);
         var vision = new LayerTape(records: true, unitDone: unitDone, stop: stop);
         var images = ImageTokens(vision, pass.Inputs);
@@ -72,7 +72,8 @@ public sealed class Phi3VModel : IDisposable
             }
             if (vision.NeedsGradient) vision.Backward(layout.ImageRows(gradient));
         }
-        return new(pass.Means(values_R.cpu().data<float>().ToArray(), inputs.Count), forward.TotalSeconds); // the one wait for the device
+        var (rows, count) = (values_R.DetachFromDisposeScope(), inputs.Count);
+        return new(() => pass.Means(Host(rows), count), forward.TotalSeconds);
     }
 
     /// <summary>Mean cross-entropy over the supervised positions, without gradients; 0 where there are none.</summary>
@@ -116,6 +117,13 @@ public sealed class Phi3VModel : IDisposable
             _decoder.Norm(layers[^1]), _decoder.Logits(layers[^1].index_select(0, tensor(logitRows))));
     }
 
+    private static float[] Host(Tensor rows)
+    {
+        using (rows)
+        using (var host = rows.cpu())
+            return host.data<float>().ToArray();
+    }
+
     private Tensor? ImageTokens(LayerTape tape, IReadOnlyList<ModelInput> inputs)
     {
         if (inputs.Any(input => input.ImageTokens is not null)) // a frozen tower's: no graph leads back to it
@@ -143,9 +151,18 @@ public sealed class Phi3VModel : IDisposable
     }
 }
 
-/// <param name="Means">Mean cross-entropy over each sequence's supervised positions, unweighted; 0 where it has none.</param>
-/// <param name="ForwardSeconds">Host time until backward began; the rest of the call was backward.</param>
-public readonly record struct PassLoss(IReadOnlyList<double> Means, double ForwardSeconds);
+/// <summary>What a pass found, once somebody asks: asking waits for the device, and the next pass need not wait for that.</summary>
+/// <param name="means">Reads the device; called once.</param>
+/// <param name="forwardSeconds">Host time until backward began; the rest of the call was backward.</param>
+public sealed class PassLoss(Func<IReadOnlyList<double>> means, double forwardSeconds)
+{
+    private readonly Lazy<IReadOnlyList<double>> _means = new(means, LazyThreadSafetyMode.None);
+
+    /// <summary>Mean cross-entropy over each sequence's supervised positions, unweighted; 0 where it has none.</summary>
+    public IReadOnlyList<double> Means => _means.Value;
+
+    public double ForwardSeconds => forwardSeconds;
+}
 
 /// <param name="VisionFeatures">[crops, 576, tower width]; null without images.</param>
 /// <param name="ImageTokens">[image tokens, hidden]; null without images.</param>

@@ -25,12 +25,12 @@ public static class AtenOps
         return (all[0], all[1], all[2]);
     }
 
-    /// <summary>The gradients of x, weight and bias.</summary>
+    /// <summary>The gradients of x and, where they are asked for, weight and bias.</summary>
     public static (Tensor X, Tensor Weight, Tensor Bias) LayerNormBackward(
         Tensor dy, Tensor x, Tensor mean, Tensor reciprocalDeviation, Tensor weight, Tensor bias)
     {
         var all = Aten.CallForTensors("aten::native_layer_norm_backward", "", ThreeTensors, dy, x, new long[] { x.shape[^1] }, mean, reciprocalDeviation,
-            AtenValue.Optional(weight), AtenValue.Optional(bias), new long[] { 1, 1, 1 });
+            AtenValue.Optional(weight), AtenValue.Optional(bias), new long[] { 1, weight.requires_grad ? 1 : 0, bias.requires_grad ? 1 : 0 });
         return (all[0], all[1], all[2]);
     }
 

@@ -48,6 +48,8 @@ public static class LibTorch
         Malloc.KeepFreedMemory();
         // Lengths vary from sample to sample: segments that grow keep the device's memory whole. Read when CUDA is first used.
         NativeEnvironment.SetDefault("PYTORCH_ALLOC_CONF", "expandable_segments:True");
+        // cuDNN's attention makes a plan for every length it has not seen, half a second and more each time.
+        NativeEnvironment.SetDefault("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1");
         var folder = FindLibTorch();
         string[] inOrder = ["libtorch_global_deps.so", "libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];
         foreach (var path in inOrder.Select(file => Path.Combine(folder, file)).Where(File.Exists))
