@@ -48,7 +48,7 @@ internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, 
         var scaler = LossScaler.None();
         var step = new TrainingStep(model.Model, feed, new ModelInputs(model.Model, compute), new MicroBatches(Micro), model.Parameters, gradients, optimizer,
             Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "speed"), scaler, new Trainability(model.Plan, model.Parameters, gradients, world, folder),
-            new StepObjections(world, scaler, spec.Optimizer), world, spec.Optimizer, new PhaseClock(new RankMetrics("speed", spec, 0, 1, "cuda")));
+            new StepObjections(world, scaler, spec.Optimizer), world, spec.Optimizer, new PhaseClock(new RankMetrics("speed", spec, 0, 1, "cuda", "local")));
 
         var (seconds, losses) = (new List<double>(), new List<double>());
         for (var n = 0; n < Steps; n++)

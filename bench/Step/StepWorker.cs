@@ -61,7 +61,7 @@ internal static class StepWorker
         var step = new TrainingStep(model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), model.Parameters, gradients, optimizer,
             Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step"), scaler,
             new Trainability(model.Plan, model.Parameters, gradients, world, folder), new StepObjections(world, scaler, spec.Optimizer), world,
-            spec.Optimizer, new PhaseClock(new RankMetrics("step", spec, 0, 1, "cpu")));
+            spec.Optimizer, new PhaseClock(new RankMetrics("step", spec, 0, 1, "cpu", "local")));
 
         Console.WriteLine("ready");
         for (var n = 0; Console.ReadLine() is not null; n++)
