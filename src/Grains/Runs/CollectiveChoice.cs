@@ -1,7 +1,5 @@
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
-using Phi3VCluster.Training;
-using Phi3VCluster.Training.Collectives;
 
 namespace Phi3VCluster.Grains.Runs;
 
@@ -12,7 +10,7 @@ internal static class CollectiveChoice
     {
         (not "auto", _) => spec.Cluster.Collective,
         (_, { Places.Count: 1 }) => "loopback",
-        (_, { Device: "cuda" }) when Catalog<ICollectiveBackend>.All.Any(c => c.Name == "nccl") => "nccl",
+        (_, { Device: "cuda" }) => "nccl-or-tcp", // which of them only the nodes can tell
         _ => "tcp",
     };
 }

@@ -3,12 +3,15 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Collectives;
 
 /// <summary>Lets a collective of host memory serve ranks whose tensors are on a device: by a copy there and one back.</summary>
-internal sealed class HostStaging(ICollective host) : ICollective
+/// <param name="host">Owned from here on.</param>
+/// <param name="note">Why it is not done on the device.</param>
+internal sealed class HostStaging(ICollective host, string? note = null) : ICollective
 {
     public int Rank => host.Rank;
     public int WorldSize => host.WorldSize;
     public long Generation => host.Generation;
     public bool TakesDeviceMemory => true;
+    public string? Note => note;
 
     public void AllReduce(Tensor buffer) => Staged(buffer, host.AllReduce);
 

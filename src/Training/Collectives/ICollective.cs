@@ -16,6 +16,8 @@ public interface ICollective : IDisposable
     long Generation { get; }
     /// <summary>Whether tensors may be on the rank's device; otherwise only on the CPU.</summary>
     bool TakesDeviceMemory => false;
+    /// <summary>A line for the run's notes: why a slower way was taken; null if none was.</summary>
+    string? Note => null;
 
     /// <summary>Sums <paramref name="buffer"/> (1-D, float32, contiguous) over all ranks, in place.</summary>
     /// <exception cref="CollectiveException">Aborted, a peer is gone, or peers disagree about the generation or the size.</exception>

@@ -34,22 +34,32 @@ internal sealed class NcclCollective : ICollective
     private bool _disposed;
 
     /// <param name="meeting">The connected peers; owned from here on.</param>
-    /// <param name="nccl">The library.</param>
-    /// <param name="streams">Of the rank's device.</param>
-    /// <param name="memory">Of the tensors that NCCL moves; those of the CPU go over the ring.</param>
+    /// <param name="device">The rank's; becomes the calling thread's.</param>
     /// <param name="stop">Ends the wait for peers.</param>
     /// <exception cref="CollectiveException">NCCL's reason.</exception>
-    public NcclCollective(NcclMeeting meeting, NcclLibrary nccl, IDeviceStreams streams, DeviceType memory, CancellationToken stop)
+    public NcclCollective(NcclMeeting meeting, NcclDevice device, CancellationToken stop)
     {
-        (_ring, _watch, _streams, _memory) = (meeting.Ring, meeting.Watch, streams, memory);
-        streams.Use();
-        var id = meeting.ShareId(nccl);
-        (_stream, _before) = (streams.CreateStream(), streams.CreateEvent());
-        _communicator = new(nccl, id, Rank, WorldSize, () =>
+        (_ring, _watch, _streams, _memory) = (meeting.Ring, meeting.Watch, device.Streams, device.Memory);
+        _streams.Use();
+        using var late = stop.Register(() => _ring.Abort("not all ranks came in time"));
+        var id = meeting.ShareId(device.Nccl);
+        (_stream, _before) = (_streams.CreateStream(), _streams.CreateEvent());
+        try
         {
-            if (_communicator is null) ThrowIfNobodyComes(stop);
-            ThrowIfBroken();
-        });
+            _communicator = new(device.Nccl, id, Rank, WorldSize, () =>
+            {
+                if (_communicator is null) ThrowIfNobodyComes(stop);
+                ThrowIfBroken();
+            });
+            meeting.Conclude();
+        }
+        catch
+        {
+            _communicator?.Abort();
+            _streams.DestroyEvent(_before);
+            _streams.DestroyStream(_stream);
+            throw;
+        }
         _watcher = new Thread(Watch) { Name = $"nccl-{Rank}", IsBackground = true };
         _watcher.Start();
     }
@@ -253,7 +263,7 @@ internal sealed class NcclCollective : ICollective
     private void ThrowIfNobodyComes(CancellationToken stop)
     {
         if (_watch?.Look(TimeSpan.Zero) is { } lost) throw new CollectiveException(lost);
-        if (stop.IsCancellationRequested) throw new CollectiveException("not all ranks came to NCCL's meeting in time");
+        if (stop.IsCancellationRequested) throw new CollectiveException("not all ranks came in time");
     }
 
     /// <summary>Returns when the device has let go of the buffers: they are freed while the exception is on its way.</summary>

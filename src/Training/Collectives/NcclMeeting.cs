@@ -8,20 +8,20 @@ namespace Phi3VCluster.Training.Collectives;
 /// <param name="Watch">Null in a world of one.</param>
 internal sealed record NcclMeeting(ICollective Ring, NcclWatch? Watch) : IDisposable
 {
-    /// <summary>What NCCL would refuse after all have met, or not at all; said before.</summary>
-    /// <exception cref="CollectiveException">Two ranks on one GPU, or two versions of NCCL.</exception>
-    public static void Check(IReadOnlyList<NcclAddress> ranks)
+    /// <summary>Why NCCL cannot join these ranks, where it would refuse after all have met, or not at all; null if it can.</summary>
+    public static string? Problem(IReadOnlyList<NcclAddress> ranks)
     {
-        for (var rank = 1; rank < ranks.Count; rank++)
+        for (var rank = 0; rank < ranks.Count; rank++)
         {
-            if (ranks[rank].Version != ranks[0].Version)
-                throw new CollectiveException($"rank 0 has NCCL {NcclLibrary.Words(ranks[0].Version)}, rank {rank} has "
-                    + $"{NcclLibrary.Words(ranks[rank].Version)}; use the same PyTorch on all nodes, or cluster.collective: tcp.");
+            var one = ranks[rank];
+            if (one.Lack.Length > 0) return $"rank {rank} has no NCCL: {one.Lack}";
+            if (one.Version != ranks[0].Version)
+                return $"rank 0 has NCCL {NcclLibrary.Words(ranks[0].Version)}, rank {rank} has {NcclLibrary.Words(one.Version)}; use one PyTorch on all nodes";
             for (var other = 0; other < rank; other++)
-                if ((ranks[rank].Host, ranks[rank].Device) == (ranks[other].Host, ranks[other].Device))
-                    throw new CollectiveException($"ranks {other} and {rank} compute on the same GPU ({ranks[rank].Device}), which NCCL refuses; "
-                        + "give each rank a GPU, or write cluster.collective: tcp.");
+                if ((one.Host, one.Device) == (ranks[other].Host, ranks[other].Device))
+                    return $"ranks {other} and {rank} compute on the same GPU ({one.Device}), which NCCL refuses; give each rank a GPU";
         }
+        return null;
     }
 
     /// <summary>
@@ -39,6 +39,13 @@ internal sealed record NcclMeeting(ICollective Ring, NcclWatch? Watch) : IDispos
         Ring.AllGather(slots);
         slots.bytes[..NcclUniqueId.Size].CopyTo(new Span<byte>(id.Bytes, NcclUniqueId.Size));
         return id;
+    }
+
+    /// <summary>Returns when all ranks have joined: before that none may leave, for those that still join would take it for a loss.</summary>
+    public void Conclude()
+    {
+        using var one = zeros(1);
+        Ring.AllReduce(one);
     }
 
     public void Dispose()

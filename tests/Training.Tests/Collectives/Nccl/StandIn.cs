@@ -39,17 +39,22 @@ internal sealed unsafe class StandIn : ICollectiveBackend, IDisposable
     /// <summary>Communicators, streams and events that have not been freed.</summary>
     public int Alive => ((delegate* unmanaged<int>)Export("standin_alive"))();
 
+    /// <summary>Kernels that met one of another call: the ranks' order differed.</summary>
+    public int Disagreements => ((delegate* unmanaged<int>)Export("standin_disagreements"))();
+
     public string Misuse => Marshal.PtrToStringUTF8((nint)((delegate* unmanaged<byte*>)Export("standin_misuse"))())!;
 
     public ICollectiveEndpoint Open(string host, int? cudaDevice = null)
     {
         var device = cudaDevice ?? Interlocked.Increment(ref _devices);
-        return new NcclEndpoint(host, _nccl, Streams(device), Memory);
+        return new NcclEndpoint(host, new(_nccl, Streams(device), Memory));
     }
 
-    public CudaStreams Streams(int device) => new(_library, device);
+    /// <summary>As <c>auto</c> opens it: without a device where this machine has none.</summary>
+    public ICollectiveEndpoint OpenOrTcp(int? device) =>
+        new NcclEndpoint("127.0.0.1", device is { } some ? new(_nccl, Streams(some), Memory) : null, device is null ? "it was left at home" : "", orTcp: true);
 
-    public NcclLibrary Nccl => _nccl;
+    public CudaStreams Streams(int device) => new(_library, device);
 
     /// <summary>How long a call says that it is in progress.</summary>
     public void SettleAfter(TimeSpan delay) => Set("standin_settle_after", delay);
