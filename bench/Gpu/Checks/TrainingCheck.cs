@@ -62,7 +62,7 @@ internal sealed class TrainingCheck : IGpuCheck
     private static List<double> Losses(RunSpec spec, string output)
     {
         using var workers = new RankWorkers(1);
-        using var changes = new BlockingCollection<bool>();
+        var changes = new BlockingCollection<bool>(); // not disposed: a rank may still be leaving
         workers.ReportSoon += () => changes.Add(true);
         var id = new RankId(Path.GetFileName(output), 1, 0);
         workers.Begin(id, 1, [workers.Prepare(id, RunSpecJson.ToText(spec), "loopback")], output);
