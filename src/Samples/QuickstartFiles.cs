@@ -1,3 +1,5 @@
+using Phi3VCluster.Spec;
+
 namespace Phi3VCluster.Samples;
 
 /// <summary>How much is drawn, and how large the model is.</summary>
@@ -21,20 +23,24 @@ public sealed record QuickstartFiles(string Checkpoint, string Train, string Eva
     /// Writes <c>model/</c>, <c>train.jsonl</c>, <c>eval.jsonl</c> and the pages' folders. The same seed and sizes give the same
     /// bytes; a folder that was made from them before is used as it is.
     /// </summary>
+    /// <param name="tell">Told what an earlier process had left half drawn.</param>
     /// <exception cref="IOException">The folder holds something else.</exception>
-    public static QuickstartFiles Create(string folder, int seed, SampleSizes? sizes = null)
+    public static QuickstartFiles Create(string folder, int seed, SampleSizes? sizes = null, Action<string>? tell = null)
     {
         sizes ??= new();
         folder = Path.GetFullPath(folder);
         var stamp = Json.Text(new { Format = 1, Seed = seed, sizes.TrainPages, sizes.EvalPages, Model = sizes.Model ?? new() });
         var stampFile = Path.Combine(folder, StampName);
         if (!File.Exists(stampFile) || File.ReadAllText(stampFile) != stamp)
-            NewFolder.Fill(folder, partial =>
+        {
+            var left = NewFolder.Fill(folder, partial =>
             {
                 TinyCheckpoint.Create(Path.Combine(partial, "model"), seed, sizes.Model);
                 WritePages(partial, seed, sizes);
                 File.WriteAllText(Path.Combine(partial, StampName), stamp);
             });
+            foreach (var sentence in left) tell?.Invoke(sentence);
+        }
         string At(string name) => Path.Combine(folder, name);
         return new(At("model"), At("train.jsonl"), At("eval.jsonl"), sizes.TrainPages, sizes.EvalPages);
     }

@@ -1,3 +1,4 @@
+using Phi3VCluster.Spec;
 namespace Phi3VCluster.Samples;
 
 /// <summary>

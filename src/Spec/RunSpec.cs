@@ -35,8 +35,10 @@ public sealed record ModelSpec
 {
     /// <summary>Checkpoint folder in Hugging Face layout.</summary>
     public string Path { get; init; } = "";
-    /// <summary>Most 336-pixel crops an image is cut into; more crops, more detail, more tokens.</summary>
-    public int NumCrops { get; init; } = 16;
+    /// <summary>
+    /// Most 336-pixel crops an image is cut into; more crops, more detail, more tokens. Null is "auto": what the checkpoint says.
+    /// </summary>
+    public int? NumCrops { get; init; }
 }
 
 public sealed record MethodSpec

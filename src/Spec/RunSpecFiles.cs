@@ -8,28 +8,26 @@ public static class RunSpecFiles
     [
         .. Model(spec.Model.Path), .. Samples("data.train", spec.Data.Train), .. Samples("data.eval", spec.Data.Eval),
         .. Folder("data.imageRoot", spec.Data.ImageRoot, "the folder that the samples' image paths start from"),
-        .. Folder("method.adapter", spec.Method.Adapter, "a PEFT adapter folder"),
+        .. Adapter(spec.Method.Adapter),
         .. Output(spec.Output),
     ];
 
     private static IEnumerable<string> Model(string path)
     {
         if (string.IsNullOrWhiteSpace(path)) yield break;
-        if (!Directory.Exists(path))
-        {
-            yield return $"model.path: no such folder, got {path}; give a checkpoint folder with config.json and *.safetensors.";
-            yield break;
-        }
-        if (!File.Exists(Path.Combine(path, "config.json")))
-            yield return $"model.path: the folder has no config.json, got {path}; give a checkpoint folder in Hugging Face layout.";
-        if (FilePattern.Match(Path.Combine(path, "*.safetensors")).Count == 0)
+        if (GivenFolder.ModelProblem(path) is { } problem) yield return $"model.path: {problem}";
+        if (Directory.Exists(path) && FilePattern.Match(Path.Combine(path, "*.safetensors")).Count == 0)
             yield return $"model.path: the folder has no *.safetensors, got {path}; download the weights into it.";
     }
 
     private static IEnumerable<string> Samples(string key, string? pattern)
     {
-        if (!string.IsNullOrWhiteSpace(pattern) && FilePattern.Match(pattern).Count == 0)
-            yield return $"{key}: no file matches, got {pattern}; give a file or a glob.";
+        if (!string.IsNullOrWhiteSpace(pattern) && GivenFolder.SamplesProblem(pattern) is { } problem) yield return $"{key}: {problem}";
+    }
+
+    private static IEnumerable<string> Adapter(string? path)
+    {
+        if (!string.IsNullOrWhiteSpace(path) && GivenFolder.AdapterProblem(path) is { } problem) yield return $"method.adapter: {problem}";
     }
 
     private static IEnumerable<string> Folder(string key, string? path, string what)

@@ -3,22 +3,23 @@ namespace Phi3VCluster.Spec;
 /// <summary>The files and folders that a spec names.</summary>
 public static class RunSpecPaths
 {
-    /// <summary>Relative paths start from <paramref name="folder"/>; the cluster's processes have current folders of their own.</summary>
-    public static RunSpec MakeAbsolute(RunSpec spec, string folder)
-    {
-        return spec with
-        {
-            Model = spec.Model with { Path = Absolute(spec.Model.Path)! },
-            Method = spec.Method with { Adapter = Absolute(spec.Method.Adapter) },
-            Data = spec.Data with
-            {
-                Train = Absolute(spec.Data.Train)!,
-                Eval = Absolute(spec.Data.Eval),
-                ImageRoot = Absolute(spec.Data.ImageRoot),
-            },
-            Output = Absolute(spec.Output)!,
-        };
+    /// <summary>A leading ~ in any of them is the home folder.</summary>
+    public static RunSpec ExpandHome(RunSpec spec) => Each(spec, path => path is null ? null : UserPath.Expand(path));
 
-        string? Absolute(string? path) => string.IsNullOrWhiteSpace(path) ? path : Path.GetFullPath(path, folder);
-    }
+    /// <summary>Relative paths start from <paramref name="folder"/>; the cluster's processes have current folders of their own.</summary>
+    public static RunSpec MakeAbsolute(RunSpec spec, string folder) =>
+        Each(spec, path => string.IsNullOrWhiteSpace(path) ? path : Path.GetFullPath(path, folder));
+
+    private static RunSpec Each(RunSpec spec, Func<string?, string?> change) => spec with
+    {
+        Model = spec.Model with { Path = change(spec.Model.Path)! },
+        Method = spec.Method with { Adapter = change(spec.Method.Adapter) },
+        Data = spec.Data with
+        {
+            Train = change(spec.Data.Train)!,
+            Eval = change(spec.Data.Eval),
+            ImageRoot = change(spec.Data.ImageRoot),
+        },
+        Output = change(spec.Output)!,
+    };
 }

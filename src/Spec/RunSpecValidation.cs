@@ -37,7 +37,7 @@ public static class RunSpecValidation
     private static IEnumerable<string> Model(ModelSpec s)
     {
         if (Blank(s.Path)) yield return Required("model.path", "a checkpoint folder in Hugging Face layout");
-        if (s.NumCrops < 1) yield return AtLeast("model.numCrops", 1, s.NumCrops);
+        if (s.NumCrops < 1) yield return AtLeast("model.numCrops", 1, s.NumCrops.Value);
     }
 
     private static IEnumerable<string> Method(MethodSpec s)

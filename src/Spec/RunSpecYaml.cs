@@ -40,7 +40,8 @@ public static class RunSpecYaml
     public static RunSpecReading Read(string text, IEnumerable<string> sets, string source = "spec")
     {
         var problems = new List<string>();
-        var spec = new SpecBinder(problems).Bind<RunSpec>(SpecOverrides.Apply(SpecParser.Parse(text, source), sets, problems));
+        var root = SpecOverrides.Apply(SpecParser.Parse(text, source), sets, problems);
+        var spec = RunSpecPaths.ExpandHome(new SpecBinder(problems).Bind<RunSpec>(root));
         // A value that could not be read has its default here: no second complaint about the same path.
         var unread = problems.Select(Path).ToArray();
         problems.AddRange(RunSpecValidation.Problems(spec).Where(p => !unread.Any(u => Path(p) == u || Path(p).StartsWith(u + '.'))));

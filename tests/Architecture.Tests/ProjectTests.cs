@@ -6,7 +6,7 @@ public sealed class ProjectTests
     private static readonly Dictionary<string, string[]> Arrows = new()
     {
         ["Spec"] = [],
-        ["Samples"] = [],
+        ["Samples"] = ["Spec"],
         ["Grains.Interfaces"] = ["Spec"],
         ["Training"] = ["Spec"],
         ["Grains"] = ["Grains.Interfaces", "Training"],

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Checks;
@@ -19,6 +20,7 @@ internal static class MachineChecks
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / GiB;
         yield return new("memory", memory >= LeastMemoryGiB, $"{memory:0.0} GiB; {LeastMemoryGiB} GiB are needed");
         yield return Disk(outputFolder);
+        yield return new("temporary folder", TemporaryFolder.Problem() is null, TemporaryFolder.Problem() ?? Path.GetTempPath());
     }
 
     private static CheckRow Disk(string outputFolder)

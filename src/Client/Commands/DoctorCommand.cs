@@ -2,6 +2,7 @@ using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Checks;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Spec;
 using Spectre.Console;
 
 namespace Phi3VCluster.Client.Commands;
@@ -27,7 +28,7 @@ internal sealed class DoctorCommand : Verb
         var address = ClusterAddress.Find(parsed.GetValue(_cluster));
         IEnumerable<CheckRow> all =
         [
-            .. MachineChecks.All(parsed.GetRequiredValue(_output)),
+            .. MachineChecks.All(UserPath.Expand(parsed.GetRequiredValue(_output))),
             .. await SiloChecks.AllAsync(interrupted),
             .. await ClusterChecks.AllAsync(address, interrupted),
         ];

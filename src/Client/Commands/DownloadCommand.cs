@@ -89,8 +89,9 @@ internal sealed class DownloadCommand : Verb
     // Lines between those of a live view would tear it; it shows the same.
     private static Action<string> Lasting(Output output) => output.IsLive ? _ => { } : output.Line;
 
-    private static string Folder(string to)
+    private static string Folder(string given)
     {
+        var to = UserPath.Expand(given);
         if (RunSpecFiles.Problems(new RunSpec { Output = to }) is { Count: > 0 } problems)
             throw new InputException([.. problems.Select(p => $"--to{p["output".Length..]}")]);
         return Path.GetFullPath(to);

@@ -64,7 +64,7 @@ internal sealed class InspectCommand : Verb
             NumCrops = parsed.GetValue(_numCrops),
             Pages = parsed.GetValue(_pages),
         };
-        var sheet = Path.GetFullPath(parsed.GetRequiredValue(_sheet));
+        var sheet = UserPath.Absolute(parsed.GetRequiredValue(_sheet));
         if (job.Pages > 0) CheckTarget(sheet);
         var result = await JobSession.RunAsync<InspectResult>(job, ClusterAddress.Find(parsed.GetValue(_cluster)), interrupted);
         if (result.Sheet is { } png) Write(sheet, png);

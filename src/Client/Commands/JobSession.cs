@@ -19,13 +19,17 @@ internal static class JobSession
 
     /// <typeparam name="TResult">What the job's kind results in.</typeparam>
     /// <exception cref="InputException">All that is wrong with the values, and with the files where they are seen.</exception>
-    public static Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, CancellationToken interrupted)
+    public static async Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, CancellationToken interrupted)
     {
-        var files = address is null or { IsThisMachine: true } ? ModelJobValidation.FileProblems(job) : [];
+        var isHere = address is null or { IsThisMachine: true };
+        if (isHere) job = RunFolders.Resolve(job);
+        var files = isHere ? ModelJobValidation.FileProblems(job) : [];
         var problems = (string[])[.. ModelJobValidation.Problems(job), .. files];
         if (problems.Length > 0) throw new InputException(problems);
-        return ClusterSession.UseAsync(address, ranks: 1, logFile: null, Output.Note,
+        var result = await ClusterSession.UseAsync(address, ranks: 1, logFile: null, Output.Note,
             (cluster, silo) => RunOnANodeAsync<TResult>(cluster, silo, job, interrupted), interrupted);
+        foreach (var note in (result as JobResult)?.Notes ?? []) Output.Note($"phi3v: note: {note}");
+        return result;
     }
 
     private static async Task<TResult> RunOnANodeAsync<TResult>(

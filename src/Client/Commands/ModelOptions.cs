@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
 
 namespace Phi3VCluster.Client.Commands;
@@ -9,11 +10,15 @@ internal sealed class ModelOptions
 {
     private readonly Option<string> _model = new("--model")
     {
-        Description = "Checkpoint folder in Hugging Face layout.",
+        Description = "Checkpoint folder in Hugging Face layout, or the folder of a run that made one.",
         HelpName = "DIR",
         Required = true,
     };
-    private readonly Option<string?> _adapter = new("--adapter") { Description = "PEFT adapter folder to put on the model.", HelpName = "DIR" };
+    private readonly Option<string?> _adapter = new("--adapter")
+    {
+        Description = "PEFT adapter folder to put on the model, or the folder of a run that made one.",
+        HelpName = "DIR",
+    };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
     public ModelOptions(Command verb, bool needsAdapter = false)
@@ -31,6 +36,6 @@ internal sealed class ModelOptions
         Adapter = parsed.GetValue(_adapter) is { } adapter ? Absolute(adapter) : null,
     };
 
-    /// <summary>The node has a current folder of its own. An empty path stays empty, to be refused.</summary>
-    public static string Absolute(string path) => string.IsNullOrWhiteSpace(path) ? path : Path.GetFullPath(path);
+    /// <summary>The node has a current folder of its own. An empty path stays empty, to be refused; ~ is the home folder.</summary>
+    public static string Absolute(string path) => UserPath.Absolute(path);
 }

@@ -40,12 +40,13 @@ internal sealed class QuickstartCommand : Verb
     {
         var clock = Stopwatch.StartNew();
         var address = ClusterAddress.Find(parsed.GetValue(_cluster));
-        var (folder, seed) = (Path.GetFullPath(parsed.GetRequiredValue(_output)), parsed.GetValue(_seed));
+        var (folder, seed) = (UserPath.Absolute(parsed.GetRequiredValue(_output)), parsed.GetValue(_seed));
         var filesFolder = Path.Combine(folder, "quickstart", $"seed-{seed}");
         if (RunSpecFiles.Problems(new RunSpec { Output = filesFolder }) is { Count: > 0 } unwritable) throw new InputException(unwritable);
 
         output.Line("drawing the pages and an untrained model …");
-        var files = await Task.Run(() => QuickstartFiles.Create(filesFolder, seed), CancellationToken.None).WaitAsync(interrupted);
+        var files = await Task.Run(() => QuickstartFiles.Create(filesFolder, seed, tell: output.Line), CancellationToken.None)
+            .WaitAsync(interrupted);
         var spec = SpecSource.Check(RunSpecYaml.Read(BuiltInRecipes.Find(Recipe)!.Text,
         [
             $"model.path={files.Checkpoint}", $"data.train={files.Train}", $"data.eval={files.Eval}", $"output={folder}",

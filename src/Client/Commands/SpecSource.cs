@@ -27,6 +27,7 @@ internal static class SpecSource
     /// <exception cref="InputException">Neither, or not YAML at all.</exception>
     public static (RunSpecReading Reading, Recipe? Recipe) Read(string given, IReadOnlyList<string> sets)
     {
+        given = UserPath.Expand(given);
         if (File.Exists(given) || given.Contains(Path.DirectorySeparatorChar)) return (RunSpecYaml.ReadFile(given, sets), null);
         var recipe = BuiltInRecipes.Find(given) ?? throw BuiltInRecipes.Unknown("SPEC: neither a file nor a recipe", given);
         return (RunSpecYaml.Read(recipe.Text, [.. sets, .. WithoutItsEvaluation(recipe, sets)], BuiltInRecipes.Source(given)), recipe);
@@ -37,7 +38,9 @@ internal static class SpecSource
     /// <exception cref="InputException">All that is wrong with the values, and with the files if the cluster is here.</exception>
     public static RunSpec Check(RunSpecReading reading, ClusterAddress? cluster, Output output, Recipe? recipe = null)
     {
-        var files = cluster is null or { IsThisMachine: true } ? RunSpecFiles.Problems(reading.Spec) : [];
+        var isHere = cluster is null or { IsThisMachine: true };
+        if (isHere) reading = reading with { Spec = RunFolders.Resolve(reading.Spec) };
+        var files = isHere ? RunSpecFiles.Problems(reading.Spec) : [];
         var fetches = recipe?.FetchesFor(files)
             .Select(fetch => $"{recipe.Name}: its files are not here; `{fetch}` fetches them, --set names others.") ?? [];
         if (reading.Problems.Count + files.Count > 0) throw new InputException([.. reading.Problems, .. files, .. fetches]);

@@ -29,6 +29,7 @@ internal sealed class LocalSilo : IAsyncDisposable
     /// <param name="logFile">Null: a log that goes when the silo does.</param>
     public static async Task<LocalSilo> StartAsync(int ranks, string? logFile, CancellationToken interrupted)
     {
+        TemporaryFolder.Check();
         RemoveAbandonedFolders();
         var folder = Directory.CreateTempSubdirectory($"{FolderPrefix}{Environment.ProcessId}-").FullName;
         try

@@ -29,6 +29,7 @@ internal static partial class SiloProcess
     /// <exception cref="InputException">It refused its options.</exception>
     public static async Task<Process> StartAsync(SiloOptions options, CancellationToken interrupted)
     {
+        TemporaryFolder.Check();
         Directory.CreateDirectory(options.DataFolder);
         Directory.CreateDirectory(Path.GetDirectoryName(options.LogFile)!);
         var readyFile = Path.Combine(options.DataFolder, $"ready-{Environment.ProcessId}.json");

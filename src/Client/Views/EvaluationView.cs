@@ -15,6 +15,9 @@ internal static class EvaluationView
         var document = result.Values.ToDictionary(value => value.Key, value => (object)value.Value);
         document["seconds"] = result.Seconds;
         document["load_seconds"] = result.LoadSeconds;
+        document["precision"] = result.Precision;
+        document["num_crops"] = result.NumCrops;
+        document["notes"] = result.Notes;
         document["samples"] = result.Samples;
         return document;
     }

@@ -17,8 +17,13 @@ public abstract record ModelJob
 /// <summary>A model is loaded, asked, and let go.</summary>
 public abstract record AskJob : ModelJob
 {
-    /// <summary>Most 336-pixel crops an image is cut into; null for what the checkpoint's image processor says.</summary>
+    /// <summary>What it may compute in.</summary>
+    public static readonly IReadOnlyList<string> Precisions = ["auto", "fp32", "bf16", "fp16"];
+
+    /// <summary>Most 336-pixel crops an image is cut into; null, the adapter's, else the checkpoint's.</summary>
     public int? NumCrops { get; init; }
+    /// <summary>One of <see cref="Precisions"/>; auto, what the checkpoint and the device suit.</summary>
+    public string Precision { get; init; } = "auto";
     /// <summary>Longest answer, in tokens.</summary>
     public int MaxNewTokens { get; init; } = 64;
 }
@@ -46,6 +51,12 @@ public sealed record EvaluateJob : AskJob
     public string DataKind { get; init; } = "";
     /// <summary>File or glob.</summary>
     public string Data { get; init; } = "";
+    /// <summary>Folder that relative image paths start from; null, the data file's own.</summary>
+    public string? ImageRoot { get; init; }
+    /// <summary>Turn image files of own data as their EXIF orientation says.</summary>
+    public bool ExifRotate { get; init; }
+    /// <summary>Takes the samples that a run with this section of its spec would hold out, in place of all that is above.</summary>
+    public DataSpec? Section { get; init; }
     /// <summary>loss, or names of metrics over generated answers.</summary>
     public IReadOnlyList<string> Metrics { get; init; } = [];
 }

@@ -19,24 +19,22 @@ public static class ModelJobValidation
     public static IReadOnlyList<string> FileProblems(ModelJob job)
     {
         var problems = new List<string>();
-        if (!Blank(job.Model) && !Directory.Exists(job.Model))
-            problems.Add($"--model: no such folder, got {job.Model}; give a checkpoint folder with config.json and *.safetensors.");
-        else if (!Blank(job.Model) && !File.Exists(Path.Combine(job.Model, "config.json")))
-            problems.Add($"--model: the folder has no config.json, got {job.Model}; give a checkpoint folder in Hugging Face layout.");
-        if (job.Adapter is { } adapter && !Blank(adapter) && !Directory.Exists(adapter))
-            problems.Add($"--adapter: no such folder, got {adapter}; give a PEFT adapter folder.");
-        if (job is GenerateJob generate)
-            problems.AddRange(generate.Images.Where(image => !File.Exists(image))
-                .Select(image => $"--image: no such file, got {image}; give an image file."));
-        if (job is EvaluateJob evaluate && !Blank(evaluate.Data) && FilePattern.Match(evaluate.Data).Count == 0)
-            problems.Add($"--data: no file matches, got {evaluate.Data}; give a file or a glob.");
-        if (job is InspectJob inspect && !Blank(inspect.Data) && FilePattern.Match(inspect.Data).Count == 0)
-            problems.Add($"KIND:PATH: no file matches, got {inspect.Data}; give a file or a glob.");
-        if (job is InspectJob { ImageRoot: { } root } && !Blank(root) && !Directory.Exists(root))
+        if (!Blank(job.Model)) Add("--model", GivenFolder.ModelProblem(job.Model));
+        if (job.Adapter is { } adapter && !Blank(adapter)) Add("--adapter", GivenFolder.AdapterProblem(adapter));
+        foreach (var image in (job as GenerateJob)?.Images ?? []) Add("--image", GivenFolder.ImageProblem(image));
+        if (job is EvaluateJob evaluate && !Blank(evaluate.Data))
+            Add(evaluate.Section is null ? "--data" : "--spec: data", GivenFolder.SamplesProblem(evaluate.Data));
+        if (job is InspectJob inspect && !Blank(inspect.Data)) Add("KIND:PATH", GivenFolder.SamplesProblem(inspect.Data));
+        if (((job as EvaluateJob)?.ImageRoot ?? (job as InspectJob)?.ImageRoot) is { } root && !Blank(root) && !Directory.Exists(root))
             problems.Add($"--image-root: no such folder, got {root}; give the folder that image paths start from.");
         if (job is MergeJob merge && !Blank(merge.To) && TargetProblem(merge) is { } problem)
             problems.Add($"--to: {problem}, got {merge.To}; give a new folder.");
         return problems;
+
+        void Add(string option, string? what)
+        {
+            if (what is not null) problems.Add($"{option}: {what}");
+        }
     }
 
     private static string? TargetProblem(MergeJob job)
@@ -57,6 +55,8 @@ public static class ModelJobValidation
             yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
         if (job is not AskJob ask) yield break;
         if (ask.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {ask.NumCrops}; raise it.";
+        if (!AskJob.Precisions.Contains(ask.Precision))
+            yield return $"--precision: unknown, got {ask.Precision}; choose one of {string.Join(", ", AskJob.Precisions)}.";
         if (ask.MaxNewTokens < 1) yield return $"--max-new-tokens: must be at least 1, got {ask.MaxNewTokens}; raise it.";
     }
 

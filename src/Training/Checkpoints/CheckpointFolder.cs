@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Checkpoints;
 
-/// <summary>The weights of a Hugging Face checkpoint folder: one safetensors file, or shards with an index.</summary>
+/// <summary>
+/// The weights of a Hugging Face checkpoint folder: one safetensors file, or shards with an index. Of two sets the single file is read,
+/// as transformers does.
+/// </summary>
 public sealed class CheckpointFolder : IDisposable
 {
     internal const string SingleFile = "model.safetensors";
@@ -21,6 +24,9 @@ public sealed class CheckpointFolder : IDisposable
 
     public string Folder { get; }
 
+    /// <summary>Sentences about what is there and was not read.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+
     /// <summary>All names, the tied one included, in the files' order.</summary>
     public IReadOnlyList<string> Names => [.. _files.SelectMany(file => file.Names).Where(_byName.ContainsKey)];
 
@@ -30,19 +36,21 @@ public sealed class CheckpointFolder : IDisposable
     {
         var result = new CheckpointFolder(folder);
         var problems = new List<string>();
-        if (File.Exists(Path.Combine(folder, IndexFile))) result.OpenShards(Path.Combine(folder, IndexFile), problems);
-        else if (File.Exists(Path.Combine(folder, SingleFile))) result.Add(SingleFile, null, problems);
+        if (File.Exists(Path.Combine(folder, SingleFile))) result.OpenSingle(problems);
+        else if (File.Exists(Path.Combine(folder, IndexFile))) result.OpenShards(Path.Combine(folder, IndexFile), problems);
         else problems.Add(NoWeights(folder));
         if (problems.Count == 0) return result;
         result.Dispose();
-        throw new InputException(problems);
+        throw new InputException(ProblemList.Short(problems, folder));
     }
 
     /// <summary>Holds the names and shapes against those a model needs.</summary>
     /// <param name="mayBeMissing">Names a checkpoint may leave out.</param>
-    /// <exception cref="InputException">Tensors are missing, unknown or of another shape; all of them listed.</exception>
+    /// <exception cref="InputException">Tensors are missing, unknown or of another shape; the first of them listed.</exception>
     public void Check(IReadOnlyList<TensorInfo> expected, Predicate<string> mayBeMissing)
     {
+        if (ForeignNames.Explain(_byName.Keys, expected.Select(info => info.Name).ToHashSet()) is { } foreign)
+            throw new InputException($"{Folder}: {foreign}");
         var problems = new List<string>();
         foreach (var info in expected)
         {
@@ -54,7 +62,7 @@ public sealed class CheckpointFolder : IDisposable
             CheckShape(TiedEmbedding, embedding.Shape);
         problems.AddRange(_byName.Keys.Where(name => name != TiedEmbedding && !known.ContainsKey(name))
             .Select(name => $"{Folder}: the tensor {name} is not part of the model; use the config.json that belongs to the weights."));
-        if (problems.Count > 0) throw new InputException(problems);
+        if (problems.Count > 0) throw new InputException(ProblemList.Short(problems, Folder));
 
         void CheckShape(string name, long[] shape)
         {
@@ -78,11 +86,26 @@ public sealed class CheckpointFolder : IDisposable
 
     public void Dispose() => _files.ForEach(file => file.Dispose());
 
+    private void OpenSingle(List<string> problems)
+    {
+        Add(SingleFile, null, problems);
+        var index = Path.Combine(Folder, IndexFile);
+        if (!File.Exists(index)) return;
+        string[] others = [.. (ReadIndex(index) ?? []).Values.Distinct().Where(file => file != SingleFile)];
+        var there = others.Count(file => File.Exists(Path.Combine(Folder, file)));
+        if (there > 0)
+            Notes = [$"{Folder}: holds two sets of weights; {SingleFile} is read, as transformers does, "
+                + $"and not the {there} files of {IndexFile}; delete those that are old."];
+        else if (others.Length > 0)
+            Notes = [$"{index}: is stale, it names {others.Length} files that are not there; {SingleFile} is read; delete the index."];
+    }
+
     private void OpenShards(string indexPath, List<string> problems)
     {
         if (ReadIndex(indexPath) is not { } shardOf)
         {
-            problems.Add($"{indexPath}: needs a weight_map from tensor names to file names in the same folder; download it again.");
+            problems.Add($"{indexPath}: " + (ForeignFile.Explain(indexPath)
+                ?? "needs a weight_map from tensor names to file names in the same folder; download it again."));
             return;
         }
         foreach (var shard in shardOf.GroupBy(pair => pair.Value, pair => pair.Key).OrderBy(group => group.Key, StringComparer.Ordinal))

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Checkpoints;
@@ -18,13 +17,15 @@ public static class HfExport
     /// </summary>
     /// <param name="changed">New values in the types to store them in; all others are stored as they lie in the source.</param>
     /// <param name="stop">Ends it between two tensors.</param>
+    /// <param name="numCrops">What the image processor's file is to say; null, what the source's says.</param>
     public static void Save(
         CheckpointFolder source, string targetFolder, IReadOnlyCollection<StoredTensor> changed, long shardBytes = DefaultShardBytes,
-        CancellationToken stop = default)
+        CancellationToken stop = default, int? numCrops = null)
     {
+        if (Path.GetFullPath(source.Folder) == Path.GetFullPath(targetFolder))
+            throw new ArgumentException("a model cannot be exported into the folder it is read from");
         Directory.CreateDirectory(targetFolder);
-        CopyOtherFiles(source.Folder, targetFolder);
-        if (changed.FirstOrDefault() is { } first) NameType(targetFolder, first.Type);
+        ModelFiles.Copy(source.Folder, targetFolder, changed.FirstOrDefault()?.Type, numCrops);
         var shards = Cut(All(source, changed).Select(tensor => Until(stop, tensor)), shardBytes);
         var files = shards.Count == 1
             ? [CheckpointFolder.SingleFile]
@@ -32,6 +33,17 @@ public static class HfExport
         for (var i = 0; i < shards.Count; i++) SafeTensorsWriter.Write(Path.Combine(targetFolder, files[i]), shards[i]);
         WriteIndex(targetFolder, shards, files);
     }
+
+    /// <summary>
+    /// Makes configurations that name code beside them, which is not there, name it in the released model's repository: transformers
+    /// loads no such folder otherwise.
+    /// </summary>
+    /// <returns>A sentence about it, where anything was changed.</returns>
+    public static IReadOnlyList<string> PointToCode(string folder) => AutoMap.PointToCode(folder);
+
+    /// <summary>The model's image processor's file beside an adapter, which must be used with the crops it was trained with.</summary>
+    public static void SaveProcessor(string modelFolder, string adapterFolder, int numCrops) =>
+        ModelFiles.CopyProcessor(modelFolder, adapterFolder, numCrops);
 
     private static StoredTensor Until(CancellationToken stop, StoredTensor tensor) => tensor with
     {
@@ -83,9 +95,10 @@ public static class HfExport
         var path = Path.Combine(folder, CheckpointFolder.IndexFile);
         if (shards.Count == 1)
         {
-            File.Delete(path); // of an earlier export: it would win over the single file
+            File.Delete(path); // of an earlier export
             return;
         }
+        File.Delete(Path.Combine(folder, CheckpointFolder.SingleFile)); // it would win over the shards
         var index = new
         {
             metadata = new { total_size = shards.Sum(shard => shard.Sum(tensor => tensor.SizeBytes)) },
@@ -94,30 +107,4 @@ public static class HfExport
         };
         File.WriteAllText(path, JsonSerializer.Serialize(index, Indented));
     }
-
-    /// <summary>Says in config.json what Hugging Face's loaders are to load the weights as.</summary>
-    private static void NameType(string folder, ScalarType type)
-    {
-        var path = Path.Combine(folder, "config.json");
-        var name = type.ToString().ToLowerInvariant();
-        if (!File.Exists(path) || JsonNode.Parse(File.ReadAllText(path)) is not JsonObject config || (string?)config["torch_dtype"] == name) return;
-        config["torch_dtype"] = name;
-        File.Delete(path); // a copy of a file that may not be written may not be written either
-        File.WriteAllText(path, config.ToJsonString(Indented));
-    }
-
-    private static void CopyOtherFiles(string source, string target)
-    {
-        if (Path.GetFullPath(source) == Path.GetFullPath(target))
-            throw new ArgumentException("a model cannot be exported into the folder it is read from");
-        foreach (var path in Directory.EnumerateFiles(source))
-        {
-            var name = Path.GetFileName(path);
-            if (Copies(name)) File.Copy(path, Path.Combine(target, name), overwrite: true);
-        }
-    }
-
-    /// <summary>Whether a file of the source goes along as it is: all but weights do.</summary>
-    internal static bool Copies(string name) => !name.EndsWith(".safetensors", StringComparison.Ordinal)
-        && !name.EndsWith(".index.json", StringComparison.Ordinal) && !CheckpointFolder.IsPickle(name);
 }

@@ -16,11 +16,12 @@ public sealed class PeftAdapter : IDisposable
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     private readonly SafeTensorsFile _file;
+    private readonly AdapterNames _names;
 
-    private PeftAdapter(SafeTensorsFile file, AdapterSettings settings)
+    private PeftAdapter(SafeTensorsFile file, AdapterNames names, AdapterSettings settings)
     {
-        (_file, Settings) = (file, settings);
-        Names = [.. file.Names.Select(name => name[Prefix.Length..]).Where(IsAdapter)];
+        (_file, _names, Settings) = (file, names, settings);
+        Names = [.. names.Ours];
     }
 
     public AdapterSettings Settings { get; }
@@ -38,16 +39,18 @@ public sealed class PeftAdapter : IDisposable
         var problems = new List<string>();
         var settings = ReadConfig(Path.Combine(folder, ConfigFile), problems);
         var file = OpenWeights(folder, problems);
-        if (file is not null && settings is not null) CheckTensors(file, settings, problems);
-        if (problems.Count == 0) return new(file!, settings!);
+        problems.AddRange(WeightsBeside.Problems(folder));
+        var names = file is null ? null : AdapterNames.Of(file, settings?.Kind ?? "LoRA", problems);
+        if (file is not null && settings is not null) CheckTensors(file, names!, settings, problems);
+        if (problems.Count == 0) return new(file!, names!, settings!);
         file?.Dispose();
         throw new InputException(problems);
     }
 
-    public TensorInfo Info(string name) => new(name, _file.Info(Prefix + name).Shape);
+    public TensorInfo Info(string name) => new(name, _file.Info(_names.InFile(name)).Shape);
 
     /// <summary>Writes the tensor into <paramref name="destination"/>, of any type and device.</summary>
-    public void CopyTo(string name, Tensor destination) => _file.CopyTo(Prefix + name, destination);
+    public void CopyTo(string name, Tensor destination) => _file.CopyTo(_names.InFile(name), destination);
 
     /// <summary>Writes an adapter that PEFT loads.</summary>
     public static void Save(string folder, AdapterSettings settings, IReadOnlyList<(string Name, Tensor Tensor)> tensors)
@@ -80,8 +83,6 @@ public sealed class PeftAdapter : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    private static bool IsAdapter(string name) => ((string[])[A, B, Magnitude]).Any(end => name.EndsWith(end, StringComparison.Ordinal));
-
     /// <summary>The end of a module's name that PEFT matches it by; a mere number would match too much.</summary>
     private static string Target(string module)
     {
@@ -100,7 +101,9 @@ public sealed class PeftAdapter : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {
-            problems.Add($"{path}: cannot be read ({error.Message}); give an adapter folder as PEFT saves it.");
+            problems.Add(ForeignFile.Explain(path) is { } foreign
+                ? $"{path}: {foreign}"
+                : $"{path}: cannot be read ({error.Message}); give an adapter folder as PEFT saves it.");
             return null;
         }
         Must("peft_type", "\"LORA\"");
@@ -151,25 +154,24 @@ public sealed class PeftAdapter : IDisposable
         return null;
     }
 
-    private static void CheckTensors(SafeTensorsFile file, AdapterSettings settings, List<string> problems)
+    private static void CheckTensors(SafeTensorsFile file, AdapterNames names, AdapterSettings settings, List<string> problems)
     {
-        var modules = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var name in file.Names.Where(name => !name.EndsWith(".base_layer.weight", StringComparison.Ordinal)))
-        {
-            if (name.StartsWith(Prefix, StringComparison.Ordinal)
-                && Ends(settings).FirstOrDefault(end => name.EndsWith(end, StringComparison.Ordinal)) is { } end) modules.Add(name[..^end.Length]);
-            else problems.Add($"{file.Path}: the tensor {name} is not part of a {settings.Kind} adapter; use one without it.");
-        }
         if (file.Names.Count == 0) problems.Add($"{file.Path}: holds no tensors, got an empty file; export the adapter again.");
-        foreach (var module in modules)
+        var wrong = new List<string>();
+        if (!settings.UsesDora)
+            wrong.AddRange(names.Ours.Where(name => name.EndsWith(Magnitude, StringComparison.Ordinal))
+                .Select(name => names.Foreign(name, settings.Kind)));
+        foreach (var module in names.Ours.Select(AdapterNames.ModuleOf).Distinct())
         {
-            var missing = Ends(settings).Where(end => !file.Contains(module + end)).ToList();
-            problems.AddRange(missing.Select(end => $"{file.Path}: the tensor {module}{end} is missing; export the adapter again."));
-            if (missing.Count == 0) CheckShapes(file, module, settings, problems);
+            var missing = Ends(settings).Where(end => !names.Contains(module + end)).ToList();
+            wrong.AddRange(missing.Select(end => $"{file.Path}: the tensor {Prefix}{module}{end} is missing; export the adapter again."));
+            if (missing.Count == 0) CheckShapes(file, names, module, settings, wrong);
         }
+        problems.AddRange(ProblemList.Short(wrong, file.Path));
     }
 
-    private static void CheckShapes(SafeTensorsFile file, string module, AdapterSettings settings, List<string> problems)
+    private static void CheckShapes(
+        SafeTensorsFile file, AdapterNames names, string module, AdapterSettings settings, List<string> problems)
     {
         var (a, b) = (Shape(A), Shape(B));
         Must(A, a.Length == 2 && a[0] == settings.Rank, $"have rank {settings.Rank}");
@@ -181,7 +183,7 @@ public sealed class PeftAdapter : IDisposable
             if (!does) problems.Add($"{file.Path}: {module}{end} must {what}, got [{string.Join(", ", Shape(end))}]; use its own {ConfigFile}.");
         }
 
-        long[] Shape(string end) => file.Info(module + end).Shape;
+        long[] Shape(string end) => file.Info(names.InFile(module + end)).Shape;
     }
 
     private static string[] Ends(AdapterSettings settings) => settings.UsesDora ? [A, B, Magnitude] : [A, B];

@@ -56,7 +56,9 @@ public sealed unsafe class SafeTensorsFile : IDisposable
         {
             problems.Add($"cannot be read ({error.Message})");
         }
-        throw new InputException([.. problems.Select(problem => $"{path}: {problem}; download or export it again.")]);
+        if (ForeignFile.Explain(path) is { } foreign) throw new InputException($"{path}: {foreign}");
+        string[] all = [.. problems.Select(problem => $"{path}: {problem}; download or export it again.")];
+        throw new InputException(ProblemList.Short(all, path));
     }
 
     public bool Contains(string name) => _entries.ContainsKey(name);

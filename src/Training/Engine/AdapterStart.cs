@@ -11,8 +11,6 @@ namespace Phi3VCluster.Training.Engine;
 /// <summary>What adapters start from, and how they come into the model.</summary>
 internal static class AdapterStart
 {
-    private const int MostProblems = 8; // an adapter of another model fits nowhere: a line a tensor would hide what is wrong
-
     /// <summary>Fills the adapters, from a folder or anew, and attaches them to the weights, which are all set.</summary>
     /// <exception cref="InputException">The folder's adapters are not exactly the run's.</exception>
     public static void Attach(TrainingPlan plan, FlatParameters parameters, ModelWeights weights, RunSpec spec)
@@ -65,9 +63,7 @@ internal static class AdapterStart
                 .Select(tensor => $"method.adapter: {tensor.Name} is [{string.Join(", ", saved.Info(tensor.Name).Shape)}], this run needs "
                     + $"[{string.Join(", ", tensor.Shape)}]; check method.rank and model.path."))
             .ToList();
-        if (problems.Count > MostProblems)
-            problems = [.. problems.Take(MostProblems), $"method.adapter: {folder}: and {problems.Count - MostProblems} more differences."];
-        if (problems.Count > 0) throw new InputException(problems);
+        if (problems.Count > 0) throw new InputException(ProblemList.Short(problems, $"method.adapter: {folder}"));
         foreach (var name in wanted.Keys) saved.CopyTo(name, parameters[name]);
     }
 }

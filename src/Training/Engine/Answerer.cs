@@ -5,7 +5,8 @@ using Phi3VCluster.Training.Processing;
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>Prompts in, greedy answers as text out.</summary>
-internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer)
+/// <param name="ends">Ids that end an answer beside &lt;|endoftext|&gt;.</param>
+internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer, IReadOnlyList<long>? ends = null)
 {
     private const string EndOfText = "<|endoftext|>";
 
@@ -16,13 +17,17 @@ internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer)
     /// <exception cref="OperationCanceledException">Between two layers.</exception>
     public IReadOnlyList<Answer> Ask(IReadOnlyList<ModelInput> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
     {
-        var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = [_endOfText], IgnoreEos = ignoreEndOfText };
+        IReadOnlyList<long> stopIds = [_endOfText, .. ends ?? []];
+        var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = stopIds, IgnoreEos = ignoreEndOfText };
         var generated = model.Generate(prompts, options, stop);
-        return [.. generated.Select(text => new Answer(tokenizer.Decode([.. text.Tokens], skipSpecial: true), text.Tokens, text.LogProbabilities))];
+        return [.. generated.Select(text => new Answer(
+            tokenizer.Decode([.. text.Tokens], skipSpecial: true), text.Tokens, text.LogProbabilities,
+            !ignoreEndOfText && stopIds.Contains(text.Tokens[^1]) ? "stop" : "length"))];
     }
 }
 
 /// <param name="Text">Special tokens left out.</param>
 /// <param name="Tokens">The new ids, a stop id included.</param>
 /// <param name="LogProbabilities">Of each new token.</param>
-internal sealed record Answer(string Text, IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities);
+/// <param name="FinishReason">stop: it ended; length: it was cut.</param>
+internal sealed record Answer(string Text, IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities, string FinishReason);

@@ -55,7 +55,10 @@ internal sealed class SampleScorer(
         {
             var prediction = answers?[i].Text;
             double[] scores = prediction is null ? [] : [.. metrics.Select(metric => metric.Score(prediction, question.Answers))];
-            return new ScoredSample(question.Index, question.Prompt.Id, losses[i], prediction, question.Answers, scores);
+            return new ScoredSample(question.Index, question.Prompt.Id, losses[i], prediction, question.Answers, scores)
+            {
+                FinishReason = answers?[i].FinishReason,
+            };
         });
     }
 
@@ -78,4 +81,8 @@ internal sealed class SampleScorer(
 /// <param name="Prediction">Null where nothing was generated.</param>
 /// <param name="Scores">One a metric.</param>
 internal sealed record ScoredSample(
-    int Index, string Id, double? Loss, string? Prediction, IReadOnlyList<string> Answers, IReadOnlyList<double> Scores);
+    int Index, string Id, double? Loss, string? Prediction, IReadOnlyList<string> Answers, IReadOnlyList<double> Scores)
+{
+    /// <summary>stop: the prediction ended; length: it was cut. Null where nothing was generated.</summary>
+    public string? FinishReason { get; init; }
+}

@@ -4,6 +4,7 @@ using Phi3VCluster.Training.Methods;
 using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Model.Quantization;
 using Phi3VCluster.Training.Optim;
+using Phi3VCluster.Training.Processing;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
@@ -31,6 +32,9 @@ internal sealed class TrainedModel : IDisposable
     public FlatParameters Parameters { get; }
     public required PrecisionPlan Precision { get; init; }
 
+    /// <summary>Sentences about what was found in the folders it was loaded from.</summary>
+    public required IReadOnlyList<string> Notes { get; init; }
+
     /// <summary>Name of the folder in the run's folder that <see cref="Export"/> writes.</summary>
     public string ExportFolder => Plan.HasAdapters ? "adapter" : "model";
 
@@ -47,7 +51,11 @@ internal sealed class TrainedModel : IDisposable
     {
         var plan = Catalog<ITrainingMethod>.Find(spec.Method.Kind, "method.kind").Plan(checkpoint.Used, spec.Method);
         if (plan.Trained.Count == 0) throw new InputException($"method.kind: {spec.Method.Kind} trains nothing of this model; choose another method.");
-        var trained = new TrainedModel(spec, checkpoint.Config, plan, compute) { Precision = PrecisionPlan.Of(checkpoint.Used, plan, spec) };
+        var trained = new TrainedModel(spec, checkpoint.Config, plan, compute)
+        {
+            Precision = PrecisionPlan.Of(checkpoint.Used, plan, spec),
+            Notes = [.. (checkpoint as BaseCheckpoint)?.Files.Notes ?? [], .. CropsOfAdapter(spec)],
+        };
         try
         {
             trained._model = new Phi3VModel(checkpoint.Config, trained.Fill(checkpoint, stop), compute.Model);
@@ -61,8 +69,8 @@ internal sealed class TrainedModel : IDisposable
     }
 
     /// <summary>
-    /// Writes the trained weights below <paramref name="runFolder"/>: a PEFT adapter, or a whole checkpoint. The folder is there whole or
-    /// not at all.
+    /// Writes the trained weights below <paramref name="runFolder"/>: a PEFT adapter, or a whole checkpoint. Both say how many crops an
+    /// image was cut into. The folder is there whole or not at all.
     /// </summary>
     /// <param name="values">[Parameters.Count]; what was trained is stored in its type.</param>
     /// <exception cref="OperationCanceledException">Between two weights; nothing is left behind.</exception>
@@ -81,10 +89,13 @@ internal sealed class TrainedModel : IDisposable
                 UsesDora = _spec.Method.Dora,
                 BaseModel = _spec.Model.Path,
             }, trained);
+            if (_spec.Model.NumCrops is { } carried) HfExport.SaveProcessor(_spec.Model.Path, target, carried);
             return;
         }
         using var source = CheckpointFolder.Open(_spec.Model.Path);
-        HfExport.Save(source, target, [.. trained.Select(part => StoredTensor.Of(part.Name, part.Tensor))], stop: stop);
+        StoredTensor[] changed = [.. trained.Select(part => StoredTensor.Of(part.Name, part.Tensor))];
+        HfExport.Save(source, target, changed, stop: stop, numCrops: _spec.Model.NumCrops);
+        HfExport.PointToCode(target);
 
         Tensor Part(TensorInfo tensor)
         {
@@ -98,6 +109,13 @@ internal sealed class TrainedModel : IDisposable
         _model?.Dispose();
         _frozen.Dispose();
         Parameters.Dispose();
+    }
+
+    private static IEnumerable<string> CropsOfAdapter(RunSpec spec)
+    {
+        if (spec.Method.Adapter is { } folder && ProcessorConfig.CropsOf(folder) is { } before && before != spec.Model.NumCrops)
+            yield return $"method.adapter: {folder} was trained with {before} crops an image, this run uses {spec.Model.NumCrops}; "
+                + $"model.numCrops={before} goes on as it was.";
     }
 
     private FlatEntry Entry(TrainedTensor trained) => new(trained.Tensor, trained.Decays)

@@ -24,7 +24,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
     public void Run(RankProgress start, Action<RankProgress> publish, EpochBarrier barrier)
     {
         var total = (long)spec.Epochs * parts.Order.StepsPerEpoch;
-        string?[] lines = [.. parts.Model.Precision.Lines(), parts.Collective.Note];
+        string?[] lines = [.. parts.Model.Notes, .. parts.Model.Precision.Lines(), parts.Collective.Note];
         (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? [.. lines.OfType<string>()] : [] });
         parts.Folder.WriteSpec(spec);
 

@@ -33,11 +33,13 @@ internal static class TrainerBuilder
             var metrics = new RankMetrics(Path.GetFileName(outputFolder), spec, collective.Rank, collective.WorldSize, device, node);
             var clock = new PhaseClock(metrics);
             clock.Enter(Phase.Restore);
+            var crops = spec.Model.NumCrops ?? ProcessorConfig.NumCrops(spec.Model.Path);
+            spec = spec with { Model = spec.Model with { NumCrops = crops } }; // what run.yaml says, and the export carries
             var tokenizer = Tokenizer.Load(spec.Model.Path);
             var maxTokens = Phi3VConfig.Read(spec.Model.Path).MaxPositions;
-            var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, maxTokens);
+            var encoder = new SampleEncoder(tokenizer, crops, maxTokens);
             var skips = spec.Data.OnBadSample == "skip"; // a corrupt image can only be left out when it is known at the start
-            var check = SampleCheck.Of(spec.Model.Path, tokenizer, spec.Model.NumCrops, maxTokens, decodes: skips);
+            var check = SampleCheck.Of(spec.Model.Path, tokenizer, crops, maxTokens, decodes: skips);
             var training = Own(RunData.OpenTraining(spec.Data, stop, check));
             var evaluation = RunData.OpenEvaluation(spec.Data, stop, check) is { } held ? Own(held) : null;
             if (evaluation is null && spec.Evaluation.EverySteps is { } steps)

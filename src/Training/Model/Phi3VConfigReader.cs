@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Phi3VCluster.Spec;
 
@@ -28,7 +29,9 @@ internal sealed class Phi3VConfigReader
         }
         catch (JsonException error)
         {
-            throw new InputException($"{where}: is not JSON ({error.Message}); copy the file from the original checkpoint.");
+            throw new InputException(ForeignFile.Explain(Encoding.UTF8.GetBytes(json)) is { } foreign
+                ? $"{where}: {foreign}"
+                : $"{where}: is not JSON ({error.Message}); copy the file from the original checkpoint.");
         }
     }
 
@@ -38,6 +41,13 @@ internal sealed class Phi3VConfigReader
         {
             Problem("", "must be an object", root.ValueKind.ToString(), "copy the file from the original checkpoint");
             root = JsonDocument.Parse("{}").RootElement;
+        }
+        if (Find(root, "quantization_config") is { ValueKind: not JsonValueKind.Null } quantization)
+        {
+            var by = Text(quantization, "quant_method");
+            var name = by == "nothing" ? "" : $", {by}";
+            throw new InputException($"{_where}: the weights are quantised already (quantization_config{name}); "
+                + "give the 16- or 32-bit checkpoint they were made from; method.kind: qlora makes 4 bits of it.");
         }
         var hasVision = root.TryGetProperty("vision_config", out var vision) && vision.ValueKind == JsonValueKind.Object;
         Architecture(root, hasVision);
@@ -105,10 +115,17 @@ internal sealed class Phi3VConfigReader
     private RopeScaling? Rope(JsonElement root, Phi3VConfig config)
     {
         if (!root.TryGetProperty("rope_scaling", out var scaling) || scaling.ValueKind == JsonValueKind.Null) return null;
-        var type = Text(root, "rope_scaling.type");
+        // The later name since transformers 4.43, beside the old one or alone.
+        var (old, later) = (Text(root, "rope_scaling.type"), Text(root, "rope_scaling.rope_type"));
+        var type = old == "nothing" ? later : old;
+        if (old != "nothing" && later != "nothing" && Same(old) != Same(later))
+            Problem("rope_scaling.rope_type", $"must be rope_scaling.type {old}", later, "copy rope_scaling from the original config.json");
+        if (type == "default") return null;
         if (type is not ("su" or "longrope" or "yarn"))
             Problem("rope_scaling.type", "is not supported", type, "use su, longrope, yarn, or rope_scaling: null");
         return new(type == "yarn" ? RopeKind.Yarn : RopeKind.Su, Factors("short_factor"), Factors("long_factor"));
+
+        static string Same(string type) => type == "su" ? "longrope" : type;
 
         double[] Factors(string name)
         {
@@ -118,7 +135,7 @@ internal sealed class Phi3VConfigReader
                 && list.GetArrayLength() == expected)
                 return [.. list.EnumerateArray().Select(x => x.GetDouble())];
             Problem($"rope_scaling.{name}", $"must be {expected} positive numbers, half of a head's size",
-                Shorten(Text(root, "rope_scaling." + name)), "copy it from the original config.json");
+                Text(root, "rope_scaling." + name), "copy it from the original config.json");
             return [];
         }
     }
@@ -188,8 +205,12 @@ internal sealed class Phi3VConfigReader
         { } other => other.GetRawText(),
     };
 
-    private static string Shorten(string text) => text.Length <= 60 ? text : text[..60] + "…";
+    private static string Shorten(string text)
+    {
+        var line = string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)); // lists come over many lines
+        return line.Length <= 60 ? line : line[..60] + "…";
+    }
 
     private void Problem(string path, string what, string got, string doThis) =>
-        _problems.Add($"{_where}: {path}{(path.Length > 0 ? " " : "")}{what}, got {got}; {doThis}.");
+        _problems.Add($"{_where}: {path}{(path.Length > 0 ? " " : "")}{what}, got {Shorten(got)}; {doThis}.");
 }

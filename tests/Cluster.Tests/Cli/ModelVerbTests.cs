@@ -74,6 +74,50 @@ public sealed class ModelVerbTests : IDisposable
     }
 
     [Fact]
+    public async Task Eval_reads_images_from_a_root_of_their_own_and_a_tilde_is_the_home_folder()
+    {
+        _cli.Set("HOME", _cli.Folder);
+        File.Copy(_files.Eval, _cli.At("elsewhere.jsonl"));
+
+        var result = await _cli.JsonAsync(0, "eval", "--model", "~/sample/model", "--data", "conversations:~/elsewhere.jsonl",
+            "--image-root", "~/sample", "--metrics", "loss", "--precision", "bf16");
+
+        Assert.True(result.GetProperty("loss").GetDouble() > 0);
+        Assert.Equal("bf16", result.GetProperty("precision").GetString());
+        Assert.False(Directory.Exists(_cli.At("~")));
+    }
+
+    [Fact]
+    public async Task Eval_takes_its_samples_from_a_specs_data_section()
+    {
+        var spec = _cli.Write("run.yaml", """
+            data: { train: sample/train.jsonl, eval: sample/eval.jsonl }
+            """);
+
+        var result = await _cli.JsonAsync(0, "eval", "--model", "sample/model", "--spec", spec, "--metrics", "loss");
+        var both = await _cli.RunAsync("eval", "--model", "sample/model", "--spec", spec, "--data", $"conversations:{_files.Eval}");
+        var neither = await _cli.RunAsync("eval", "--model", "sample/model");
+
+        Assert.Equal(2, result.GetProperty("samples").GetArrayLength());
+        Assert.Equal((2, 2), (both.ExitCode, neither.ExitCode));
+        Assert.Contains("--data: or --spec, not both", both.Stderr);
+        Assert.Contains("--data: or --spec is required", neither.Stderr);
+    }
+
+    [Fact]
+    public async Task A_temporary_folder_that_is_not_there_is_said_also_by_doctor()
+    {
+        _cli.Set("TMPDIR", _cli.At("nowhere"));
+
+        var generate = await _cli.RunAsync("generate", "--model", "sample/model", "--prompt", "What?");
+        var doctor = await _cli.RunAsync("doctor");
+
+        Assert.Equal(2, generate.ExitCode);
+        Assert.Contains($"TMPDIR: no such folder, got {_cli.At("nowhere")}", generate.Stderr);
+        Assert.Contains("TMPDIR: no such folder", doctor.Stdout);
+    }
+
+    [Fact]
     public async Task What_the_node_refuses_exits_2()
     {
         var result = await _cli.RunAsync("eval", "--model", _files.Checkpoint, "--data", $"docs:{_files.Eval}", "--metrics", "bleu", "--json");

@@ -82,7 +82,7 @@ public sealed class PlainLoopTests(SmallRuns runs) : IClassFixture<SmallRuns>
     private static List<EncodedSample> Samples(RunSpec spec, Phi3VConfig config)
     {
         using var data = Catalog<IDataset>.Find(spec.Data.Kind, "data.kind").Open(spec.Data, spec.Data.Train);
-        var encoder = new SampleEncoder(Tokenizer.Load(spec.Model.Path), spec.Model.NumCrops, config.MaxPositions);
+        var encoder = new SampleEncoder(Tokenizer.Load(spec.Model.Path), spec.Model.NumCrops!.Value, config.MaxPositions);
         return [.. Enumerable.Range(0, data.Count).Select(i => encoder.EncodeForTraining(data.Read(i), spec.Seed, epoch: 0))];
     }
 

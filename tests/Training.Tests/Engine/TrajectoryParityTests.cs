@@ -128,7 +128,7 @@ public sealed class TrajectoryParityTests : IDisposable
             ? spec with { Method = spec.Method with { Adapter = Path.Combine(output, "adapter") } }
             : spec with { Model = spec.Model with { Path = Path.Combine(output, "model") } }, RankCompute.Plain);
         using var data = Catalog<IDataset>.Find(spec.Data.Kind, "data.kind").Open(spec.Data, spec.Data.Train);
-        var encoder = new SampleEncoder(Tokenizer.Load(spec.Model.Path), spec.Model.NumCrops, model.Config.MaxPositions);
+        var encoder = new SampleEncoder(Tokenizer.Load(spec.Model.Path), spec.Model.NumCrops!.Value, model.Config.MaxPositions);
         var inputs = new ModelInputs(model.Model, RankCompute.Plain);
         for (var i = 0; i < data.Count; i++)
         {

@@ -68,4 +68,67 @@ public sealed class Phi3VConfigTests
         var problems = Assert.Throws<InputException>(() => Phi3VConfig.Parse(json.ToJsonString(), "config.json")).Problems;
         Assert.Equal(2, problems.Count);
     }
+
+    [Theory]
+    [InlineData(null, "longrope", RopeKind.Su)]
+    [InlineData("su", "longrope", RopeKind.Su)]
+    [InlineData("longrope", "su", RopeKind.Su)]
+    [InlineData(null, "yarn", RopeKind.Yarn)]
+    public void The_later_name_of_the_scalings_type_is_read(string? type, string ropeType, RopeKind kind)
+    {
+        var json = Scaled(type, ropeType);
+        Assert.Equal(kind, Phi3VConfig.Parse(json.ToJsonString(), "config.json").RopeScaling!.Kind);
+    }
+
+    [Theory]
+    [InlineData("longrope", "yarn", "rope_type must be rope_scaling.type longrope, got yarn")]
+    [InlineData(null, "dynamic", "is not supported, got dynamic")]
+    [InlineData(null, null, "is not supported, got nothing")]
+    public void Scalings_that_contradict_each_other_or_are_unknown_are_refused(string? type, string? ropeType, string reason) =>
+        Assert.Contains(reason,
+            Assert.Throws<InputException>(() => Phi3VConfig.Parse(Scaled(type, ropeType).ToJsonString(), "config.json")).Message);
+
+    [Fact]
+    public void The_default_scaling_is_none() =>
+        Assert.Null(Phi3VConfig.Parse(Scaled(null, "default").ToJsonString(), "config.json").RopeScaling);
+
+    [Fact]
+    public void Weights_that_are_quantised_already_are_the_one_problem()
+    {
+        var json = JsonNode.Parse(Sound)!;
+        (json["quantization_config"], json["model_type"]) = (new JsonObject { ["quant_method"] = "bitsandbytes" }, "llama");
+
+        var problem = Assert.Single(Assert.Throws<InputException>(() => Phi3VConfig.Parse(json.ToJsonString(), "config.json")).Problems);
+
+        Assert.Contains("quantised already (quantization_config, bitsandbytes)", problem);
+    }
+
+    [Fact]
+    public void A_git_lfs_pointer_is_named()
+    {
+        const string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n";
+        Assert.Contains("git lfs pull", Assert.Throws<InputException>(() => Phi3VConfig.Parse(pointer, "config.json")).Message);
+    }
+
+    [Fact]
+    public void A_long_list_of_a_wrong_shape_is_shown_on_one_line_and_cut()
+    {
+        var json = JsonNode.Parse(Sound)!;
+        json["rope_scaling"]!["long_factor"] = new JsonArray([.. Enumerable.Range(0, 200).Select(i => (JsonNode)i)]);
+
+        var indented = json.ToJsonString(new() { WriteIndented = true });
+        var text = Assert.Throws<InputException>(() => Phi3VConfig.Parse(indented, "config.json")).Message;
+
+        Assert.DoesNotContain('\n', text);
+        Assert.InRange(text.Length, 0, 250);
+    }
+
+    private static JsonNode Scaled(string? type, string? ropeType)
+    {
+        var json = JsonNode.Parse(Sound)!;
+        json["rope_scaling"]!.AsObject().Remove("type");
+        if (type is not null) json["rope_scaling"]!["type"] = type;
+        if (ropeType is not null) json["rope_scaling"]!["rope_type"] = ropeType;
+        return json;
+    }
 }

@@ -10,8 +10,6 @@ namespace Phi3VCluster.Training.Engine.Jobs;
 internal sealed class AttachedAdapter : IDisposable
 {
     private const string A = ".lora_A.weight", B = ".lora_B.weight", Magnitude = ".lora_magnitude_vector";
-    private const int MostProblems = 8; // an adapter of another model fits nowhere: a line a module would hide what is wrong
-
     private readonly PeftAdapter _adapter;
     private readonly HashSet<string> _used;
 
@@ -33,11 +31,9 @@ internal sealed class AttachedAdapter : IDisposable
         var problems = adapter.Modules.Select(module => Problem(module, adapter, maps)).OfType<string>().ToList();
         if (problems.Count == 0) return new(adapter, checkpoint);
         adapter.Dispose();
-        var rest = problems.Count - MostProblems;
-        throw new InputException([
-            .. problems.Take(MostProblems).Select(problem =>
-                $"--adapter: {folder} is not of this model: {problem}; use the model it was trained from."),
-            .. rest > 0 ? (string[])[$"--adapter: {folder}: and {rest} more of {adapter.Modules.Count} modules do not fit."] : []]);
+        throw new InputException(ProblemList.Short(
+            [.. problems.Select(problem => $"--adapter: {folder} is not of this model: {problem}; use the model it was trained from.")],
+            $"--adapter: {folder}, with {adapter.Modules.Count} modules"));
     }
 
     /// <param name="tensors">Keeps the adapter's matrices for the model.</param>

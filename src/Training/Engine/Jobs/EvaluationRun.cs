@@ -18,7 +18,7 @@ internal static class EvaluationRun
         var metrics = Metrics(job);
         var loading = Stopwatch.GetTimestamp();
         var tokenizer = Tokenizer.Load(job.Model);
-        using var data = RunData.OpenEvaluation(new() { Kind = job.DataKind, Eval = job.Data }, stop, Check(job, tokenizer))!;
+        using var data = Open(job, tokenizer, stop);
         using var model = LoadedModel.Load(job, tokenizer);
         var started = Stopwatch.GetTimestamp();
         var rows = new List<ScoredSample>();
@@ -32,12 +32,44 @@ internal static class EvaluationRun
         var values = job.Metrics.Distinct().ToDictionary(name => name, name => name == EvaluateJob.Loss
             ? rows.Average(row => row.Loss!.Value)
             : rows.Average(row => row.Scores[metrics.FindIndex(metric => metric.Name == name)]));
-        return new(values, [.. rows.Select(row => new EvaluateRow(row.Id, row.Loss, row.Prediction, row.Answers, row.Scores.Count > 0 ? row.Scores[0] : null))],
-            Stopwatch.GetElapsedTime(started).TotalSeconds, Stopwatch.GetElapsedTime(loading, started).TotalSeconds);
+        var (seconds, loadSeconds) = (Stopwatch.GetElapsedTime(started).TotalSeconds, Stopwatch.GetElapsedTime(loading, started).TotalSeconds);
+        return new(values, [.. rows.Select(Row)], seconds, loadSeconds)
+        {
+            Precision = model.Precision,
+            NumCrops = model.NumCrops,
+            Notes = [.. model.Notes, .. Cut(rows, job.MaxNewTokens)],
+        };
+    }
+
+    /// <exception cref="InputException">In the words of the command line where the data came from there.</exception>
+    private static RunRows Open(EvaluateJob job, Tokenizer tokenizer, CancellationToken stop)
+    {
+        var spec = job.Section ?? new() { Kind = job.DataKind, Eval = job.Data, ImageRoot = job.ImageRoot, ExifRotate = job.ExifRotate };
+        try
+        {
+            return RunData.OpenEvaluation(spec, stop, Check(job, tokenizer)) ?? throw new InputException(
+                $"--spec: its data section holds out no samples, got {spec.Train}; give --data, or set data.eval or data.evalRows.");
+        }
+        catch (InputException error) when (job.Section is null)
+        {
+            throw new InputException(
+                [.. error.Problems.Select(problem => problem
+                .Replace("data.eval: ", "--data: ", StringComparison.Ordinal)
+                .Replace("data.imageRoot", "--image-root", StringComparison.Ordinal))]);
+        }
+    }
+
+    private static EvaluateRow Row(ScoredSample row) =>
+        new(row.Id, row.Loss, row.Prediction, row.Answers, row.Scores.Count > 0 ? row.Scores[0] : null) { FinishReason = row.FinishReason };
+
+    private static IEnumerable<string> Cut(List<ScoredSample> rows, int maxNewTokens)
+    {
+        var cut = rows.Count(row => row.FinishReason == "length");
+        if (cut > 0) yield return $"{cut} of {rows.Count} answers were cut at --max-new-tokens {maxNewTokens}; raise it to let them end.";
     }
 
     private static RowCheck Check(EvaluateJob job, Tokenizer tokenizer) => SampleCheck.Of(job.Model, tokenizer,
-        job.NumCrops ?? ProcessorConfig.NumCrops(job.Model), Phi3VConfig.Read(job.Model).MaxPositions, decodes: false);
+        CropChoice.Of(job).Count, Phi3VConfig.Read(job.Model).MaxPositions, decodes: false);
 
     private static List<IMetric> Metrics(EvaluateJob job)
     {

@@ -27,7 +27,13 @@ internal static class GenerationRun
         var answer = model.Ask(prompt, job.MaxNewTokens, stop, job.IgnoreEndOfText);
         return new(answer.Text, answer.Tokens, answer.LogProbabilities, prompt.InputIds.Length,
             [.. Enumerable.Range(1, job.Images.Count).Select(image => TokensOf(image, prompt.InputIds))],
-            Stopwatch.GetElapsedTime(started).TotalSeconds, Stopwatch.GetElapsedTime(loading, started).TotalSeconds);
+            Stopwatch.GetElapsedTime(started).TotalSeconds, Stopwatch.GetElapsedTime(loading, started).TotalSeconds)
+        {
+            FinishReason = answer.FinishReason,
+            Precision = model.Precision,
+            NumCrops = model.NumCrops,
+            Notes = model.Notes,
+        };
     }
 
     private static EncodedSample Encode(GenerateJob job, LoadedModel model)

@@ -10,23 +10,28 @@ namespace Phi3VCluster.Training.Engine.Jobs;
 /// <summary>A checkpoint in memory, with its adapter and its tokenizer, to be asked and not to be trained. One thread at a time.</summary>
 internal sealed class LoadedModel : IDisposable
 {
-    private readonly FrozenTensors _tensors = new(RankCompute.Plain.Device, RankCompute.Plain.Type);
+    private readonly FrozenTensors _tensors;
     private readonly Phi3VModel _model;
     private readonly ModelInputs _inputs;
     private readonly Answerer _answerer;
 
     private LoadedModel(AskJob job, Tokenizer tokenizer, BaseCheckpoint checkpoint)
     {
+        Precision = JobPrecision.Of(job.Precision, checkpoint);
+        var compute = RankCompute.Plain with { Type = RankCompute.TypeOf(Precision) };
+        _tensors = new(compute.Device, compute.Type);
         try
         {
             MaxTokens = checkpoint.Config.MaxPositions;
-            Encoder = new(tokenizer, job.NumCrops ?? ProcessorConfig.NumCrops(job.Model), MaxTokens);
+            var crops = CropChoice.Of(job);
+            (NumCrops, Notes) = (crops.Count, [.. checkpoint.Files.Notes, .. crops.Notes]);
+            Encoder = new(tokenizer, NumCrops, MaxTokens);
             using var adapter = job.Adapter is { } folder ? AttachedAdapter.Open(folder, checkpoint) : null;
             var weights = checkpoint.Fill(weight => _tensors.Add(weight.Shape));
             adapter?.Attach(weights, _tensors);
             _model = new(checkpoint.Config, weights);
-            _inputs = new(_model, RankCompute.Plain);
-            _answerer = new(_model, tokenizer);
+            _inputs = new(_model, compute);
+            _answerer = new(_model, tokenizer, GenerationEnds.Read(job.Model));
         }
         catch
         {
@@ -36,6 +41,15 @@ internal sealed class LoadedModel : IDisposable
     }
 
     public SampleEncoder Encoder { get; }
+
+    /// <summary>What it computes in: fp32, bf16 or fp16.</summary>
+    public string Precision { get; }
+
+    /// <summary>Most crops of an image.</summary>
+    public int NumCrops { get; }
+
+    /// <summary>Sentences about what was found in the folders.</summary>
+    public IReadOnlyList<string> Notes { get; }
 
     /// <summary>The longest sequence, prompt and answer together.</summary>
     public int MaxTokens { get; }

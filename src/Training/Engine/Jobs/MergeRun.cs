@@ -4,6 +4,7 @@ using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
 using Phi3VCluster.Training.Checkpoints;
 using Phi3VCluster.Training.Methods;
+using Phi3VCluster.Training.Processing;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
@@ -33,9 +34,18 @@ internal static class MergeRun
             publish("merging", written++, names.Count);
             return Value(name);
         })).ToList();
-        Fill(job.To, folder => HfExport.Save(files, folder, tensors));
+        var (carried, notes) = (ProcessorConfig.CropsOf(job.Adapter!), new List<string>(files.Notes));
+        if (carried is { } trained && trained != ProcessorConfig.NumCrops(job.Model))
+            notes.Add($"{job.Adapter} was trained with {trained} crops an image, {job.Model} says {ProcessorConfig.NumCrops(job.Model)}; "
+                + $"the merged model says {trained}.");
+        notes.AddRange(Fill(job.To, folder =>
+        {
+            HfExport.Save(files, folder, tensors, numCrops: carried);
+            notes.AddRange(HfExport.PointToCode(folder).Select(note => note.Replace(folder, job.To, StringComparison.Ordinal)));
+        }));
         return new(job.To, job.Dtype, tensors.Count, merged.Count, tensors.Sum(tensor => tensor.SizeBytes),
-            Stopwatch.GetElapsedTime(started).TotalSeconds);
+            Stopwatch.GetElapsedTime(started).TotalSeconds)
+        { Notes = notes };
 
         Tensor Value(string name)
         {
@@ -57,24 +67,16 @@ internal static class MergeRun
             throw new InputException($"--dtype: fp16 ends at {LargestHalf} and {name} goes to {got}, got fp16; choose bf16 or fp32.");
     }
 
-    /// <summary>The folder appears complete or not at all.</summary>
-    private static void Fill(string folder, Action<string> fill)
+    /// <returns>What was found of an earlier merge.</returns>
+    private static IReadOnlyList<string> Fill(string folder, Action<string> fill)
     {
-        var partial = $"{Path.TrimEndingDirectorySeparator(folder)}.partial-{Guid.NewGuid():N}";
         try
         {
-            Directory.CreateDirectory(partial);
-            fill(partial);
-            if (Directory.Exists(folder)) Directory.Delete(folder); // an empty one; another is not deleted
-            Directory.Move(partial, folder);
+            return NewFolder.Fill(folder, fill);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new InputException($"--to: cannot be written ({error.Message}), got {folder}; free space there or choose another folder.");
-        }
-        finally
-        {
-            if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true); // left only by a failure
         }
     }
 }

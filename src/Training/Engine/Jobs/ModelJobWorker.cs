@@ -54,11 +54,12 @@ internal sealed class ModelJobWorker
     /// <returns>The result's JSON.</returns>
     private string Run()
     {
-        var problems = (string[])[.. ModelJobValidation.Problems(_job), .. ModelJobValidation.FileProblems(_job)];
+        var job = RunFolders.Resolve(_job);
+        var problems = (string[])[.. ModelJobValidation.Problems(job), .. ModelJobValidation.FileProblems(job)];
         if (problems.Length > 0) throw new InputException(problems);
         LibTorch.Load();
         set_num_threads(Environment.ProcessorCount); // libtorch keeps this per thread
-        return _job switch
+        return job switch
         {
             GenerateJob generate => ModelJobJson.ToText(GenerationRun.Run(generate, Publish, _stop.Token)),
             MergeJob merge => ModelJobJson.ToText(MergeRun.Run(merge, Publish, _stop.Token)),
