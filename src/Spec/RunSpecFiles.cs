@@ -17,7 +17,7 @@ public static class RunSpecFiles
         if (string.IsNullOrWhiteSpace(path)) yield break;
         if (!Directory.Exists(path))
         {
-            yield return $"model.path: no such folder, got {path}; give a checkpoint folder with config.json and *.safetensors.";
+            yield return $"model.path: no such folder, got {Shown(path)}; give a checkpoint folder with config.json and *.safetensors.";
             yield break;
         }
         if (!File.Exists(Path.Combine(path, "config.json")))
@@ -28,13 +28,30 @@ public static class RunSpecFiles
 
     private static IEnumerable<string> Samples(string key, string? pattern)
     {
-        if (!string.IsNullOrWhiteSpace(pattern) && FilePattern.Match(pattern).Count == 0)
-            yield return $"{key}: no file matches, got {pattern}; give a file or a glob.";
+        if (string.IsNullOrWhiteSpace(pattern)) yield break;
+        var files = FilePattern.Match(pattern);
+        if (files.Count == 0) yield return $"{key}: no file matches, got {Shown(pattern)}; give a file or a glob.";
+        foreach (var file in files.Where(IsNoFile))
+            yield return $"{key}: is a device or a pipe, which cannot be read twice, got {file}; give a file on disk.";
     }
+
+    /// <summary>Devices, and pipes such as a shell's &lt;(…), stand in these folders; they may have no end.</summary>
+    private static bool IsNoFile(string path)
+    {
+        var full = Path.GetFullPath(path);
+        return (File.ResolveLinkTarget(full, returnFinalTarget: true)?.FullName ?? full) is var target
+            && ((string[])["/dev/", "/proc/", "/sys/"]).Any(folder =>
+                full.StartsWith(folder, StringComparison.Ordinal) || target.StartsWith(folder, StringComparison.Ordinal))
+            && !full.StartsWith("/dev/shm/", StringComparison.Ordinal);
+    }
+
+    /// <summary>With the folder that was searched, where it was not given.</summary>
+    private static string Shown(string path) => Path.IsPathRooted(path) ? path : $"{path} (in {Environment.CurrentDirectory})";
 
     private static IEnumerable<string> Folder(string key, string? path, string what)
     {
-        if (!string.IsNullOrWhiteSpace(path) && !Directory.Exists(path)) yield return $"{key}: no such folder, got {path}; give {what}.";
+        if (!string.IsNullOrWhiteSpace(path) && !Directory.Exists(path))
+            yield return $"{key}: no such folder, got {Shown(path)}; give {what}.";
     }
 
     private static IEnumerable<string> Output(string path)
@@ -46,6 +63,9 @@ public static class RunSpecFiles
         if (File.Exists(existing)) yield return $"output: {existing} is a file, got {path}; give a folder.";
         else if (!Writable(existing)) yield return $"output: {existing} cannot be written to, got {path}; give another folder.";
     }
+
+    /// <summary>Whether an existing folder refuses new files.</summary>
+    public static bool IsReadOnly(string folder) => !Writable(folder);
 
     private static bool Writable(string folder)
     {

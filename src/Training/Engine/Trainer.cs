@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Training.Collectives;
 using static TorchSharp.torch;
 
@@ -23,13 +24,15 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
     /// <exception cref="OperationCanceledException">Aborted while no collective was running.</exception>
     public void Run(RankProgress start, Action<RankProgress> publish, EpochBarrier barrier)
     {
-        var total = (long)spec.Epochs * parts.Order.StepsPerEpoch;
-        (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? [.. parts.Model.Precision.Lines()] : [] });
+        var plan = StepPlan.Of(spec, parts.Order.SampleCount);
+        var total = plan.Total;
+        string[] notes = [.. parts.Model.Precision.Lines(), plan.Words(spec), .. plan.Warnings(spec).Select(one => $"warning: {one}")];
+        (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? notes : [] });
         parts.Folder.WriteSpec(spec);
 
         var before = spec.Evaluation.Before ? Evaluate(RankPhase.EvaluatingBefore, "eval-before.json") : null;
         Publish(_progress with { Phase = RankPhase.Training, EvalBefore = before });
-        for (var epoch = 0; epoch < spec.Epochs; epoch++)
+        for (var epoch = 0; epoch < spec.Epochs && _step < total; epoch++)
         {
             TrainEpoch(epoch, total);
             parts.Step.EpochDone();
@@ -75,7 +78,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
 
     private void TrainEpoch(int epoch, long totalSteps)
     {
-        for (var n = 0; n < parts.Order.StepsPerEpoch; n++)
+        for (var n = 0; n < parts.Order.StepsPerEpoch && _step < totalSteps; n++)
         {
             stop.ThrowIfCancellationRequested();
             var started = Stopwatch.GetTimestamp();
