@@ -21,6 +21,9 @@ internal sealed class SampleScorer(
 
     public static int GroupCount(IDatasetReader data) => (data.Count + GroupSize - 1) / GroupSize;
 
+    public static int SampleCount(IDatasetReader data, IEnumerable<int> groups) =>
+        groups.Sum(group => Math.Min(GroupSize, data.Count - group * GroupSize));
+
     /// <summary>Scores some of the data's groups, reading ahead.</summary>
     /// <exception cref="OperationCanceledException">Between two layers.</exception>
     public IEnumerable<ScoredSample> Score(IDatasetReader data, IEnumerable<int> groups, CancellationToken stop)
