@@ -14,16 +14,4 @@ internal static class Activity
 
     /// <param name="unit">What is counted, in the plural.</param>
     public static void Report(string unit, long done, long total) => _watcher?.Invoke(new(unit, done, total));
-
-    /// <summary>Hands the items on and counts them.</summary>
-    public static IEnumerable<T> Count<T>(this IEnumerable<T> items, string unit, long total)
-    {
-        var done = 0L;
-        Report(unit, 0, total);
-        foreach (var item in items)
-        {
-            Report(unit, ++done, total);
-            yield return item;
-        }
-    }
 }

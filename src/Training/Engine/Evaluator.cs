@@ -17,7 +17,7 @@ internal sealed class Evaluator(SampleScorer scorer, IDatasetReader data, IColle
     {
         var (first, stride) = (collective.Rank, collective.WorldSize);
         int[] groups = [.. Enumerable.Range(0, SampleScorer.GroupCount(data)).Where(group => group % stride == first)];
-        var mine = scorer.Score(data, groups, stop).Count("samples", SampleScorer.SampleCount(data, groups)).ToList();
+        var mine = scorer.Score(data, groups, stop).ToList();
         var all = RankMessages.Exchange(collective, JsonSerializer.SerializeToUtf8Bytes(mine, Message))
             .SelectMany(bytes => JsonSerializer.Deserialize<List<ScoredSample>>(bytes, Message)!)
             .OrderBy(sample => sample.Index)
