@@ -18,13 +18,23 @@ internal static class JobSession
 
     /// <typeparam name="TResult">What the job's kind results in.</typeparam>
     /// <exception cref="InputException">All that is wrong with the values, and with the files where they are seen.</exception>
-    public static Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, Output output, CancellationToken interrupted)
+    public static async Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, Output output, CancellationToken interrupted) =>
+        (await RunAllAsync<TResult>([job], address, output, interrupted))[0];
+
+    /// <summary>As <see cref="RunAsync"/>, one after the other on the same cluster or local silo.</summary>
+    public static Task<IReadOnlyList<TResult>> RunAllAsync<TResult>(
+        IReadOnlyList<ModelJob> jobs, ClusterAddress? address, Output output, CancellationToken interrupted)
     {
-        var files = address is null or { IsThisMachine: true } ? ModelJobValidation.FileProblems(job) : [];
-        var problems = (string[])[.. ModelJobValidation.Problems(job), .. files];
+        var files = address is null or { IsThisMachine: true } ? jobs.SelectMany(ModelJobValidation.FileProblems) : [];
+        var problems = (string[])[.. jobs.SelectMany(ModelJobValidation.Problems), .. files];
         if (problems.Length > 0) throw new InputException(problems);
-        return ClusterSession.UseAsync(address, new(Ranks: 1, Memory: MachineMemory.Of(job)), Output.Note,
-            (cluster, silo, alive) => RunOnANodeAsync<TResult>(cluster, silo, job, output, alive), interrupted);
+        return ClusterSession.UseAsync<IReadOnlyList<TResult>>(address, new(Ranks: 1, Memory: MachineMemory.Of(jobs[0])), Output.Note,
+            async (cluster, silo, alive) =>
+            {
+                var results = new List<TResult>();
+                foreach (var job in jobs) results.Add(await RunOnANodeAsync<TResult>(cluster, silo, job, output, alive));
+                return results;
+            }, interrupted);
     }
 
     private static async Task<TResult> RunOnANodeAsync<TResult>(

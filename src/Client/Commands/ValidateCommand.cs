@@ -28,10 +28,14 @@ internal sealed class ValidateCommand : Verb
         var address = ClusterAddress.Find(parsed.GetValue(_cluster));
         var (reading, recipe) = SpecSource.Read(parsed.GetRequiredValue(_spec), parsed.GetRequiredValue(_set));
         var spec = SpecSource.Check(reading, address, output, recipe);
-        var train = await LookAsync(spec, spec.Data.Train, spec.Data.Kind, address, output, interrupted);
         var hasOwnEvaluation = spec.Data.Eval is { } eval && eval != spec.Data.Train;
-        var held = hasOwnEvaluation
-            ? await LookAsync(spec, spec.Data.Eval!, spec.Data.EvalKind ?? spec.Data.Kind, address, output, interrupted) : null;
+        ModelJob[] looks =
+        [
+            Look(spec, spec.Data.Train, spec.Data.Kind),
+            .. hasOwnEvaluation ? (ModelJob[])[Look(spec, spec.Data.Eval!, spec.Data.EvalKind ?? spec.Data.Kind)] : [],
+        ];
+        var seen = await JobSession.RunAllAsync<InspectResult>(looks, address, output, interrupted);
+        var (train, held) = (seen[0], hasOwnEvaluation ? seen[1] : null);
 
         var heldOut = held?.Rows - held?.BadRows ?? spec.Data.EvalRows ?? KnownNames.HeldOutRows(spec.Data.Kind);
         var plan = StepPlan.Of(spec, Math.Max(0, train.Rows - train.BadRows - (hasOwnEvaluation ? 0 : heldOut)));
@@ -42,16 +46,14 @@ internal sealed class ValidateCommand : Verb
         return findings.Problems().Any() ? ExitCode.BadInput : ExitCode.Done;
     }
 
-    private static Task<InspectResult> LookAsync(
-        RunSpec spec, string data, string kind, ClusterAddress? address, Output output, CancellationToken interrupted) =>
-        JobSession.RunAsync<InspectResult>(new InspectJob
-        {
-            Model = spec.Model.Path,
-            DataKind = kind,
-            Data = data,
-            ImageRoot = spec.Data.ImageRoot,
-            ExifRotate = spec.Data.ExifRotate,
-            NumCrops = spec.Model.NumCrops,
-            Pages = 0,
-        }, address, output, interrupted);
+    private static InspectJob Look(RunSpec spec, string data, string kind) => new()
+    {
+        Model = spec.Model.Path,
+        DataKind = kind,
+        Data = data,
+        ImageRoot = spec.Data.ImageRoot,
+        ExifRotate = spec.Data.ExifRotate,
+        NumCrops = spec.Model.NumCrops,
+        Pages = 0,
+    };
 }
