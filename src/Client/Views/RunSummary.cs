@@ -22,7 +22,7 @@ internal static class RunSummary
         if (s.ImagesPerSecond is { } speed) Row("images/s", Words.Number(speed, "0.0"));
         if (s.WorldSize > 0) Row("ranks", string.Join("; ", s.Nodes.Select(n => $"{string.Join(", ", n.Ranks)} on {n.Node}")));
         var report = RunReport.Read(s.Output);
-        if (s.EvalBefore is not null || s.EvalAfter is not null)
+        if ((s.EvalBefore is not null || s.EvalAfter is not null) && s.Metric != EvaluationSpec.Loss)
             Row(s.Metric ?? "score", $"{Words.Number(s.EvalBefore)} → {Words.Number(s.EvalAfter)}");
         if (report.HeldOutLosses is [var first, .., var last]) Row("held-out loss", $"{Words.Number(first)} → {Words.Number(last)}");
         if (s.Seconds > 0) Row("time", Words.Took(s.Seconds));

@@ -22,7 +22,7 @@ internal static class RunWords
         if (s.WaitingFor is { } wait) parts.Add($"waits for {wait}");
         if (s.Part is { Total: > 0 } part && (s.Phase != Training || StepsAreLong(s))) parts.Add(Part(part));
         if (s.TotalSteps > 0 && (s.Phase == Training || s.Step > 0)) parts.Add($"step {s.Step}/{s.TotalSteps}");
-        if (s.Step > 0) parts.Add($"epoch {Math.Min(s.Epoch + 1, s.Epochs)}/{s.Epochs}");
+        if (s.Step > 0 && s.Phase == Training) parts.Add($"epoch {Math.Min(s.Epoch + 1, s.Epochs)}/{s.Epochs}");
         if (s.Loss is { } loss) parts.Add($"loss {Words.Number(loss)}");
         if (s.ImagesPerSecond is { } speed && s.Phase == Training) parts.Add($"{Words.Number(speed, "0.0")} img/s");
         if (SecondsLeft(s, phaseSeconds) is { } left) parts.Add($"ETA {Words.Duration(left)}");

@@ -36,7 +36,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         {
             TrainEpoch(epoch, total);
             parts.Step.EpochDone();
-            WaitForAll(barrier, epoch);
+            if (_step == (epoch + 1) * plan.PerEpoch) WaitForAll(barrier, epoch); // maxSteps may end the run within an epoch
         }
         Publish(_progress with { Phase = RankPhase.Exporting });
         parts.Clock.Enter(Phase.Export);

@@ -60,6 +60,7 @@ public sealed class SubmitAndWaitTests : IDisposable
 
         Assert.Equal(0, result.ExitCode);
         Assert.Contains("4 of 4", result.Stdout);
+        Assert.Contains("1 of 3", result.Stdout); // of three steps each: the second epoch is not over
         var folder = Assert.Single(Directory.GetDirectories(_cli.At("output")));
         Assert.Equal([1, 2, 3, 4], TinyRun.Lines(Path.Combine(folder, "steps.jsonl")).Select(line => line.GetProperty("step").GetInt32()));
         Assert.Matches("held-out loss +[0-9.]+ → [0-9.]+", result.Stdout);
