@@ -41,11 +41,20 @@ public sealed record RankReport
     [Id(13)] public double TrainSeconds { get; init; }
     /// <summary>Rank 0 only: lines for the run's log; ever more, never others.</summary>
     [Id(14)] public IReadOnlyList<string> Notes { get; init; } = [];
+    /// <summary>How far the rank is with what takes long within its phase; null where nothing is counted.</summary>
+    [Id(15)] public ReportedPart? Part { get; init; }
     /// <summary>Where its peers reach it: a prepared rank's report is its join, repeated.</summary>
     [Id(20)] public string Address { get; init; } = "";
     /// <summary>The error is that of a connection or a peer, not the rank's own.</summary>
     [Id(21)] public bool IsEcho { get; init; }
 }
+
+/// <param name="Unit">What is counted: bytes, samples, passes …</param>
+[GenerateSerializer, Immutable, Alias("phi3v.ReportedPart")]
+public sealed record ReportedPart(
+    [property: Id(0)] string Unit,
+    [property: Id(1)] long Done,
+    [property: Id(2)] long Total);
 
 /// <summary>The data plane's phases of a rank, as they travel.</summary>
 [GenerateSerializer, Alias("phi3v.ReportedPhase")]

@@ -54,6 +54,8 @@ public sealed record RunStatus
     [Id(25)] public DateTimeOffset? FinishedAt { get; init; }
     /// <summary>What the run had to say before it began: in which types it keeps what.</summary>
     [Id(26)] public IReadOnlyList<string> Notes { get; init; } = [];
+    /// <summary>How far rank 0 is with what takes long within the phase; null where nothing is counted.</summary>
+    [Id(27)] public ReportedPart? Part { get; init; }
 
     /// <summary>Done, failed or cancelled: nothing will change any more.</summary>
     public bool IsFinal => State is RunState.Done or RunState.Failed or RunState.Cancelled;

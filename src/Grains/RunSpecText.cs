@@ -4,7 +4,7 @@ using Phi3VCluster.Training.Engine;
 namespace Phi3VCluster.Grains;
 
 /// <summary>
-/// Reads the spec of a submitted run. The CLI has checked it already; the cluster takes nobody's word for it, and knows more names.
+/// Reads the spec of a submitted run. The CLI has checked it already; the cluster takes nobody's word for it.
 /// </summary>
 internal static class RunSpecText
 {
@@ -12,7 +12,7 @@ internal static class RunSpecText
     public static RunSpec Parse(string json)
     {
         var spec = RunSpecJson.FromText(json);
-        List<string> problems = [.. RunSpecValidation.Problems(spec), .. RunSpecNames.Problems(spec)];
+        List<string> problems = [.. RunSpecValidation.Problems(spec)];
         if (!Path.IsPathRooted(spec.Output))
             problems.Add($"output: must be an absolute path in the cluster, got '{spec.Output}'; begin it with '/'.");
         return problems.Count == 0 ? spec : throw new InputException(problems);

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Parsing;
 using System.Net;
 using Phi3VCluster.Spec;
 
@@ -74,8 +76,9 @@ internal static class SiloCommandLine
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
-        if (result.Errors.Count == 0) return await result.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
-        foreach (var error in result.Errors) await Console.Error.WriteLineAsync(error.Message);
+        if (result.Errors.Count == 0 || result.Action is HelpAction)
+            return await result.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
+        foreach (var problem in Problems(result)) await Console.Error.WriteLineAsync(problem);
         return 2;
     }
 
@@ -94,31 +97,49 @@ internal static class SiloCommandLine
 
     private static SiloSettings Settings(ParseResult parsed)
     {
-        var problems = new List<string>();
-        var node = parsed.GetValue(Node)!;
-        if (node.Length == 0 || node.Any(c => c is '@' or '/' || char.IsWhiteSpace(c)))
-            problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
-        if (parsed.GetValue(Ranks) < 1) problems.Add($"--ranks: must be at least 1, got {parsed.GetValue(Ranks)}; raise it.");
-        IPAddress? advertise = null;
-        if (parsed.GetValue(Advertise) is { } address && !IPAddress.TryParse(address, out advertise))
-            problems.Add($"--advertise: must be an IP address, got '{address}'; give this machine's.");
+        var problems = Problems(parsed);
         if (problems.Count > 0) throw new InputException(problems);
         var settings = new SiloSettings
         {
             GatewayPort = parsed.GetValue(GatewayPort),
             SiloPort = parsed.GetValue(SiloPort),
             HttpPort = parsed.GetValue(HttpPort),
-            Node = node,
+            Node = parsed.GetValue(Node)!,
             Ranks = parsed.GetValue(Ranks),
             Data = Path.GetFullPath(parsed.GetValue(Data)!),
             Redis = parsed.GetValue(Redis),
-            Advertise = advertise,
+            Advertise = parsed.GetValue(Advertise) is { } address ? IPAddress.Parse(address) : null,
             UntilStdinCloses = parsed.GetValue(UntilStdinCloses),
             ReadyFile = parsed.GetValue(ReadyFile),
             LogLevel = parsed.GetValue(Level),
         };
         return settings;
     }
+
+    /// <summary>All that is wrong: what could not be read, and values that cannot be.</summary>
+    private static List<string> Problems(ParseResult parsed)
+    {
+        var problems = parsed.Errors.Select(Reason).Distinct().ToList();
+        var unread = parsed.Errors.Select(error => (error.SymbolResult as OptionResult)?.Option).ToHashSet();
+        foreach (var port in (Option<int>[])[GatewayPort, SiloPort, HttpPort])
+            if (!unread.Contains(port) && parsed.GetValue(port) is < 0 or > 65535)
+                problems.Add($"{port.Name}: must be 0 to 65535, got {parsed.GetValue(port)}; give a free port.");
+        var node = parsed.GetValue(Node)!;
+        if (node.Length == 0 || node.Any(c => c is '@' or '/' || char.IsWhiteSpace(c)))
+            problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
+        if (!unread.Contains(Ranks) && parsed.GetValue(Ranks) < 1)
+            problems.Add($"--ranks: must be at least 1, got {parsed.GetValue(Ranks)}; raise it.");
+        if (parsed.GetValue(Advertise) is { } address && !IPAddress.TryParse(address, out _))
+            problems.Add($"--advertise: must be an IP address, got '{address}'; give this machine's.");
+        return problems;
+    }
+
+    // The library would name the .NET type.
+    private static string Reason(ParseError error) => error.SymbolResult is OptionResult { Tokens: [var token, ..] } result
+        ? result.Option == Level
+            ? $"{Level.Name}: unknown, got {token.Value}; choose one of {string.Join(", ", Enum.GetNames<LogLevel>())}."
+            : $"{result.Option.Name}: must be a whole number, got {token.Value}; write for example 2."
+        : error.Message;
 
     /// <summary>Variables as arguments, so that both are read and refused in the same way.</summary>
     private static IEnumerable<string> FromEnvironment(RootCommand root, string[] args) =>
@@ -127,14 +148,6 @@ internal static class SiloCommandLine
         where !string.IsNullOrEmpty(value) && !args.Any(a => a == option.Name || a.StartsWith(option.Name + "=", StringComparison.Ordinal))
         select $"{option.Name}={value}";
 
-    private static Option<int> Port(string name, int usual, string description)
-    {
-        var option = new Option<int>(name) { Description = description, HelpName = "port", DefaultValueFactory = _ => usual };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out var port) && port is < 0 or > 65535)
-                result.AddError($"{name}: must be 0 to 65535, got {port}; give a free port.");
-        });
-        return option;
-    }
+    private static Option<int> Port(string name, int usual, string description) =>
+        new(name) { Description = description, HelpName = "port", DefaultValueFactory = _ => usual };
 }

@@ -21,6 +21,8 @@ public sealed record RunSpec
     public BatchSpec Batch { get; init; } = new();
     /// <summary>Passes over the training samples.</summary>
     public int Epochs { get; init; } = 1;
+    /// <summary>Ends the run after so many steps, even within an epoch; null, only when the epochs are over.</summary>
+    public int? MaxSteps { get; init; }
     public OptimizerSpec Optimizer { get; init; } = new();
     public EvaluationSpec Evaluation { get; init; } = new();
     public ClusterSpec Cluster { get; init; } = new();
@@ -107,7 +109,8 @@ public sealed record OptimizerSpec
     public LearningRatesSpec LearningRates { get; init; } = new();
     /// <summary>Course of the learning rate after the warm-up: a schedule's name.</summary>
     public string Schedule { get; init; } = "linear";
-    public int WarmupSteps { get; init; } = 50;
+    /// <summary>Steps in which the rate grows to its peak; null is "auto": 3 % of the run's, 50 at most.</summary>
+    public int? WarmupSteps { get; init; }
     public double WeightDecay { get; init; } = 0.01;
     public IReadOnlyList<double> Betas { get; init; } = [0.9, 0.95];
     public double Epsilon { get; init; } = 1e-7;
@@ -119,6 +122,9 @@ public sealed record OptimizerSpec
     public string OnNonFinite { get; init; } = "stop";
     /// <summary>Steps that may be skipped in a run before it stops all the same.</summary>
     public int MaxSkippedSteps { get; init; } = 10;
+
+    /// <summary>Steps of warm-up of a run of <paramref name="totalSteps"/>.</summary>
+    public int WarmupOf(long totalSteps) => WarmupSteps ?? (int)Math.Min(50, totalSteps * 3 / 100);
 }
 
 /// <summary>Learning rates of parts of the model; a part without one runs at <see cref="OptimizerSpec.LearningRate"/>.</summary>

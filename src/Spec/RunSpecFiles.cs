@@ -22,7 +22,10 @@ public static class RunSpecFiles
 
     private static IEnumerable<string> Samples(string key, string? pattern)
     {
-        if (!string.IsNullOrWhiteSpace(pattern) && GivenFolder.SamplesProblem(pattern) is { } problem) yield return $"{key}: {problem}";
+        if (string.IsNullOrWhiteSpace(pattern)) yield break;
+        if (GivenFolder.SamplesProblem(pattern) is { } problem) yield return $"{key}: {problem}";
+        foreach (var file in FilePattern.Match(pattern).Where(IsNoFile))
+            yield return $"{key}: is a device or a pipe, which cannot be read twice, got {file}; give a file on disk.";
     }
 
     private static IEnumerable<string> Adapter(string? path)
@@ -30,9 +33,23 @@ public static class RunSpecFiles
         if (!string.IsNullOrWhiteSpace(path) && GivenFolder.AdapterProblem(path) is { } problem) yield return $"method.adapter: {problem}";
     }
 
+    /// <summary>Devices, and pipes such as a shell's &lt;(…), stand in these folders; they may have no end.</summary>
+    private static bool IsNoFile(string path)
+    {
+        var full = Path.GetFullPath(path);
+        return (File.ResolveLinkTarget(full, returnFinalTarget: true)?.FullName ?? full) is var target
+            && ((string[])["/dev/", "/proc/", "/sys/"]).Any(folder =>
+                full.StartsWith(folder, StringComparison.Ordinal) || target.StartsWith(folder, StringComparison.Ordinal))
+            && !full.StartsWith("/dev/shm/", StringComparison.Ordinal);
+    }
+
+    /// <summary>With the folder that was searched, where it was not given.</summary>
+    private static string Shown(string path) => Path.IsPathRooted(path) ? path : $"{path} (in {Environment.CurrentDirectory})";
+
     private static IEnumerable<string> Folder(string key, string? path, string what)
     {
-        if (!string.IsNullOrWhiteSpace(path) && !Directory.Exists(path)) yield return $"{key}: no such folder, got {path}; give {what}.";
+        if (!string.IsNullOrWhiteSpace(path) && !Directory.Exists(path))
+            yield return $"{key}: no such folder, got {Shown(path)}; give {what}.";
     }
 
     private static IEnumerable<string> Output(string path)
@@ -44,6 +61,9 @@ public static class RunSpecFiles
         if (File.Exists(existing)) yield return $"output: {existing} is a file, got {path}; give a folder.";
         else if (!Writable(existing)) yield return $"output: {existing} cannot be written to, got {path}; give another folder.";
     }
+
+    /// <summary>Whether an existing folder refuses new files.</summary>
+    public static bool IsReadOnly(string folder) => !Writable(folder);
 
     private static bool Writable(string folder)
     {

@@ -1,22 +1,34 @@
 namespace Phi3VCluster.Spec;
 
 /// <summary>
-/// What is wrong with a spec by itself. Touches no file and knows no names of methods, datasets or schedules: the cluster checks
-/// those, where their implementations are.
+/// What is wrong with a spec by itself, its names among it. Touches no file.
 /// </summary>
 public static class RunSpecValidation
 {
-    private const int LongestName = 64;
+    /// <summary>Crops of 144 tokens that the released models' context of 131,072 holds.</summary>
+    public const int MostCrops = 900;
+
+    private const int LongestName = 64, MostWorkers = 64;
 
     public static IReadOnlyList<string> Problems(RunSpec spec) =>
     [
         .. Run(spec), .. Model(spec.Model), .. Method(spec.Method), .. Data(spec.Data), .. Batch(spec), .. Optimizer(spec.Optimizer),
-        .. Evaluation(spec.Evaluation), .. Cluster(spec.Cluster), .. Checkpoint(spec.Checkpoint),
+        .. Evaluation(spec.Evaluation), .. Cluster(spec.Cluster), .. Checkpoint(spec.Checkpoint), .. KnownNames.Problems(spec),
     ];
 
     /// <summary>Sentences about what is accepted but will not happen.</summary>
-    public static IReadOnlyList<string> Warnings(RunSpec spec) => spec.Checkpoint is null ? [] :
-        ["checkpoint: this version writes no checkpoints during a run; only the result at its end is written."];
+    public static IReadOnlyList<string> Warnings(RunSpec spec)
+    {
+        var warnings = new List<string>();
+        if (spec.Checkpoint is not null)
+            warnings.Add("checkpoint: this version writes no checkpoints during a run; only the result at its end is written.");
+        if (spec.Data is { EvalRows: { } rows, Eval: { } eval } && eval != spec.Data.Train)
+            warnings.Add($"data.evalRows: all rows of data.eval evaluate, got {rows} beside it; leave one of the two out.");
+        if (spec.Data.Eval is null && spec.Data.EvalRows is null or 0 && KnownNames.HeldOutRows(spec.Data.Kind) == 0)
+            warnings.Add("data.eval: nothing is held out, so nothing is evaluated; "
+                + "name samples in data.eval, or a number in data.evalRows.");
+        return warnings;
+    }
 
     private static IEnumerable<string> Run(RunSpec s)
     {
@@ -31,6 +43,7 @@ public static class RunSpecValidation
         if (s.ActivationCheckpointing is not ("none" or "selective" or "full"))
             yield return OneOf("activationCheckpointing", s.ActivationCheckpointing, "none", "selective", "full");
         if (s.Epochs < 1) yield return AtLeast("epochs", 1, s.Epochs);
+        if (s.MaxSteps < 1) yield return AtLeast("maxSteps", 1, s.MaxSteps.Value);
         if (Blank(s.Output)) yield return Required("output", "the folder that receives the results");
     }
 
@@ -38,6 +51,7 @@ public static class RunSpecValidation
     {
         if (Blank(s.Path)) yield return Required("model.path", "a checkpoint folder in Hugging Face layout");
         if (s.NumCrops < 1) yield return AtLeast("model.numCrops", 1, s.NumCrops.Value);
+        if (s.NumCrops > MostCrops) yield return $"model.numCrops: must be at most {MostCrops}, got {s.NumCrops}; common values are 4 and 16.";
     }
 
     private static IEnumerable<string> Method(MethodSpec s)
@@ -64,6 +78,8 @@ public static class RunSpecValidation
         if (s.CacheFeatures is not ("auto" or "memory" or "disk" or "none"))
             yield return OneOf("data.cacheFeatures", s.CacheFeatures, "auto", "memory", "disk", "none");
         if (s.Workers < 1) yield return AtLeast("data.workers", 1, s.Workers.Value);
+        if (s.Workers > MostWorkers)
+            yield return $"data.workers: must be at most {MostWorkers} threads of each rank, got {s.Workers}; lower it, or write auto.";
         if (s.OnBadSample is not ("fail" or "skip")) yield return OneOf("data.onBadSample", s.OnBadSample, "fail", "skip");
     }
 
@@ -87,7 +103,7 @@ public static class RunSpecValidation
         foreach (var (key, rate) in parts)
             if (rate is { } value && !Positive(value)) yield return Above0($"optimizer.learningRates.{key}", value);
         if (Blank(s.Schedule)) yield return Required("optimizer.schedule", "a schedule's name, for example linear");
-        if (s.WarmupSteps < 0) yield return AtLeast("optimizer.warmupSteps", 0, s.WarmupSteps);
+        if (s.WarmupSteps < 0) yield return AtLeast("optimizer.warmupSteps", 0, s.WarmupSteps.Value);
         if (!(s.WeightDecay >= 0)) yield return AtLeast("optimizer.weightDecay", 0, s.WeightDecay);
         if (s.Betas.Count != 2 || s.Betas.Any(b => !(b >= 0 && b < 1)))
             yield return $"optimizer.betas: must be two numbers from 0 to below 1, got [{string.Join(", ", s.Betas)}]; " +

@@ -48,6 +48,13 @@ public sealed class BadSpecTests
     [InlineData("optimizer: { learningRate: 0 }", "optimizer.learningRate: must be above 0, got 0; raise it.")]
     [InlineData("optimizer: { betas: [0.9, 1] }", "optimizer.betas: must be two numbers from 0 to below 1, got [0.9, 1]; write for example [0.9, 0.95].")]
     [InlineData("optimizer: { loss: mean }", "optimizer.loss: must be sample or token, got mean; write sample.")]
+    [InlineData("maxSteps: 0", "maxSteps: must be at least 1, got 0; raise it.")]
+    [InlineData("method: { kind: lroa }",
+        "method.kind: unknown, got lroa; did you mean lora? It must be one of frozen-vision, full, head, lora, qlora.")]
+    [InlineData("optimizer: { schedule: cosin }",
+        "optimizer.schedule: unknown, got cosin; did you mean cosine? It must be one of constant, cosine, linear.")]
+    [InlineData("evaluation: { metric: bleu }", "evaluation.metric: unknown, got bleu; choose one of accuracy, anls, loss.")]
+    [InlineData("cluster: { collective: mpi }", "cluster.collective: unknown, got mpi; choose one of auto, loopback, nccl, tcp.")]
     [InlineData("output: ''", "output: is required, got nothing; give the folder that receives the results.")]
     [InlineData("output:", "output: must be text (line 3), got nothing; write text.")]
     public void One_mistake_gives_exactly_one_problem(string yaml, string problem) =>
@@ -61,8 +68,10 @@ public sealed class BadSpecTests
     [InlineData("data.evalRows=-1", "data.evalRows: must be at least 0, got -1; raise it.")]
     [InlineData("data.onBadSample=ignore", "data.onBadSample: must be fail or skip, got ignore; write fail.")]
     [InlineData("data.workers=0", "data.workers: must be at least 1, got 0; raise it.")]
+    [InlineData("data.workers=100000", "data.workers: must be at most 64 threads of each rank, got 100000; lower it, or write auto.")]
     [InlineData("data.evalKind=docvqa",
         "data.evalKind: is the form of other files than data.train's, got docvqa without such; name them in data.eval, or leave it out.")]
+    [InlineData("model.numCrops=100000", "model.numCrops: must be at most 900, got 100000; common values are 4 and 16.")]
     [InlineData("data.exifRotate=6", "data.exifRotate: must be true or false, got 6; write true or false.")]
     public void One_mistake_about_the_data_gives_exactly_one_problem(string set, string problem) =>
         Assert.Equal([problem], RunSpecYaml.Read(Good, [set]).Problems);
@@ -82,14 +91,16 @@ public sealed class BadSpecTests
         var error = Assert.Throws<InputException>(() => RunSpecYaml.Parse(
             """
             modle: { path: /m }
-            data: { train: /d, trian: /e }
+            data: { train: /d, trian: /e, kind: conversation }
             epochs: lots
             batch: { global: -1, micro: auto }
             optimizer: { learningRate: -1, betas: [2] }
+            method: { kind: lroa }
             """, ["seed=x", "cluster.minRank=2"]));
 
         Assert.Equal(
-            ["modle", "data.trian", "epochs", "seed", "cluster.minRank", "model.path", "batch.global", "optimizer.learningRate", "optimizer.betas"],
+            ["modle", "data.trian", "epochs", "seed", "cluster.minRank", "model.path", "batch.global", "optimizer.learningRate",
+                "optimizer.betas", "method.kind", "data.kind"],
             error.Problems.Select(p => p[..p.IndexOf(':')]));
     }
 

@@ -15,6 +15,7 @@ public sealed class GoodSpecTests
                      imageRoot: /i, exifRotate: true, onBadSample: skip, cacheFeatures: disk }
         batch:     { global: 32, micro: 4, reduceEvery: micro }
         epochs: 2
+        maxSteps: 11
         optimizer:
           learningRate: 2.0e-4
           learningRates: { visionTower: 1.0e-5, projector: 2.0e-5, languageModel: 3.0e-5 }
@@ -59,7 +60,7 @@ public sealed class GoodSpecTests
         Assert.Equal(new EvaluationSpec { Metric = "accuracy", MaxNewTokens = 3, Before = false }, spec.Evaluation);
         Assert.Equal(new ClusterSpec { MinRanks = 2, MaxRanks = 8, Device = "cpu", Collective = "tcp" }, spec.Cluster);
         Assert.Equal(new CheckpointSpec { EverySteps = 10, Keep = 3 }, spec.Checkpoint);
-        Assert.Equal((7, "./results"), (spec.Seed, spec.Output));
+        Assert.Equal((11, 7, "./results"), (spec.MaxSteps, spec.Seed, spec.Output));
     }
 
     [Fact]
@@ -148,7 +149,8 @@ public sealed class GoodSpecTests
     [Fact]
     public void A_checkpoint_section_is_kept_and_warned_about()
     {
-        Assert.Contains("no checkpoints during a run", Assert.Single(RunSpecValidation.Warnings(RunSpecYaml.Parse(Whole, []))));
-        Assert.Empty(RunSpecValidation.Warnings(RunSpecYaml.Parse(Small, [])));
+        var warned = RunSpecYaml.Parse(Whole, ["data.evalRows=null"]);
+        Assert.Contains("no checkpoints during a run", Assert.Single(RunSpecValidation.Warnings(warned)));
+        Assert.Empty(RunSpecValidation.Warnings(RunSpecYaml.Parse(Small, ["data.eval=/e.jsonl"])));
     }
 }

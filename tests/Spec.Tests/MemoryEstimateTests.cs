@@ -15,8 +15,8 @@ public sealed class MemoryEstimateTests
     {
         var estimate = MemoryEstimate.Of(Full with { Precision = precision, Batch = new() { ReduceEvery = reduceEvery } }, ranks);
 
-        var unit = reduceEvery == "micro" ? 4.0 * ReleasedModel.Layer : 0;
-        Assert.Equal(bytes * ReleasedModel.Parameters + unit, estimate.Weights + estimate.Gradients + estimate.Optimizer, 1.0);
+        var unit = reduceEvery == "micro" ? 4.0 * ModelSizes.Released.Layer : 0;
+        Assert.Equal(bytes * ModelSizes.Released.Parameters + unit, estimate.Weights + estimate.Gradients + estimate.Optimizer, 1.0);
     }
 
     [Fact]
@@ -29,7 +29,7 @@ public sealed class MemoryEstimateTests
         Assert.InRange(lora.Gradients + lora.Optimizer, 1, 0.2 * lora.Weights);
         Assert.InRange(qlora.Weights, 0.3 * lora.Weights, 0.5 * lora.Weights);
         var scaleBytes = 4.0 / 64 - 1.0 / 64 - 4.0 / (64 * 256);
-        Assert.Equal(scaleBytes * ReleasedModel.Layers * ReleasedModel.LayerMatrices, qlora.Weights - doubly.Weights, 1.0);
+        Assert.Equal(scaleBytes * ModelSizes.Released.Layers * ModelSizes.Released.LayerMatrices, qlora.Weights - doubly.Weights, 1.0);
     }
 
     [Fact]

@@ -8,6 +8,8 @@ internal static class ExitCode
     public const int Failed = 1;
     public const int BadInput = 2;
     public const int NoCluster = 3;
+    /// <summary>The user ended the command; as shells say it of Ctrl-C.</summary>
+    public const int Interrupted = 130;
 }
 
 /// <summary>Nobody answers: exit code 3.</summary>

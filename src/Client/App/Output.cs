@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Phi3VCluster.Client.Views;
 using Spectre.Console;
 
 namespace Phi3VCluster.Client.App;
@@ -8,7 +9,8 @@ namespace Phi3VCluster.Client.App;
 /// <summary>Where a command writes: text and tables on stdout; with <c>--json</c>, one document there, text on stderr.</summary>
 internal sealed class Output(bool json)
 {
-    private const int WidthOfFiles = 200; // a table in a file or a pipe must not be folded at a terminal's 80
+    private const int WidthOfFiles = 10_000; // what goes to a file or a pipe is not folded
+    private const int UsualWidth = 80;
 
     private static readonly JsonSerializerOptions SnakeCase = new()
     {
@@ -21,10 +23,25 @@ internal sealed class Output(bool json)
     public bool Json => json;
 
     /// <summary>Whether somebody watches: progress may then be drawn over itself.</summary>
-    public bool IsLive { get; } = !json && !Console.IsOutputRedirected;
+    public bool IsLive => !json && !Console.IsOutputRedirected && Screen.Profile.Capabilities.Ansi;
+
+    public bool HasColors => Screen.Profile.Capabilities.ColorSystem != ColorSystem.NoColors;
+
+    /// <summary>Whether somebody watches stderr, where notes go.</summary>
+    public static bool NotesAreLive { get; } =
+        !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
+
+    /// <summary>Of the terminal there is, whatever stdout is.</summary>
+    public int TerminalWidth => Console.IsOutputRedirected ? WidthOfStderr() : Width;
+
+    /// <summary>Columns of the terminal; asked anew each time, for it may be resized.</summary>
+    public int Width => Console.IsOutputRedirected ? WidthOfFiles : Math.Max(1, Screen.Profile.Width);
 
     /// <summary>For tables and bars; sentences and paths go to <see cref="Line"/>, which does not fold them.</summary>
     public IAnsiConsole Screen { get; } = Create();
+
+    /// <summary>A sentence for a person, broken between words where the terminal ends.</summary>
+    public void Sentence(string text) => Line(Sentences.Fold(text, Width));
 
     /// <summary>A line for a person.</summary>
     public void Line(string text) => (json ? Console.Error : Console.Out).WriteLine(text);
@@ -39,6 +56,18 @@ internal sealed class Output(bool json)
     {
         if (json) Console.Out.WriteLine(JsonSerializer.Serialize(document, SnakeCase));
         else show(this);
+    }
+
+    private static int WidthOfStderr()
+    {
+        try
+        {
+            return Console.WindowWidth is var width and > 0 ? width : UsualWidth;
+        }
+        catch (IOException)
+        {
+            return UsualWidth;
+        }
     }
 
     private static IAnsiConsole Create()

@@ -17,8 +17,8 @@ internal static class Phi3VApp
         [
             new QuickstartCommand(), new UpCommand(), new DownCommand(), new NodesCommand(), new SubmitCommand(), new RunsCommand(),
             new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(),
-            new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(), new DownloadCommand(), new RecipesCommand(),
-            new DoctorCommand(),
+            new ValidateCommand(), new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(),
+            new DownloadCommand(), new RecipesCommand(), new DoctorCommand(),
         ]) root.Subcommands.Add(verb);
         var help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExample((HelpAction)help.Action!);
@@ -42,10 +42,19 @@ internal static class Phi3VApp
             null => string.Join(" ", parsed.Errors.Select(Reason).Distinct()),
             _ when unknown.StartsWith('-') => Unknown("option", unknown, verb.Options.Concat(root.Options).Select(o => o.Name)),
             _ when verb == root => Unknown("verb", unknown, root.Subcommands.Select(c => c.Name)),
+            _ when Repeatable(parsed, unknown) is { } option => $"'{unknown}' is one word too many; write {option} before each.",
             _ => $"'{unknown}' is one word too many.",
         };
         Console.Error.WriteLine($"phi3v: {message} See `{(verb == root ? "phi3v" : $"phi3v {verb.Name}")} --help`.");
         return ExitCode.BadInput;
+    }
+
+    /// <summary>The option whose second value the word may have been meant to be.</summary>
+    private static string? Repeatable(ParseResult parsed, string word)
+    {
+        var words = parsed.Tokens.Select(token => token.Value).ToList();
+        var before = words.Take(Math.Max(0, words.IndexOf(word))).LastOrDefault(one => one.StartsWith("--", StringComparison.Ordinal));
+        return parsed.CommandResult.Command.Options.FirstOrDefault(o => o.Name == before && o.ValueType == typeof(string[]))?.Name;
     }
 
     // All options with types of their own are numbers; the library would name the .NET type.

@@ -41,7 +41,7 @@ internal abstract class Verb : Command
         catch (OperationCanceledException) when (interrupt.Token.IsCancellationRequested)
         {
             output.Error("interrupted.");
-            return ExitCode.Failed;
+            return ExitCode.Interrupted;
         }
         catch (Exception error) when (error is CommandFailedException or IOException or UnauthorizedAccessException)
         {

@@ -18,7 +18,8 @@ internal static class MachineChecks
             $"{RuntimeInformation.RuntimeIdentifier}; linux-x64 is needed");
         yield return new("cores", true, Environment.ProcessorCount.ToString(CultureInfo.InvariantCulture));
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / GiB;
-        yield return new("memory", memory >= LeastMemoryGiB, $"{memory:0.0} GiB; {LeastMemoryGiB} GiB are needed");
+        yield return new("memory", memory >= LeastMemoryGiB,
+            $"{memory:0.0} GiB; the quickstart needs {LeastMemoryGiB} GiB, `phi3v validate SPEC` says what a run needs");
         yield return Disk(outputFolder);
         yield return new("temporary folder", TemporaryFolder.Problem() is null, TemporaryFolder.Problem() ?? Path.GetTempPath());
     }
@@ -30,6 +31,6 @@ internal static class MachineChecks
         var existing = Path.GetFullPath(outputFolder);
         while (!Directory.Exists(existing)) existing = Path.GetDirectoryName(existing)!;
         var free = new DriveInfo(existing).AvailableFreeSpace / GiB;
-        return new(Name, free >= LeastDiskGiB, $"{free:0.0} GiB free in {existing}; {LeastDiskGiB} GiB is needed");
+        return new(Name, free >= LeastDiskGiB, $"{free:0.0} GiB free in {existing}; the quickstart needs {LeastDiskGiB} GiB");
     }
 }

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Hosting;
 using Orleans.Configuration;
 using Orleans.Runtime;
 using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
@@ -15,7 +16,10 @@ namespace Phi3VCluster.Client.Cluster;
 /// <summary>All that the CLI asks of a cluster. The only place that knows of Orleans.</summary>
 internal sealed class ClusterConnection : IAsyncDisposable
 {
+    private const string Newest = "last";
+
     private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(7);
+    private static readonly TimeSpan OwnSiloDeadline = TimeSpan.FromSeconds(60); // it is there; a machine with other load makes it slow
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan AnswerDeadline = TimeSpan.FromSeconds(10);
 
@@ -27,10 +31,17 @@ internal sealed class ClusterConnection : IAsyncDisposable
         (_host, _address, _grains) = (host, address, host.Services.GetRequiredService<IGrainFactory>());
 
     /// <exception cref="NoClusterException">Nobody answered in time.</exception>
-    public static async Task<ClusterConnection> OpenAsync(ClusterAddress address, CancellationToken interrupted)
+    public static Task<ClusterConnection> OpenAsync(ClusterAddress address, CancellationToken interrupted) =>
+        OpenAsync(address, ConnectDeadline, interrupted);
+
+    /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, to a silo that this command has started.</summary>
+    public static Task<ClusterConnection> OpenOwnAsync(ClusterAddress address, CancellationToken interrupted) =>
+        OpenAsync(address, OwnSiloDeadline, interrupted);
+
+    private static async Task<ClusterConnection> OpenAsync(ClusterAddress address, TimeSpan patience, CancellationToken interrupted)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
-        deadline.CancelAfter(ConnectDeadline);
+        deadline.CancelAfter(patience);
         IHost? host = null;
         try
         {
@@ -47,14 +58,15 @@ internal sealed class ClusterConnection : IAsyncDisposable
             && error is OperationCanceledException or SocketException or TimeoutException or OrleansException or ConnectionAbortedException)
         {
             await CloseAsync(host);
-            throw new NoClusterException($"no cluster answers at {address} ({Reason(error)}); start one with `phi3v up`.", error);
+            throw new NoClusterException($"no cluster answers at {address} ({Reason(error)}); {Advice(address)}.", error);
         }
     }
 
     /// <exception cref="InputException">The cluster's own checks found problems.</exception>
-    public async Task<SubmitReply> SubmitAsync(RunSpec spec)
+    /// <param name="run">The run's id; null leaves it to the cluster.</param>
+    public async Task<SubmitReply> SubmitAsync(RunSpec spec, string? run = null)
     {
-        var request = new SubmitRequest(RunSpecJson.ToText(spec));
+        var request = new SubmitRequest(RunSpecJson.ToText(spec), run);
         var reply = await AskAsync(() => _grains.GetCluster().SubmitAsync(request));
         return reply.Problems.Count == 0 ? reply : throw new InputException(reply.Problems);
     }
@@ -62,6 +74,23 @@ internal sealed class ClusterConnection : IAsyncDisposable
     public Task<IReadOnlyList<RunStatus>> RunsAsync() => AskAsync(() => _grains.GetCluster().RunsAsync());
 
     public Task<IReadOnlyList<NodeInfo>> NodesAsync() => AskAsync(() => _grains.GetCluster().NodesAsync());
+
+    /// <summary>The run that a user means: by its whole id, by how it begins, or the newest as <c>last</c>.</summary>
+    /// <exception cref="InputException">There is none, or there are several.</exception>
+    public async Task<string> ResolveAsync(string given)
+    {
+        var runs = (await RunsAsync()).Select(r => r.Run).ToArray();
+        if (runs.Contains(given)) return given;
+        if (given == Newest && runs.Length > 0) return runs[0];
+        string[] begun = [.. runs.Where(run => run.StartsWith(given, StringComparison.Ordinal))];
+        return begun.Length switch
+        {
+            1 => begun[0],
+            0 => given, // one that ended long ago is known to its own grain only
+            _ => throw new InputException(
+                $"run: {begun.Length} begin so, got {given}; write more of one of {string.Join(", ", begun.Take(5))}."),
+        };
+    }
 
     public Task<RunStatus> StatusAsync(string run) => AskRunAsync(run, r => r.StatusAsync());
 
@@ -91,7 +120,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         {
             var known = (await RunsAsync()).Select(r => r.Run).ToArray();
             throw new InputException($"run: there is none, got {run}; " +
-                (known.Length == 0 ? "the cluster has no runs, submit one." : $"choose one of {string.Join(", ", known)}."));
+                (known.Length == 0 ? "the cluster has no runs, submit one." : $"the newest are {string.Join(", ", known.Take(5))}."));
         }
     }
 
@@ -103,7 +132,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         }
         catch (Exception error) when (error is TimeoutException or OrleansException or ConnectionAbortedException or SocketException)
         {
-            throw new NoClusterException($"the cluster at {_address} stopped answering ({Reason(error)}); see `phi3v nodes`.", error);
+            throw new NoClusterException($"the cluster at {_address} stopped answering ({Reason(error)}); {AdviceOnEnd()}.", error);
         }
     }
 
@@ -124,7 +153,21 @@ internal sealed class ClusterConnection : IAsyncDisposable
         await host.StopAsync(deadline.Token).WaitAsync(CloseDeadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    private static string Reason(Exception error) =>
-        error is OperationCanceledException ? $"no answer in {ConnectDeadline.TotalSeconds} s"
-            : error.Message.ReplaceLineEndings(" ").TrimEnd('.', ' ');
+    private static string Advice(ClusterAddress address) =>
+        address.IsThisMachine && UpState.Running() is { } up && up.GatewayPort == address.Port
+        ? $"its process {up.ProcessId} is there but does not answer: `phi3v down --force` ends it, then `phi3v up`"
+        : "start one with `phi3v up`";
+
+    private string AdviceOnEnd() => _address.IsThisMachine
+        ? $"`phi3v nodes` tells whether it is there, {Path.Combine(UpState.Home, "silo.log")} what became of it"
+        : "`phi3v nodes` tells whether it is there";
+
+    // Orleans' own words are about grains and addresses, which mean nothing to a user.
+    private static string Reason(Exception error) => error switch
+    {
+        OperationCanceledException => $"no answer in {ConnectDeadline.TotalSeconds} s",
+        TimeoutException => $"no answer in {AnswerDeadline.TotalSeconds} s",
+        SocketException refused => refused.Message.ReplaceLineEndings(" ").TrimEnd('.', ' '),
+        _ => "the connection broke",
+    };
 }

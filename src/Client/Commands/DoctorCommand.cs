@@ -4,6 +4,7 @@ using Phi3VCluster.Client.Checks;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Spec;
 using Spectre.Console;
+using Phi3VCluster.Client.Views;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -33,15 +34,11 @@ internal sealed class DoctorCommand : Verb
             .. await ClusterChecks.AllAsync(address, interrupted),
         ];
         var rows = all.DistinctBy(r => r.Check).ToArray(); // the silo looks at some of the same things
-        output.Result(rows, to => Show(to.Screen, rows));
+        output.Result(rows, to => Show(to, rows));
         return rows.All(r => r.Ok) ? ExitCode.Done : ExitCode.Failed;
     }
 
-    private static void Show(IAnsiConsole screen, IReadOnlyList<CheckRow> rows)
-    {
-        var table = new Table().AddColumns("check", "ok", "detail");
-        foreach (var row in rows)
-            table.AddRow(Markup.Escape(row.Check), row.Ok ? "[green]yes[/]" : "[red]no[/]", Markup.Escape(row.Detail));
-        screen.Write(table);
-    }
+    private static void Show(Output to, IReadOnlyList<CheckRow> rows) => Tables.Write(to,
+        [new("check"), new("ok"), new("detail", Folds: true)],
+        rows.Select(row => (string[])[row.Check, row.Ok ? "yes" : "no", row.Detail]));
 }

@@ -1,19 +1,44 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Silo;
+using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
 
-internal sealed class DownCommand() : Verb("down", "Stop the cluster that `phi3v up` started.", "phi3v down")
+internal sealed class DownCommand : Verb
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
+    private readonly Option<bool> _force = new("--force") { Description = "Stop it even under runs in progress, which then fail." };
+
+    public DownCommand() : base(
+        "down", "Stop the cluster that `phi3v up` started. Queued runs are kept.", "phi3v down") => Options.Add(_force);
 
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var up = UpState.Running() ?? throw new NoClusterException("nothing is up on this machine.");
+        if (!parsed.GetValue(_force) && await InProgressAsync(up, interrupted) is { Count: > 0 } runs)
+            throw new CommandFailedException($"not stopped: {string.Join(", ", runs)} would be lost; "
+                + $"stay with `phi3v watch {runs[0]}`, end it with `phi3v cancel {runs[0]}`, or give --force.");
         await SiloProcess.StopAsync(up.ProcessId, up.GatewayPort, Patience);
         UpState.Forget();
         output.Result(new { up.ProcessId, up.GatewayPort }, _ => output.Line($"down: stopped process {up.ProcessId}."));
         return ExitCode.Done;
+    }
+
+    /// <summary>Runs that have ranks on this node. Nothing is known of a silo that does not answer; it has to end.</summary>
+    private static async Task<IReadOnlyList<string>> InProgressAsync(UpState up, CancellationToken interrupted)
+    {
+        try
+        {
+            await using var cluster = await ClusterConnection.OpenAsync(new("127.0.0.1", up.GatewayPort), interrupted);
+            var runs = await cluster.RunsAsync();
+            return [.. runs.Where(r => r.State == RunState.Running && r.Nodes.Any(n => n.Node == up.Node)).Select(r => r.Run)];
+        }
+        catch (NoClusterException)
+        {
+            return [];
+        }
     }
 }

@@ -36,7 +36,7 @@ internal sealed class EvalCommand : Verb
     private readonly AskOptions _model;
 
     public EvalCommand() : base("eval", "Measure a model on held-out samples.",
-        "phi3v eval --model quickstart-data/model --data conversations:quickstart-data/eval.jsonl --metrics loss,anls")
+        "phi3v eval --model output/quickstart/seed-42/model --data conversations:output/quickstart/seed-42/eval.jsonl --metrics loss,anls")
     {
         foreach (var option in (Option[])[_data, _spec, _imageRoot, _exifRotate, _metrics]) Options.Add(option);
         _model = new(this);
@@ -48,7 +48,7 @@ internal sealed class EvalCommand : Verb
         {
             Metrics = parsed.GetRequiredValue(_metrics).Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries),
         }, parsed);
-        var result = await JobSession.RunAsync<EvaluateResult>(job, _model.Cluster(parsed), interrupted);
+        var result = await JobSession.RunAsync<EvaluateResult>(job, _model.Cluster(parsed), output, interrupted);
         output.Result(EvaluationView.Document(result), to => EvaluationView.Show(to, result));
         return ExitCode.Done;
     }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
+using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
 
 namespace Phi3VCluster.Client.Commands;
@@ -14,7 +15,7 @@ internal sealed class GenerateCommand : Verb
     };
     private readonly Option<string> _prompt = new("--prompt")
     {
-        Description = "What to ask; image tags and the chat template are added.",
+        Description = "What to ask; image tags and the chat template are added. @FILE reads it from a file, - from standard input.",
         HelpName = "TEXT",
         Required = true,
     };
@@ -29,7 +30,7 @@ internal sealed class GenerateCommand : Verb
     private readonly AskOptions _model;
 
     public GenerateCommand() : base("generate", "Ask a model about images, greedily.",
-        "phi3v generate --model quickstart-data/model --image page.png --prompt \"What is the total?\"")
+        "phi3v generate --model output/quickstart/seed-42/model --image page.png --prompt \"What is the total?\"")
     {
         foreach (var option in (Option[])[_images, _prompt, _raw, _ignoreEos]) Options.Add(option);
         _model = new(this);
@@ -40,12 +41,26 @@ internal sealed class GenerateCommand : Verb
         var job = _model.Fill(new GenerateJob
         {
             Images = [.. parsed.GetRequiredValue(_images).Select(ModelOptions.Absolute)],
-            Prompt = parsed.GetRequiredValue(_prompt),
+            Prompt = Text(parsed.GetRequiredValue(_prompt)),
             IsRaw = parsed.GetValue(_raw),
             IgnoreEndOfText = parsed.GetValue(_ignoreEos),
         }, parsed);
-        var result = await JobSession.RunAsync<GenerateResult>(job, _model.Cluster(parsed), interrupted);
+        var result = await JobSession.RunAsync<GenerateResult>(job, _model.Cluster(parsed), output, interrupted);
         output.Result(result, to => to.Line(result.Text));
         return ExitCode.Done;
+    }
+
+    private static string Text(string prompt)
+    {
+        if (prompt == "-") return Console.In.ReadToEnd().TrimEnd('\n');
+        if (!prompt.StartsWith('@')) return prompt;
+        try
+        {
+            return File.ReadAllText(prompt[1..]).TrimEnd('\n');
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new InputException($"--prompt: the file cannot be read, got {prompt}; give @ and a file, or the text itself.");
+        }
     }
 }

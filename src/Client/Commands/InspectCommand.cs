@@ -38,14 +38,14 @@ internal sealed class InspectCommand : Verb
     };
     private readonly Option<string> _sheet = new("--sheet")
     {
-        Description = "The contact sheet to write, a PNG file; one that is there is overwritten.",
+        Description = "The contact sheet to write, a PNG file; an older sheet is replaced, no other file.",
         HelpName = "FILE",
         DefaultValueFactory = _ => "inspect.png",
     };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
     public InspectCommand() : base("inspect", "Look at data before training: bad rows, lengths in tokens, images, answers, a sheet of pages.",
-        "phi3v inspect conversations:quickstart-data/train.jsonl --model quickstart-data/model --sheet pages.png")
+        "phi3v inspect conversations:output/quickstart/seed-42/train.jsonl --sheet pages.png")
     {
         Arguments.Add(_data);
         foreach (var option in (Option[])[_model, _imageRoot, _exifRotate, _numCrops, _pages, _sheet, _cluster]) Options.Add(option);
@@ -65,29 +65,29 @@ internal sealed class InspectCommand : Verb
             Pages = parsed.GetValue(_pages),
         };
         var sheet = UserPath.Absolute(parsed.GetRequiredValue(_sheet));
-        if (job.Pages > 0) CheckTarget(sheet);
-        var result = await JobSession.RunAsync<InspectResult>(job, ClusterAddress.Find(parsed.GetValue(_cluster)), interrupted);
-        if (result.Sheet is { } png) Write(sheet, png);
-        var written = result.Sheet is null ? null : sheet;
+        if (job.Pages > 0) SheetFile.Check(sheet);
+        var result = await JobSession.RunAsync<InspectResult>(job, ClusterAddress.Find(parsed.GetValue(_cluster)), output, interrupted);
+        var failure = result.Sheet is { } png ? TryWrite(sheet, png) : null;
+        var written = result.Sheet is null || failure is not null ? null : sheet;
         output.Result(InspectView.Document(result, written), to => InspectView.Show(to, result, written));
-        return ExitCode.Done;
+        if (failure is not null) output.Error($"--sheet: {failure}; everything else is above.");
+        return failure is null ? ExitCode.Done : ExitCode.Failed;
+    }
+
+    /// <summary>A disk that has filled meanwhile must not cost the report.</summary>
+    /// <returns>What went wrong; null when the sheet is there.</returns>
+    private static string? TryWrite(string sheet, byte[] png)
+    {
+        try
+        {
+            SheetFile.Write(sheet, png);
+            return null;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return $"cannot be written, got {sheet} ({error.Message.TrimEnd('.')})";
+        }
     }
 
     private static string? Absolute(string? path) => path is null ? null : ModelOptions.Absolute(path);
-
-    /// <summary>Before the work, which may take minutes.</summary>
-    private static void CheckTarget(string sheet)
-    {
-        if (Directory.Exists(sheet)) throw new InputException($"--sheet: is a folder, got {sheet}; give a file.");
-        if (!Directory.Exists(Path.GetDirectoryName(sheet)))
-            throw new InputException($"--sheet: there is no such folder, got {sheet}; make it or give another file.");
-    }
-
-    /// <summary>It appears whole or not at all.</summary>
-    private static void Write(string sheet, byte[] png)
-    {
-        var partial = $"{sheet}.partial-{Guid.NewGuid():N}";
-        File.WriteAllBytes(partial, png);
-        File.Move(partial, sheet, overwrite: true);
-    }
 }

@@ -13,54 +13,65 @@ namespace Phi3VCluster.Client.Commands;
 internal static class JobSession
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan SayEvery = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60); // a node that computes with all its cores answers late
     private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
 
     /// <typeparam name="TResult">What the job's kind results in.</typeparam>
     /// <exception cref="InputException">All that is wrong with the values, and with the files where they are seen.</exception>
-    public static async Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, CancellationToken interrupted)
+    public static async Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, Output output, CancellationToken interrupted) =>
+        (await RunAllAsync<TResult>([job], address, output, interrupted))[0];
+
+    /// <summary>As <see cref="RunAsync"/>, one after the other on the same cluster or local silo.</summary>
+    public static async Task<IReadOnlyList<TResult>> RunAllAsync<TResult>(
+        IReadOnlyList<ModelJob> jobs, ClusterAddress? address, Output output, CancellationToken interrupted)
     {
         var isHere = address is null or { IsThisMachine: true };
-        if (isHere) job = RunFolders.Resolve(job);
-        var files = isHere ? ModelJobValidation.FileProblems(job) : [];
-        var problems = (string[])[.. ModelJobValidation.Problems(job), .. files];
+        if (isHere) jobs = [.. jobs.Select(RunFolders.Resolve)];
+        var files = isHere ? jobs.SelectMany(ModelJobValidation.FileProblems) : [];
+        var problems = (string[])[.. jobs.SelectMany(ModelJobValidation.Problems), .. files];
         if (problems.Length > 0) throw new InputException(problems);
-        var result = await ClusterSession.UseAsync(address, ranks: 1, logFile: null, Output.Note,
-            (cluster, silo) => RunOnANodeAsync<TResult>(cluster, silo, job, interrupted), interrupted);
-        foreach (var note in (result as JobResult)?.Notes ?? []) Output.Note($"phi3v: note: {note}");
-        return result;
+        return await ClusterSession.UseAsync<IReadOnlyList<TResult>>(address, new(Ranks: 1, Memory: MachineMemory.Of(jobs[0])), Output.Note,
+            async (cluster, silo, alive) =>
+            {
+                var results = new List<TResult>();
+                foreach (var job in jobs) results.Add(await RunOnANodeAsync<TResult>(cluster, silo, job, output, alive));
+                foreach (var note in results.OfType<JobResult>().SelectMany(result => result.Notes)) Output.Note($"phi3v: note: {note}");
+                return results;
+            }, interrupted);
     }
 
     private static async Task<TResult> RunOnANodeAsync<TResult>(
-        ClusterConnection cluster, LocalSilo? localSilo, ModelJob job, CancellationToken interrupted)
+        ClusterConnection cluster, LocalSilo? localSilo, ModelJob job, Output output, CancellationToken interrupted)
     {
-        var node = FreeNode(await cluster.NodesAsync());
+        var node = NodeFor(job, await cluster.NodesAsync());
         var id = Guid.NewGuid();
         await cluster.StartJobAsync(id, node, job);
         try
         {
-            return Result<TResult>(await FollowAsync(cluster, localSilo, id, node, interrupted), node);
+            return Result<TResult>(await FollowAsync(cluster, localSilo, id, node, output, interrupted), node);
         }
         catch (OperationCanceledException)
         {
-            await CancelAsync(cluster, id, node);
+            if (localSilo?.HasEnded != true) await CancelAsync(cluster, id, node);
             throw;
         }
     }
 
-    private static string FreeNode(IReadOnlyList<NodeInfo> nodes)
+    /// <summary>Whoever asks a model computes like a rank; data and files can be looked at beside a run.</summary>
+    private static string NodeFor(ModelJob job, IReadOnlyList<NodeInfo> nodes)
     {
         var ready = nodes.Where(n => n.State == NodeState.Ready).ToList();
-        return ready.Where(n => n.Free > 0).MaxBy(n => n.Free)?.Node ?? throw new CommandFailedException(
+        return ready.Where(n => n.Free > 0 || job is InspectJob or MergeJob).MaxBy(n => n.Free)?.Node ?? throw new CommandFailedException(
             $"no node has a free rank: {Words.Ranks(ready.Sum(n => n.Ranks))}, all leased to " +
-            $"{string.Join(", ", ready.SelectMany(n => n.LeasedTo).Distinct())}; wait for a run to end, see `phi3v runs`.");
+            $"{string.Join(", ", ready.SelectMany(n => n.LeasedTo).Distinct())}; wait for a run to end, see `phi3v runs`, " +
+            $"or give --cluster {ClusterAddress.Local} for a silo beside them.");
     }
 
     private static async Task<ModelJobStatus> FollowAsync(
-        ClusterConnection cluster, LocalSilo? localSilo, Guid id, string node, CancellationToken interrupted)
+        ClusterConnection cluster, LocalSilo? localSilo, Guid id, string node, Output output, CancellationToken interrupted)
     {
-        var (sinceAnswer, sinceLine, lastLine) = (Stopwatch.StartNew(), Stopwatch.StartNew(), "");
+        var sinceAnswer = Stopwatch.StartNew();
+        using var follower = new JobFollower(output);
         while (true)
         {
             try
@@ -68,22 +79,13 @@ internal static class JobSession
                 var status = await cluster.JobStatusAsync(id, node).WaitAsync(interrupted);
                 sinceAnswer.Restart();
                 if (status.State != ModelJobState.Running) return status;
-                Say(status);
+                follower.Show(status);
             }
             catch (NoClusterException) when (sinceAnswer.Elapsed < Patience && localSilo?.HasEnded != true)
             {
                 // One lost answer is no lost node.
             }
             await Task.Delay(Poll, interrupted);
-        }
-
-        void Say(ModelJobStatus status)
-        {
-            var line = status.Total > 0 ? $"{status.Phase}  {status.Done}/{status.Total}" : status.Phase;
-            if (line == lastLine || sinceLine.Elapsed < SayEvery) return;
-            Output.Note(line);
-            lastLine = line;
-            sinceLine.Restart();
         }
     }
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Silo;
+using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -11,6 +13,19 @@ internal sealed class LogsCommand : RunVerb
     private readonly Option<bool> _follow = new("--follow") { Description = "Go on until the run has ended." };
 
     public LogsCommand() : base("logs", "What a run has logged.", "phi3v logs quickstart-1 --follow") => Options.Add(_follow);
+
+    protected override int? FromRecord(RunStatus ended, Output output)
+    {
+        var file = LocalRuns.LogFile(ended.Output);
+        if (!File.Exists(file))
+            throw new CommandFailedException($"{ended.Run} left no log; what its silo said is in {ended.Output}/silo.log.");
+        var lines = File.ReadAllLines(file);
+        output.Result(new { ended.Run, First = 0L, Next = (long)lines.Length, Lines = lines }, to =>
+        {
+            foreach (var line in lines) to.Line(line);
+        });
+        return ExitCode.Done;
+    }
 
     protected override async Task<int> AskAsync(
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)

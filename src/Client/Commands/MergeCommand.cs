@@ -23,7 +23,7 @@ internal sealed class MergeCommand : Verb
     private readonly ModelOptions _model;
 
     public MergeCommand() : base("merge", "Make a checkpoint of a model and an adapter, to be used without one.",
-        "phi3v merge --model quickstart-data/model --adapter output/my-run/adapter --to merged")
+        "phi3v merge --model models/phi-3-vision --adapter output/my-run/adapter --to merged")
     {
         _model = new(this, needsAdapter: true);
         Options.Add(_to);
@@ -37,7 +37,7 @@ internal sealed class MergeCommand : Verb
             To = ModelOptions.Absolute(parsed.GetRequiredValue(_to)),
             Dtype = parsed.GetRequiredValue(_dtype),
         }, parsed);
-        var result = await JobSession.RunAsync<MergeResult>(job, _model.Cluster(parsed), interrupted);
+        var result = await JobSession.RunAsync<MergeResult>(job, _model.Cluster(parsed), output, interrupted);
         output.Result(result, to => to.Line(
             $"{result.Merged} linear layers merged, {result.Tensors} tensors in {result.Dtype}, {Words.Number(result.Bytes / 1e6, "0.0")} MB, "
             + $"{Words.Duration(result.Seconds)} → {result.Output}"));

@@ -3,7 +3,6 @@ using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Grains.Interfaces;
-using Spectre.Console;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -16,17 +15,18 @@ internal sealed class NodesCommand()
         output.Result(
             nodes.Select(n => new { n.Node, n.Silo, n.ProcessId, State = Words.Of(n.State), n.Ranks, n.Free, n.LeasedTo, n.Device })
                 .ToArray(),
-            to => Show(to.Screen, nodes));
+            to => Show(to, nodes));
         return ExitCode.Done;
     }
 
-    private static void Show(IAnsiConsole screen, IReadOnlyList<NodeInfo> nodes)
-    {
-        var table = new Table().AddColumns("node", "silo", "process", "state", "ranks", "free", "leased to", "device");
-        foreach (var n in nodes)
-            table.AddRow(((string[])
-                [n.Node, n.Silo, $"{n.ProcessId}", Words.Of(n.State), $"{n.Ranks}", $"{n.Free}", string.Join(", ", n.LeasedTo), n.Device])
-                .Select(Markup.Escape).ToArray());
-        screen.Write(table);
-    }
+    private static void Show(Output to, IReadOnlyList<NodeInfo> nodes) => Tables.Write(to,
+        [
+            new("node"), new("state"), new("ranks"), new("free"), new("leased to", 1, Folds: true), new("device", 2, Folds: true),
+            new("process", 3), new("address", 4),
+        ],
+        nodes.Select(n => (string[])
+        [
+            n.Node, Words.Of(n.State), $"{n.Ranks}", $"{n.Free}", string.Join(", ", n.LeasedTo), n.Device, $"{n.ProcessId}",
+            n.Silo.Split('@')[0].TrimStart('S'),
+        ]));
 }

@@ -24,9 +24,10 @@ internal sealed class RecipesCommand : Verb
         var all = BuiltInRecipes.Names.Select(one => BuiltInRecipes.Find(one)!).ToArray();
         output.Result(all.Select(recipe => RecipeRow.Of(recipe)).ToArray(), to =>
         {
-            RecipeRow.Show(to.Screen, all);
-            to.Line("fits: the fewest GPUs of a kind that hold the run; larger ones do too. Computed, not measured on GPUs: docs/recipes.md.");
-            to.Line("phi3v recipes NAME prints one, phi3v submit NAME runs it.");
+            RecipeRow.Show(to, all);
+            to.Sentence("fits: the fewest GPUs of a kind that hold the run; larger ones do too. "
+                + "Computed, not measured on GPUs: docs/recipes.md.");
+            to.Sentence("phi3v recipes NAME prints one, phi3v submit NAME runs it.");
         });
         return Task.FromResult(ExitCode.Done);
     }

@@ -7,6 +7,9 @@ using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Commands;
 
+/// <param name="Phase">The last one before the end.</param>
+internal sealed record FollowedRun(RunStatus Status, string Phase);
+
 /// <summary>
 /// Submits a run and stays with it to its end, on the configured cluster or on a local silo that lives only that long.
 /// </summary>
@@ -14,41 +17,106 @@ internal static class RunSession
 {
     private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
 
-    public static Task<RunStatus> RunAsync(RunSpec spec, ClusterAddress? address, Output output, CancellationToken interrupted) =>
-        ClusterSession.UseAsync(address, LocalRanks(spec.Cluster), Path.Combine(spec.Output, "silo.log"), output.Line,
-            (cluster, silo) => SubmitAndFollowAsync(cluster, spec, silo, output, interrupted), interrupted);
+    /// <summary>Ranks of a local silo: one per core, as far as the run allows, and no more than GPUs where there are some.</summary>
+    public static int LocalRanks(ClusterSpec spec) => Math.Clamp(Environment.ProcessorCount, spec.MinRanks, spec.MaxRanks);
 
-    /// <summary>One per core, as `up` has, as far as the run allows; a silo that has GPUs takes no more ranks than those.</summary>
-    private static int LocalRanks(ClusterSpec spec) => Math.Clamp(Environment.ProcessorCount, spec.MinRanks, spec.MaxRanks);
+    public static string GoesOn(string run) => $"the run goes on; see `phi3v watch {run}`, end it with `phi3v cancel {run}`.";
 
-    private static async Task<RunStatus> SubmitAndFollowAsync(
-        ClusterConnection cluster, RunSpec spec, LocalSilo? localSilo, Output output, CancellationToken interrupted)
+    public static Task<FollowedRun> RunAsync(RunSpec spec, ClusterAddress? address, Output output, CancellationToken interrupted) =>
+        address is null
+            ? RunHereAsync(spec, output, interrupted)
+            : ClusterSession.UseAsync(
+                address, new(Ranks: 0), output.Line, (cluster, _, _) => FollowAsync(cluster, spec, output, interrupted), interrupted);
+
+    /// <exception cref="InputException">No node has the device that the run asks for, so that it would wait for ever.</exception>
+    public static async Task RequireDeviceAsync(ClusterConnection cluster, ClusterSpec spec)
     {
+        if (spec.Device != "cuda") return;
+        var nodes = (await cluster.NodesAsync()).Where(n => n.State == NodeState.Ready).ToList();
+        if (nodes.Count == 0 || nodes.Any(n => n.Device.StartsWith(spec.Device, StringComparison.Ordinal))) return;
+        throw new InputException($"cluster.device: no node has such a device, got {spec.Device}; the cluster has "
+            + $"{string.Join(", ", nodes.Select(n => $"{n.Node} ({n.Device})"))}. "
+            + "Write auto or cpu, or start a node whose libtorch finds one.");
+    }
+
+    private static async Task<FollowedRun> FollowAsync(
+        ClusterConnection cluster, RunSpec spec, Output output, CancellationToken interrupted)
+    {
+        await RequireDeviceAsync(cluster, spec.Cluster);
         var submitted = await cluster.SubmitAsync(spec);
         output.Line($"run {submitted.RunId} → {submitted.Output}");
         try
         {
-            return await new RunFollower(cluster, output).FollowAsync(submitted.RunId, () => localSilo?.HasEnded ?? false, interrupted);
+            var follower = new RunFollower(cluster, output);
+            return new(await follower.FollowAsync(submitted.RunId, () => false, interrupted), follower.Phase);
         }
-        catch (OperationCanceledException) when (localSilo is not null)
+        catch (OperationCanceledException)
         {
-            await CancelAsync(cluster, submitted.RunId);
+            output.Error(GoesOn(submitted.RunId));
+            throw;
+        }
+    }
+
+    // The run has its folder before its silo starts: whatever happens, the silo's log is there.
+    private static async Task<FollowedRun> RunHereAsync(RunSpec spec, Output output, CancellationToken interrupted)
+    {
+        var run = RunIds.New(spec.Name, DateTimeOffset.UtcNow);
+        var folder = Path.Combine(spec.Output, run);
+        var known = new RunStatus
+        {
+            Run = run,
+            Name = spec.Name,
+            Output = folder,
+            State = RunState.Failed,
+            SubmittedAt = DateTimeOffset.UtcNow,
+        };
+        var ranks = LocalRanks(spec.Cluster);
+        var needs = new LocalSiloNeeds(ranks, Path.Combine(folder, "silo.log"), MachineMemory.Of(spec, ranks));
+        try
+        {
+            return await ClusterSession.UseAsync(null, needs, output.Line,
+                (cluster, silo, alive) => FollowHereAsync(cluster, spec, known, silo!, output, alive), interrupted);
+        }
+        catch (CommandFailedException error)
+        {
+            LocalRuns.Save(known with { Error = error.Message, FinishedAt = DateTimeOffset.UtcNow }, []);
             throw;
         }
         catch (OperationCanceledException)
         {
-            output.Error($"the run goes on; see `phi3v watch {submitted.RunId}`, end it with `phi3v cancel {submitted.RunId}`.");
+            output.Error($"the run {run} was cancelled{(Directory.Exists(folder) ? $"; what it wrote is in {folder}" : "")}.");
+            throw;
+        }
+    }
+
+    private static async Task<FollowedRun> FollowHereAsync(
+        ClusterConnection cluster, RunSpec spec, RunStatus known, LocalSilo silo, Output output, CancellationToken alive)
+    {
+        await RequireDeviceAsync(cluster, spec.Cluster);
+        await cluster.SubmitAsync(spec, known.Run);
+        output.Line($"run {known.Run} → {known.Output}");
+        var follower = new RunFollower(cluster, output);
+        try
+        {
+            var ended = await follower.FollowAsync(known.Run, () => silo.HasEnded, alive);
+            LocalRuns.Save(ended, (await cluster.LogAsync(known.Run, 0)).Lines);
+            return new(ended, follower.Phase);
+        }
+        catch (OperationCanceledException) when (!silo.HasEnded)
+        {
+            if (await CancelAsync(cluster, known.Run) is { } cancelled) LocalRuns.Save(cancelled, []);
             throw;
         }
     }
 
     /// <summary>Lets the ranks end in order before their silo does; its end would stop them anyway.</summary>
-    private static async Task CancelAsync(ClusterConnection cluster, string run)
+    private static async Task<RunStatus?> CancelAsync(ClusterConnection cluster, string run)
     {
         using var patience = new CancellationTokenSource(CancelPatience);
+        RunStatus? status = null;
         try
         {
-            var status = await cluster.CancelAsync(run).WaitAsync(patience.Token);
+            status = await cluster.CancelAsync(run).WaitAsync(patience.Token);
             while (!status.IsFinal)
             {
                 await Task.Delay(200, patience.Token);
@@ -59,5 +127,6 @@ internal static class RunSession
         {
             // The silo is stopped next, with everything in it.
         }
+        return status;
     }
 }

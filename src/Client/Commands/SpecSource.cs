@@ -3,6 +3,7 @@ using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Recipes;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Spec.Recipes;
 
 namespace Phi3VCluster.Client.Commands;
@@ -10,9 +11,11 @@ namespace Phi3VCluster.Client.Commands;
 /// <summary>A run spec as a command needs it: checked whole before anything is started, with absolute paths.</summary>
 internal static class SpecSource
 {
+    private const string StandardInput = "-";
+
     public static Argument<string> Argument() => new("SPEC")
     {
-        Description = "The run spec: a YAML file, or the name of a recipe (phi3v recipes).",
+        Description = "The run spec: a YAML file, - for standard input, or the name of a recipe (phi3v recipes).",
     };
 
     public static Option<string[]> SetOption() => new("--set")
@@ -27,6 +30,7 @@ internal static class SpecSource
     /// <exception cref="InputException">Neither, or not YAML at all.</exception>
     public static (RunSpecReading Reading, Recipe? Recipe) Read(string given, IReadOnlyList<string> sets)
     {
+        if (given == StandardInput) return (RunSpecYaml.Read(Console.In.ReadToEnd(), sets, "stdin"), null);
         given = UserPath.Expand(given);
         if (File.Exists(given) || given.Contains(Path.DirectorySeparatorChar)) return (RunSpecYaml.ReadFile(given, sets), null);
         var recipe = BuiltInRecipes.Find(given) ?? throw BuiltInRecipes.Unknown("SPEC: neither a file nor a recipe", given);
@@ -42,11 +46,23 @@ internal static class SpecSource
         if (isHere) reading = reading with { Spec = RunFolders.Resolve(reading.Spec) };
         var files = isHere ? RunSpecFiles.Problems(reading.Spec) : [];
         var fetches = recipe?.FetchesFor(files)
-            .Select(fetch => $"{recipe.Name}: its files are not here; `{fetch}` fetches them, --set names others.") ?? [];
-        if (reading.Problems.Count + files.Count > 0) throw new InputException([.. reading.Problems, .. files, .. fetches]);
+            .Select(fetch => $"{recipe.Name}: its files are not here; `{fetch}` brings them, --set names others.") ?? [];
+        var problems = (string[])[.. reading.Problems, .. files, .. fetches];
+        if (problems.Length == 0 && cluster is null or { IsThisMachine: true }) problems = [.. Room(reading.Spec, cluster)];
+        if (problems.Length > 0) throw new InputException(problems);
         foreach (var warning in RunSpecValidation.Warnings(reading.Spec)) output.Error($"warning: {warning}");
         return RunSpecPaths.MakeAbsolute(reading.Spec, Environment.CurrentDirectory);
     }
+
+    /// <summary>What this machine has too little of.</summary>
+    private static IEnumerable<string> Room(RunSpec spec, ClusterAddress? cluster)
+    {
+        if (ModelSizes.Read(spec.Model.Path) is not { } model) return [];
+        var ranks = cluster is null ? RunSession.LocalRanks(spec.Cluster) : spec.Cluster.MinRanks;
+        var memory = MachineMemory.Counts(spec) ? MachineFit.MemoryProblems(spec, model, ranks, ranks, MachineMemory.Bytes) : [];
+        return [.. memory, .. MachineFit.DiskProblems(spec, model, spec.Model.Path, spec.Output)];
+    }
+
     /// <summary>A recipe's held-out samples belong to its training samples: who brings other ones need not have them.</summary>
     private static IEnumerable<string> WithoutItsEvaluation(Recipe recipe, IReadOnlyList<string> sets)
     {

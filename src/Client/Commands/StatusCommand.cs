@@ -2,6 +2,7 @@ using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Views;
+using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -11,7 +12,13 @@ internal sealed class StatusCommand() : RunVerb("status", "Where one run is.", "
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var status = await cluster.StatusAsync(run);
-        output.Result(RunRow.Of(status), to => RunSummary.Show(to.Screen, status));
+        output.Result(RunRow.Of(status), to => RunSummary.Show(to, status));
+        return ExitCode.Done;
+    }
+
+    protected override int? FromRecord(RunStatus ended, Output output)
+    {
+        output.Result(RunRow.Of(ended), to => RunSummary.Show(to, ended));
         return ExitCode.Done;
     }
 }

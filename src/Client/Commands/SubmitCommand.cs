@@ -34,7 +34,7 @@ internal sealed class SubmitCommand : Verb
         var spec = SpecSource.Check(reading, address, output, recipe);
         if (!parsed.GetValue(_wait)) return await QueueAsync(spec, parsed, output, interrupted);
 
-        var ended = await RunSession.RunAsync(spec, address, output, interrupted);
+        var (ended, phase) = await RunSession.RunAsync(spec, address, output, interrupted);
         var report = RunReport.Read(ended.Output);
         output.Result(
             new
@@ -51,13 +51,15 @@ internal sealed class SubmitCommand : Verb
                 ended.EvalAfter,
                 ended.Error,
             },
-            to => RunSummary.Show(to.Screen, ended));
+            to => RunSummary.Show(to, ended, phase));
         return RunSummary.ExitCodeOf(ended);
     }
 
     private async Task<int> QueueAsync(RunSpec spec, ParseResult parsed, Output output, CancellationToken interrupted)
     {
-        await using var cluster = await ClusterConnection.OpenAsync(ClusterAddress.Require(parsed.GetValue(_cluster)), interrupted);
+        await using var cluster = await ClusterConnection.OpenAsync(
+            ClusterAddress.Require(parsed.GetValue(_cluster), "--wait runs it here and stays to its end"), interrupted);
+        await RunSession.RequireDeviceAsync(cluster, spec.Cluster);
         var submitted = await cluster.SubmitAsync(spec);
         output.Result(
             new { Run = submitted.RunId, State = Words.Of(RunState.Queued), submitted.Output },

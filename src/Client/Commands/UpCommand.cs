@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Diagnostics;
+using System.Net;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Client.Views;
@@ -23,10 +25,21 @@ internal sealed class UpCommand : Verb
         Description = "Share a cluster with other machines through Redis.",
         HelpName = "host:port",
     };
+    private readonly Option<string?> _advertise = new("--advertise")
+    {
+        Description = "This machine's IP address as the others reach it; without it, only this machine does.",
+        HelpName = "IP",
+    };
+    private readonly Option<string> _node = new("--node")
+    {
+        Description = "Name of this node, unique in the cluster.",
+        HelpName = "NAME",
+        DefaultValueFactory = _ => Environment.MachineName,
+    };
 
     public UpCommand() : base("up", "Start a cluster on this machine, to stay.", "phi3v up --ranks 2")
     {
-        foreach (var option in (Option[])[_ranks, _gatewayPort, _siloPort, _httpPort, _redis]) Options.Add(option);
+        foreach (var option in (Option[])[_ranks, _gatewayPort, _siloPort, _httpPort, _redis, _advertise, _node]) Options.Add(option);
     }
 
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
@@ -37,12 +50,22 @@ internal sealed class UpCommand : Verb
         var ports = ((Option<int>[])[_gatewayPort, _siloPort, _httpPort]).Select(o => (o.Name, Port: parsed.GetValue(o))).ToArray();
         var ranks = parsed.GetValue(_ranks) ?? Math.Max(FewestRanks, Environment.ProcessorCount);
         var problems = PortProblems(ports).ToList();
+        var node = parsed.GetRequiredValue(_node);
+        if (node.Length == 0 || node.Any(c => c is '@' or '/' || char.IsWhiteSpace(c)))
+            problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
+        var advertise = parsed.GetValue(_advertise);
+        if (advertise is not null && !IPAddress.TryParse(advertise, out _))
+            problems.Add($"--advertise: must be an IP address, got '{advertise}'; give this machine's.");
+        if (parsed.GetValue(_redis) is not null && advertise is null && Environment.GetEnvironmentVariable("PHI3V_ADVERTISE") is null)
+            output.Error("warning: --redis without --advertise: nodes of other machines cannot reach this one; docs/cluster.md.");
         if (ranks < 1) problems.Add($"--ranks: must be at least 1, got {ranks}; raise it.");
         if (problems.Count > 0) throw new InputException(problems);
 
-        var options = new SiloOptions(ports[0].Port, ports[1].Port, ports[2].Port, Environment.MachineName, ranks,
-            Path.Combine(UpState.Home, "data"), Path.Combine(UpState.Home, "silo.log"), UntilStdinCloses: false, parsed.GetValue(_redis));
-        using var silo = await SiloProcess.StartAsync(options, interrupted);
+        var options = new SiloOptions(ports[0].Port, ports[1].Port, ports[2].Port, node, ranks,
+            Path.Combine(UpState.Home, "data"), Path.Combine(UpState.Home, "silo.log"), UntilStdinCloses: false,
+            parsed.GetValue(_redis), advertise);
+        UpState.MakeHome();
+        using var silo = await StartAsync(options, interrupted);
         var state = new UpState(
             silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort, options.Node, ranks, DateTimeOffset.UtcNow);
         state.Save();
@@ -63,6 +86,20 @@ internal sealed class UpCommand : Verb
                 $"up: {Words.Ranks(ranks)} on 127.0.0.1:{state.GatewayPort} (process {state.ProcessId}, log {options.LogFile})\n" +
                 $"metrics: http://127.0.0.1:{state.HttpPort}/metrics\nstop it: phi3v down"));
         return ExitCode.Done;
+    }
+
+    /// <summary>The data folder is our own choice: who is told that it is in use has not named it.</summary>
+    private static async Task<Process> StartAsync(SiloOptions options, CancellationToken interrupted)
+    {
+        try
+        {
+            return await SiloProcess.StartAsync(options, interrupted);
+        }
+        catch (InputException refused) when (refused.Problems.Any(p => p.StartsWith("--data:", StringComparison.Ordinal)))
+        {
+            throw new InputException($"up: another `phi3v up` uses {UpState.Home} at this moment, got {options.DataFolder}; "
+                + "use that cluster, or set PHI3V_HOME to another folder.");
+        }
     }
 
     private static IEnumerable<string> PortProblems((string Name, int Port)[] ports)

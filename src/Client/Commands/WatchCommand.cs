@@ -11,8 +11,17 @@ internal sealed class WatchCommand()
     protected override async Task<int> AskAsync(
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
     {
-        var ended = await new RunFollower(cluster, output).FollowAsync(run, () => false, interrupted);
-        output.Result(RunRow.Of(ended), to => RunSummary.Show(to.Screen, ended));
-        return RunSummary.ExitCodeOf(ended);
+        var follower = new RunFollower(cluster, output);
+        try
+        {
+            var ended = await follower.FollowAsync(run, () => false, interrupted);
+            output.Result(RunRow.Of(ended), to => RunSummary.Show(to, ended, follower.Phase));
+            return RunSummary.ExitCodeOf(ended);
+        }
+        catch (OperationCanceledException)
+        {
+            output.Error(RunSession.GoesOn(run));
+            throw;
+        }
     }
 }

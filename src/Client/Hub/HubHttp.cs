@@ -24,6 +24,8 @@ internal sealed class HubHttp(HubEndpoint endpoint, HubTiming timing) : IDisposa
         Timeout = Timeout.InfiniteTimeSpan, // large files take as long as they take; silence is watched for instead
     };
 
+    private volatile bool _hasAnswered;
+
     public HubEndpoint Endpoint => endpoint;
 
     /// <param name="from">The first byte wanted.</param>
@@ -44,6 +46,7 @@ internal sealed class HubHttp(HubEndpoint endpoint, HubTiming timing) : IDisposa
 
             var response = await WatchAsync(
                 silent => _client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, silent), cancelled);
+            _hasAnswered = true;
             if (!IsRedirect(response.StatusCode)) return response;
             using (response) uri = Next(uri, response.Headers.Location);
         }
@@ -64,6 +67,12 @@ internal sealed class HubHttp(HubEndpoint endpoint, HubTiming timing) : IDisposa
         catch (Exception error) when (error is HttpRequestException { InnerException: AuthenticationException })
         {
             throw new CommandFailedException($"the hub's certificate is not trusted: {error.InnerException!.Message}");
+        }
+        // Once somebody has answered, the name is right and the network is there: it may come back.
+        catch (HttpRequestException error) when (error.HttpRequestError == HttpRequestError.NameResolutionError && !_hasAnswered)
+        {
+            throw new CommandFailedException($"the hub's name is not known ({Reason(error)}); is there a network, and is "
+                + $"{HubEndpoint.AddressVariable} right?");
         }
         catch (Exception error) when (error is HttpRequestException or IOException)
         {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Silo;
 
@@ -10,6 +11,7 @@ namespace Phi3VCluster.Client.Silo;
 internal sealed class LocalSilo : IAsyncDisposable
 {
     private const string FolderPrefix = "phi3v-local-";
+    private const int SignalBase = 128;
 
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan AbandonedAge = TimeSpan.FromDays(1);
@@ -25,6 +27,15 @@ internal sealed class LocalSilo : IAsyncDisposable
     public string LogFile { get; }
 
     public bool HasEnded => _process.HasExited;
+
+    /// <summary>Whether the log is gone with the silo.</summary>
+    public bool LogIsTemporary => LogFile.StartsWith(_folder, StringComparison.Ordinal);
+
+    /// <summary>The signal that ended it; null where it ended by itself.</summary>
+    public int? KilledBy => _process.HasExited && _process.ExitCode > SignalBase ? _process.ExitCode - SignalBase : null;
+
+    /// <summary>Completes when the process is gone.</summary>
+    public Task EndedAsync(CancellationToken unless) => _process.WaitForExitAsync(unless);
 
     /// <param name="logFile">Null: a log that goes when the silo does.</param>
     public static async Task<LocalSilo> StartAsync(int ranks, string? logFile, CancellationToken interrupted)
@@ -42,6 +53,7 @@ internal sealed class LocalSilo : IAsyncDisposable
         catch
         {
             Directory.Delete(folder, recursive: true);
+            RemoveIfEmpty(logFile);
             throw;
         }
     }
@@ -55,6 +67,15 @@ internal sealed class LocalSilo : IAsyncDisposable
         await _process.WaitForExitAsync(CancellationToken.None);
         _process.Dispose();
         Directory.Delete(_folder, recursive: true);
+        RemoveIfEmpty(LogFile);
+    }
+
+    /// <summary>A log that says nothing, and the folder that was made for it.</summary>
+    private static void RemoveIfEmpty(string? logFile)
+    {
+        if (logFile is null || Path.GetDirectoryName(logFile) is not { } folder || !Directory.Exists(folder)) return;
+        if (File.Exists(logFile) && new FileInfo(logFile).Length == 0) File.Delete(logFile);
+        if (!Directory.EnumerateFileSystemEntries(folder).Any()) Directory.Delete(folder);
     }
 
     // Those of commands that were killed: their silos ended, but nobody was left to delete. The age spares a live one of a

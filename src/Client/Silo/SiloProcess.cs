@@ -11,7 +11,7 @@ namespace Phi3VCluster.Client.Silo;
 /// <param name="UntilStdinCloses">It ends with this process, however that ends.</param>
 internal sealed record SiloOptions(
     int GatewayPort, int SiloPort, int HttpPort, string Node, int? Ranks, string DataFolder,
-    string LogFile, bool UntilStdinCloses, string? Redis = null);
+    string LogFile, bool UntilStdinCloses, string? Redis = null, string? Advertise = null);
 
 /// <summary>Starts and ends silo processes.</summary>
 internal static partial class SiloProcess
@@ -34,10 +34,11 @@ internal static partial class SiloProcess
         Directory.CreateDirectory(Path.GetDirectoryName(options.LogFile)!);
         var readyFile = Path.Combine(options.DataFolder, $"ready-{Environment.ProcessId}.json");
         File.Delete(readyFile);
+        var logged = File.Exists(options.LogFile) ? new FileInfo(options.LogFile).Length : 0; // what an earlier silo said stays
         var silo = Process.Start(Launch(options, readyFile))!;
         try
         {
-            await WaitReadyAsync(silo, readyFile, options.LogFile, interrupted);
+            await WaitReadyAsync(silo, readyFile, options.LogFile, logged, interrupted);
             return silo;
         }
         catch
@@ -100,7 +101,7 @@ internal static partial class SiloProcess
     // cancelled, or at all. Both exec, so the process started here is the silo.
     private static ProcessStartInfo Launch(SiloOptions options, string readyFile)
     {
-        var script = $"exec setsid \"$0\" \"$@\" >\"$PHI3V_SILO_LOG\" 2>&1{(options.UntilStdinCloses ? "" : " </dev/null")}";
+        var script = $"exec setsid \"$0\" \"$@\" >>\"$PHI3V_SILO_LOG\" 2>&1{(options.UntilStdinCloses ? "" : " </dev/null")}";
         var start = new ProcessStartInfo("/bin/sh") { RedirectStandardInput = options.UntilStdinCloses };
         foreach (var argument in (string[])["-c", script, SiloExecutable.Find(), .. Arguments(options, readyFile)])
             start.ArgumentList.Add(argument);
@@ -120,17 +121,18 @@ internal static partial class SiloProcess
         ];
         if (o.Ranks is { } ranks) arguments = arguments.Concat(["--ranks", Text(ranks)]);
         if (o.Redis is { } redis) arguments = arguments.Concat(["--redis", redis]);
+        if (o.Advertise is { } advertise) arguments = arguments.Concat(["--advertise", advertise]);
         return o.UntilStdinCloses ? arguments.Append("--until-stdin-closes") : arguments;
 
         static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
     }
 
-    private static async Task WaitReadyAsync(Process silo, string readyFile, string logFile, CancellationToken interrupted)
+    private static async Task WaitReadyAsync(Process silo, string readyFile, string logFile, long logged, CancellationToken interrupted)
     {
         var since = Stopwatch.StartNew();
         while (!IsReady(readyFile))
         {
-            if (silo.HasExited && silo.ExitCode == ExitCode.BadInput && Problems(logFile) is { Length: > 0 } problems)
+            if (silo.HasExited && silo.ExitCode == ExitCode.BadInput && Problems(logFile, logged) is { Length: > 0 } problems)
                 throw new InputException(problems);
             if (silo.HasExited)
                 throw new CommandFailedException(
@@ -143,7 +145,12 @@ internal static partial class SiloProcess
     }
 
     // A silo that refuses its options has said why, a line each, and nothing else: the user gave them to us.
-    private static string[] Problems(string logFile) => [.. File.ReadLines(logFile).Where(line => line.Length > 0)];
+    private static string[] Problems(string logFile, long logged)
+    {
+        using var log = new StreamReader(logFile);
+        log.BaseStream.Seek(logged, SeekOrigin.Begin);
+        return log.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
 
     private static bool IsReady(string readyFile)
     {

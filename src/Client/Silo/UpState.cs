@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Silo;
 
@@ -14,6 +15,19 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".phi3v"));
 
     private static string FilePath => Path.Combine(Home, "cluster.json");
+
+    /// <exception cref="InputException">It is no folder that can be written to.</exception>
+    public static void MakeHome()
+    {
+        try
+        {
+            Directory.CreateDirectory(Home);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new InputException($"PHI3V_HOME: cannot be made or written to, got {Home}; set the variable to another folder.");
+        }
+    }
 
     /// <summary>Null when none is up. What a silo that died left behind is removed.</summary>
     public static UpState? Running()

@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Hub;
-using Spectre.Console;
-using Spectre.Console.Rendering;
 
 namespace Phi3VCluster.Client.Views;
 
@@ -13,13 +11,19 @@ internal sealed class DownloadFollower(Output output, DownloadProgress progress,
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
 
-    public Task<T> UntilEndAsync<T>(Task<T> work) => output.IsLive
-        ? output.Screen.Live(new Text("")).AutoClear(true).StartAsync(screen => ShowAsync(work, LiveEvery, () =>
+    public async Task<T> UntilEndAsync<T>(Task<T> work)
+    {
+        if (!output.IsLive) return await ShowAsync(work, PlainEvery, () => output.Line(Summary()));
+        var region = new LiveRegion(output);
+        try
         {
-            screen.UpdateTarget(new Rows(Lines()));
-            screen.Refresh();
-        }))
-        : ShowAsync(work, PlainEvery, () => output.Line(Summary()));
+            return await ShowAsync(work, LiveEvery, () => region.Draw(Lines()));
+        }
+        finally
+        {
+            region.Clear();
+        }
+    }
 
     private static async Task<T> ShowAsync<T>(Task<T> work, TimeSpan every, Action show)
     {
@@ -27,13 +31,13 @@ internal sealed class DownloadFollower(Output output, DownloadProgress progress,
         return await work;
     }
 
-    private IEnumerable<IRenderable> Lines()
+    private IEnumerable<string> Lines()
     {
-        yield return new Markup(Bar.Of(totalBytes > 0 ? (double)progress.DoneBytes / totalBytes : 1));
-        yield return OneLine(Summary());
-        if (progress.LastSaid is { } said) yield return OneLine(said);
+        yield return Bar.Of(totalBytes > 0 ? (double)progress.DoneBytes / totalBytes : 1, output);
+        yield return Summary();
+        if (progress.LastSaid is { } said) yield return said;
         foreach (var (file, reached) in progress.Active)
-            yield return OneLine($"{Words.Bytes(reached),8} of {Words.Bytes(file.Size),8}  {file.Path}");
+            yield return $"{Words.Bytes(reached),8} of {Words.Bytes(file.Size),8}  {file.Path}";
     }
 
     private string Summary()
@@ -42,6 +46,4 @@ internal sealed class DownloadFollower(Output output, DownloadProgress progress,
         var left = perSecond > 0 ? $"  ETA {Words.Duration((totalBytes - done) / perSecond)}" : "";
         return $"{Words.Bytes(done)} of {Words.Bytes(totalBytes)}  {Words.Bytes(perSecond)}/s{left}";
     }
-
-    private static Text OneLine(string text) => new(text) { Overflow = Overflow.Ellipsis };
 }

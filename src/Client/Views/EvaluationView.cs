@@ -1,6 +1,5 @@
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Spec.Jobs;
-using Spectre.Console;
 
 namespace Phi3VCluster.Client.Views;
 
@@ -24,11 +23,10 @@ internal static class EvaluationView
 
     public static void Show(Output to, EvaluateResult result)
     {
-        var table = new Table().AddColumns("sample", "loss", "the model says", "answer", "score");
-        foreach (var row in result.Samples.Take(ShownSamples))
-            table.AddRow(Markup.Escape(row.Id), Words.Number(row.Loss), Markup.Escape(row.Prediction ?? "-"),
-                Markup.Escape(string.Join(" / ", row.Answers)), Words.Number(row.Score, "0.00"));
-        to.Screen.Write(table);
+        Tables.Write(to,
+            [new("sample"), new("loss", 1), new("the model says", Folds: true), new("answer", Folds: true), new("score")],
+            result.Samples.Take(ShownSamples).Select(row => (string[])
+                [row.Id, Words.Number(row.Loss), row.Prediction ?? "-", string.Join(" / ", row.Answers), Words.Number(row.Score, "0.00")]));
         if (result.Samples.Count > ShownSamples) to.Line($"{ShownSamples} of {result.Samples.Count} samples are shown; --json has them all.");
         to.Line(string.Join("  ", result.Values.Select(value => $"{value.Key} {Words.Number(value.Value)}")) +
             $"  over {result.Samples.Count} samples in {Words.Duration(result.Seconds)}");

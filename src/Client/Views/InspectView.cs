@@ -40,8 +40,9 @@ internal static class InspectView
     public static void Show(Output to, InspectResult result, string? sheet)
     {
         var good = result.Good;
-        to.Line($"{Count(result.Rows)} rows, {Count(result.BadRows)} of them bad; {Count(good.Images)} images, {Count(good.Questions)} questions, "
-            + $"{Count(good.Answers.Count)} answers; read in {Words.Duration(result.Seconds)}");
+        to.Sentence($"{Count(result.Rows)} rows, {Count(result.BadRows)} of them bad; "
+            + $"{Count(good.Images)} images, {Count(good.Questions)} questions, "
+            + $"{Count(good.Answers.Count)} answers; read in {Words.Took(result.Seconds)}");
         ShowTokens(to, result);
         ShowSizes(to, good);
         ShowAnswers(to, good.Answers);
@@ -53,10 +54,10 @@ internal static class InspectView
     {
         if (result.Good.Tokens is not { } tokens) return;
         to.Line("");
-        to.Line($"tokens a row: {Of(tokens)}, of at most {Count(result.Context)}"
+        to.Sentence($"tokens a row: {Of(tokens)}, of at most {Count(result.Context)}"
             + (result.TokensAreEstimated ? " (estimated; --model gives exact counts)" : ""));
-        var chart = new BarChart().Width(ChartWidth);
-        foreach (var bin in result.Good.Histogram)
+        var chart = new BarChart().Width(Math.Min(ChartWidth, to.Width));
+        foreach (var bin in result.Good.Histogram.Where(bin => bin.Rows > 0))
             chart.AddItem(bin.From == bin.To ? Count(bin.From) : $"{Count(bin.From)}–{Count(bin.To)}", bin.Rows, Color.Green);
         to.Screen.Write(chart);
     }
@@ -65,10 +66,10 @@ internal static class InspectView
     {
         if (good.ImageSizes.Count == 0) return;
         to.Line("");
-        var table = new Table().AddColumns("image size", "images", "crops", "tokens each");
-        foreach (var size in good.ImageSizes.Take(ShownSizes))
-            table.AddRow($"{size.Width}×{size.Height}", Count(size.Count), $"{size.CropColumns}×{size.CropRows}", Count(size.Tokens));
-        to.Screen.Write(table);
+        Tables.Write(to,
+            [new("image size"), new("images"), new("crops"), new("tokens each")],
+            good.ImageSizes.Take(ShownSizes).Select(size => (string[])
+                [$"{size.Width}×{size.Height}", Count(size.Count), $"{size.CropColumns}×{size.CropRows}", Count(size.Tokens)]));
         if (good.DistinctImageSizes > ShownSizes) to.Line($"the most frequent of {Count(good.DistinctImageSizes)} image sizes");
     }
 
@@ -76,7 +77,7 @@ internal static class InspectView
     {
         if (answers.Characters is not { } characters) return;
         to.Line("");
-        to.Line($"characters an answer: {Of(characters)}; {Count(answers.Distinct)} different ones, most often "
+        to.Sentence($"characters an answer: {Of(characters)}; {Count(answers.Distinct)} different ones, most often "
             + string.Join(", ", answers.MostFrequent.Select(one => $"{Short(one.Answer)} ({Share(one.Count, answers.Count)})")));
     }
 

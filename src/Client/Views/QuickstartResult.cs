@@ -2,7 +2,6 @@ using System.Globalization;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
-using Spectre.Console;
 
 namespace Phi3VCluster.Client.Views;
 
@@ -41,11 +40,11 @@ internal sealed class QuickstartResult(
     {
         if (ended.State != RunState.Done)
         {
-            RunSummary.Show(output.Screen, ended);
+            RunSummary.Show(output, ended);
             return;
         }
-        output.Screen.Write(Row());
-        if (predictions.Count > 0) output.Screen.Write(Predictions());
+        ShowRow(output);
+        if (predictions.Count > 0) ShowPredictions(output);
         var metric = spec.Evaluation.Metric.ToUpperInvariant();
         output.Line($"{metric} on held-out pages: {Words.Number(Before, "0.00")} before, {Words.Number(After, "0.00")} after " +
             "(the best constant answer scores about 0.12).");
@@ -53,20 +52,20 @@ internal sealed class QuickstartResult(
         output.Line($"Everything is in {ended.Output}; the model in its folder model. {Words.Duration(seconds)} in all.");
     }
 
-    private Table Row() => new Table()
-        .AddColumns("method", "dtype", "ranks", "batch", "img/s", "training", Markup.Escape($"{spec.Evaluation.Metric} before → after"))
-        .AddRow(spec.Method.Kind, spec.Precision, Text(ended.WorldSize), Text(spec.Batch.Global), Words.Number(ImagesPerSecond, "0.0"),
-            Words.Duration(ended.TrainSeconds), $"{Words.Number(Before, "0.00")} → {Words.Number(After, "0.00")}");
+    private void ShowRow(Output output) => Tables.Write(output,
+        [
+            new("method"), new("dtype", 2), new("ranks", 1), new("batch", 3), new("img/s"), new("training"),
+            new($"{spec.Evaluation.Metric} before → after"),
+        ],
+        [[
+            spec.Method.Kind, spec.Precision, Text(ended.WorldSize), Text(spec.Batch.Global), Words.Number(ImagesPerSecond, "0.0"),
+            Words.Duration(ended.TrainSeconds), $"{Words.Number(Before, "0.00")} → {Words.Number(After, "0.00")}",
+        ]]);
 
-    private Table Predictions()
-    {
-        var table = new Table().AddColumns("held-out page", "answer", "the model says", "score");
-        foreach (var p in predictions.Take(ShownPredictions))
-            table.AddRow(
-                Markup.Escape(p.Id ?? ""), Markup.Escape(p.Answers ?? ""), Markup.Escape(p.Prediction ?? ""),
-                Words.Number(p.Score, "0.00"));
-        return table;
-    }
+    private void ShowPredictions(Output output) => Tables.Write(output,
+        [new("held-out page"), new("answer", Folds: true), new("the model says", Folds: true), new("score")],
+        predictions.Take(ShownPredictions).Select(p => (string[])
+            [p.Id ?? "", p.Answers ?? "", p.Prediction ?? "", Words.Number(p.Score, "0.00")]));
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
+using Phi3VCluster.Client.App;
 using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Spec.Recipes;
-using Spectre.Console;
 
 namespace Phi3VCluster.Client.Views;
 
@@ -26,18 +26,20 @@ internal sealed record RecipeRow(
             [.. GpuFit.Fewest(spec).Select(GpuRow.Of)], withText ? recipe.Text : null);
     }
 
-    public static void Show(IAnsiConsole screen, IReadOnlyList<Recipe> recipes)
-    {
-        var table = new Table().AddColumns("recipe", "method", "dtype", "data", "batch", "rate", "epochs", "expected", "fits (GB)");
-        foreach (var (recipe, row) in recipes.Select(r => (r, Of(r))))
-            table.AddRow(((string[])
-            [
-                row.Name, row.Method, row.Dtype, row.Dataset, $"{row.Batch}", Words.Number(row.LearningRate, "0.#######"), $"{row.Epochs}",
-                Expectation(row),
-                string.Join(", ", GpuFit.Telling(GpuFit.Fewest(recipe.Spec)).Select(fit => $"{fit.Count} × {fit.Card.Name} {fit.Card.Gigabytes}")),
-            ]).Select(Markup.Escape).ToArray());
-        screen.Write(table);
-    }
+    public static void Show(Output to, IReadOnlyList<Recipe> recipes) => Tables.Write(to,
+        [
+            new("recipe"), new("method", 6), new("dtype", 5), new("data", 7), new("batch", 4), new("rate", 3), new("epochs", 8),
+            new("expected", 1),
+            new("fits (GB)", 2, Folds: true),
+        ],
+        recipes.Select(r => (Recipe: r, Row: Of(r))).Select(r => (string[])
+        [
+            r.Row.Name, r.Row.Method, r.Row.Dtype, r.Row.Dataset, $"{r.Row.Batch}", Words.Number(r.Row.LearningRate, "0.#######"),
+            $"{r.Row.Epochs}", Expectation(r.Row),
+            string.Join(", ", GpuFit.Telling(GpuFit.Fewest(r.Recipe.Spec)).Select(Cards)),
+        ]));
+
+    private static string Cards(GpuFit fit) => $"{fit.Count} × {fit.Card.Name} {fit.Card.Gigabytes}";
 
     private static string Expectation(RecipeRow row) => row.Metric switch
     {

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Grains.Interfaces;
-using Spectre.Console;
 
 namespace Phi3VCluster.Client.Views;
 
@@ -11,45 +10,58 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60); // a coordinator that moves to another node takes seconds
-    private static readonly TimeSpan PlainLineEvery = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan PlainLineEvery = TimeSpan.FromSeconds(2), PlainClockEvery = TimeSpan.FromSeconds(15);
+
+    private readonly PhaseWatch _watch = new();
+    private readonly Stopwatch _sinceLine = Stopwatch.StartNew();
+    private LiveRegion? _region;
+    private string _lastPhase = "", _lastState = "";
+
+    /// <summary>The last phase before the end.</summary>
+    public string Phase => _watch.Phase;
 
     /// <param name="clusterEnded">Whether to give up at once when nobody answers.</param>
     /// <exception cref="NoClusterException">Nobody answered for a minute.</exception>
-    public Task<RunStatus> FollowAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted) =>
-        output.IsLive ? FollowLiveAsync(run, clusterEnded, interrupted) : FollowPlainAsync(run, clusterEnded, interrupted);
-
-    private Task<RunStatus> FollowLiveAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted) => output.Screen
-        .Live(new Text(run))
-        .AutoClear(true)
-        .StartAsync(screen => UntilEndAsync(run, clusterEnded, status =>
-        {
-            screen.UpdateTarget(new Rows(BarOf(status), new Text(Words.Progress(status)) { Overflow = Overflow.Ellipsis }));
-            screen.Refresh();
-        }, interrupted));
-
-    private static Markup BarOf(RunStatus status) =>
-        new($"{Bar.Of(status.TotalSteps > 0 ? (double)status.Step / status.TotalSteps : 0)}  {Markup.Escape(status.Run)}");
-
-    private Task<RunStatus> FollowPlainAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted)
+    public async Task<RunStatus> FollowAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted)
     {
-        var (sinceLine, lastPhase, lastLine) = (Stopwatch.StartNew(), "", "");
-        return UntilEndAsync(run, clusterEnded, status =>
+        _region = output.IsLive ? new(output) : null;
+        try
         {
-            var line = Words.Progress(status);
-            if (line == lastLine || (status.Phase == lastPhase && sinceLine.Elapsed < PlainLineEvery)) return;
-            output.Line($"{run}  {line}");
-            (lastPhase, lastLine) = (status.Phase, line);
-            sinceLine.Restart();
-        }, interrupted);
+            return await UntilEndAsync(run, clusterEnded, interrupted);
+        }
+        finally
+        {
+            _region?.Clear();
+        }
+    }
+
+    private void Show(RunStatus status)
+    {
+        if (!status.IsFinal) _watch.Enter(RunWords.Phase(status));
+        if (_region is not null)
+            _region.Draw([$"{Bar.Of(RunWords.Share(status), output)}  {status.Run}", RunWords.Progress(status, _watch.Seconds)]);
+        else
+            ShowPlain(status);
+    }
+
+    // A line where something has changed; the clock alone is worth one now and then.
+    private void ShowPlain(RunStatus status)
+    {
+        var state = RunWords.Progress(status, phaseSeconds: null);
+        var every = state == _lastState ? PlainClockEvery : PlainLineEvery;
+        if (status.IsFinal || (_watch.Phase == _lastPhase && _sinceLine.Elapsed < every)) return;
+        output.Line($"{status.Run}  {RunWords.Progress(status, _watch.Seconds)}");
+        (_lastPhase, _lastState) = (_watch.Phase, state);
+        _sinceLine.Restart();
     }
 
     private void Tell(string note)
     {
-        if (output.IsLive) output.Screen.WriteLine(note); // knows that a bar is being drawn below
+        if (_region is not null) _region.Print(note);
         else output.Line(note);
     }
 
-    private async Task<RunStatus> UntilEndAsync(string run, Func<bool> clusterEnded, Action<RunStatus> show, CancellationToken interrupted)
+    private async Task<RunStatus> UntilEndAsync(string run, Func<bool> clusterEnded, CancellationToken interrupted)
     {
         var (sinceAnswer, told) = (Stopwatch.StartNew(), 0);
         while (true)
@@ -59,7 +71,7 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
                 var status = await cluster.StatusAsync(run).WaitAsync(interrupted);
                 sinceAnswer.Restart();
                 for (; told < status.Notes.Count; told++) Tell(status.Notes[told]);
-                show(status);
+                Show(status);
                 if (status.IsFinal) return status;
             }
             catch (NoClusterException) when (sinceAnswer.Elapsed < Patience && !clusterEnded())

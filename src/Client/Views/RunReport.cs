@@ -5,10 +5,21 @@ namespace Phi3VCluster.Client.Views;
 /// <summary>What a run wrote into its folder, as far as this machine can see it. Everything missing is null or empty.</summary>
 internal sealed record RunReport(long? Steps, double? FinalLoss, double? ImagesPerSecond, double? EvalBefore, double? EvalAfter)
 {
+    /// <summary>Of each evaluation, in the order of their steps.</summary>
+    public IReadOnlyList<double> HeldOutLosses { get; private init; } = [];
+
+    /// <summary>The folder within the run's that holds its result: adapter or model.</summary>
+    public string? Exported { get; private init; }
+
     public static RunReport Read(string folder) =>
         ReadJson(Path.Combine(folder, "report.json")) is { ValueKind: JsonValueKind.Object } report
         ? new((long?)Number(report, "steps"), Number(report, "final_loss"), Number(report, "images_per_second"),
             Number(report, "eval_before"), Number(report, "eval_after"))
+        {
+            HeldOutLosses = report.TryGetProperty("evaluations", out var list) && list.ValueKind == JsonValueKind.Array
+                ? [.. Objects(list).Select(e => Number(e, "loss")).OfType<double>()] : [],
+            Exported = Text(report, "exported"),
+        }
         : new(null, null, null, null, null);
 
     /// <summary>The answers that an evaluation file noted: <c>predictions</c>, each {id, prediction, answers, score}.</summary>
@@ -18,6 +29,9 @@ internal sealed record RunReport(long? Steps, double? FinalLoss, double? ImagesP
             ? [.. list.EnumerateArray().Where(e => e.ValueKind == JsonValueKind.Object).Select(e => new PredictionRow(
                 Text(e, "id"), Text(e, "prediction"), Text(e, "answers"), Number(e, "score")))]
             : [];
+
+    private static IEnumerable<JsonElement> Objects(JsonElement list) =>
+        list.EnumerateArray().Where(e => e.ValueKind == JsonValueKind.Object);
 
     private static JsonElement? ReadJson(string path)
     {

@@ -1,34 +1,66 @@
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Grains.Interfaces;
-using Spectre.Console;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Views;
 
 /// <summary>One run, for a person.</summary>
 internal static class RunSummary
 {
-    public static void Show(IAnsiConsole screen, RunStatus s)
+    private const int NameWidth = 14;
+
+    /// <param name="phase">The last one before the run ended, where somebody saw it.</param>
+    public static void Show(Output to, RunStatus s, string phase = "")
     {
-        var grid = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
         Row("run", s.Run);
-        Row("state", s.Phase.Length > 0 && !s.IsFinal ? $"{Words.Of(s.State)} ({s.Phase})" : Words.Of(s.State));
+        Row("state", StateOf(s, phase));
         if (s.WaitingFor is { } wait) Row("waits for", wait);
         if (s.Error is { } error) Row("error", error);
-        Row("step", $"{s.Step} of {s.TotalSteps}");
-        Row("epochs done", $"{s.Epoch} of {s.Epochs}");
+        if (s.TotalSteps > 0) Row("step", $"{s.Step} of {s.TotalSteps}");
+        if (s.TotalSteps > 0) Row("epochs done", $"{s.Epoch} of {s.Epochs}");
         if (s.Loss is { } loss) Row("loss", Words.Number(loss));
         if (s.ImagesPerSecond is { } speed) Row("images/s", Words.Number(speed, "0.0"));
-        if (s.WorldSize > 0) Row("ranks", $"{s.WorldSize} (generation {s.Generation})");
-        foreach (var node in s.Nodes) Row($"  {node.Node}", $"ranks {string.Join(", ", node.Ranks)} on {node.Silo}");
-        if (s.EvalBefore is { } before) Row($"{s.Metric ?? "score"} before", Words.Number(before));
-        if (s.EvalAfter is { } after) Row($"{s.Metric ?? "score"} after", Words.Number(after));
-        if (s.Seconds > 0) Row("time", Words.Duration(s.Seconds));
-        Row("output", s.Output);
-        screen.Write(grid);
+        if (s.WorldSize > 0) Row("ranks", string.Join("; ", s.Nodes.Select(n => $"{string.Join(", ", n.Ranks)} on {n.Node}")));
+        var report = RunReport.Read(s.Output);
+        if ((s.EvalBefore is not null || s.EvalAfter is not null) && s.Metric != EvaluationSpec.Loss)
+            Row(s.Metric ?? "score", $"{Words.Number(s.EvalBefore)} → {Words.Number(s.EvalAfter)}");
+        if (report.HeldOutLosses is [var first, .., var last]) Row("held-out loss", $"{Words.Number(first)} → {Words.Number(last)}");
+        if (s.Seconds > 0) Row("time", Words.Took(s.Seconds));
+        if (Directory.Exists(s.Output)) Row("output", s.Output);
+        if (s.State == RunState.Done && report.Exported is { } exported) ShowNext(to, s, exported);
 
-        void Row(string name, string value) => grid.AddRow(new Text(name, new Style(foreground: Color.Grey)), new Text(value));
+        void Row(string name, string value) =>
+            to.Line($"{name.PadRight(NameWidth)}{value.ReplaceLineEndings("\n" + new string(' ', NameWidth))}");
     }
 
     /// <summary>The exit code of a command that waited for the run.</summary>
     public static int ExitCodeOf(RunStatus s) => s.State == RunState.Done ? ExitCode.Done : ExitCode.Failed;
+
+    private static string StateOf(RunStatus s, string phase)
+    {
+        if (s.State is RunState.Failed or RunState.Cancelled && phase.Length > 0) return $"{Words.Of(s.State)}, while {phase}";
+        return s.State == RunState.Running && s.Phase.Length > 0 ? $"{Words.Of(s.State)}: {RunWords.Phase(s)}" : Words.Of(s.State);
+    }
+
+    /// <param name="exported">The folder within the run's: adapter or model.</param>
+    private static void ShowNext(Output to, RunStatus s, string exported)
+    {
+        var result = Path.Combine(s.Output, exported);
+        to.Line($"{exported.PadRight(NameWidth)}{result}");
+        var model = exported == "adapter" ? $"--model {ModelOf(s.Output)} --adapter {result}" : $"--model {result}";
+        to.Line($"next: phi3v generate {model} --image FILE --prompt TEXT");
+        if (exported == "adapter") to.Line($"      phi3v merge {model} --to DIR");
+    }
+
+    private static string ModelOf(string folder)
+    {
+        try
+        {
+            return RunSpecYaml.ReadFile(Path.Combine(folder, "run.yaml"), []).Spec.Model.Path;
+        }
+        catch (InputException)
+        {
+            return "DIR";
+        }
+    }
 }

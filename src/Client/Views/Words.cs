@@ -30,21 +30,6 @@ internal static class Words
 
     public static string Ranks(int count) => count == 1 ? "1 rank" : $"{count} ranks";
 
-    /// <summary>Where a run is, in one line. Says only what is known yet.</summary>
-    public static string Progress(RunStatus s)
-    {
-        var parts = new List<string> { s.Phase.Length > 0 ? s.Phase : Of(s.State) };
-        if (s.WaitingFor is { } wait) parts.Add($"waits for {wait}");
-        if (s.TotalSteps > 0) parts.Add($"step {s.Step}/{s.TotalSteps}");
-        if (s.Step > 0) parts.Add($"epoch {Math.Min(s.Epoch + 1, s.Epochs)}/{s.Epochs}");
-        if (s.Loss is { } loss) parts.Add($"loss {Number(loss)}");
-        if (s.ImagesPerSecond is { } speed) parts.Add($"{Number(speed, "0.0")} img/s");
-        if (SecondsLeft(s) is { } left) parts.Add($"ETA {Duration(left)}");
-        if (s.WorldSize > 0) parts.Add(Ranks(s.WorldSize));
-        return string.Join("  ", parts);
-    }
-
-    private static double? SecondsLeft(RunStatus s) =>
-        s is { State: RunState.Running, Step: > 0, TrainSeconds: > 0 } && s.TotalSteps > s.Step
-            ? s.TrainSeconds / s.Step * (s.TotalSteps - s.Step) : null;
+    /// <summary>How long something took; fractions where they count.</summary>
+    public static string Took(double seconds) => seconds < 10 ? $"{Number(seconds, "0.0")} s" : Duration(seconds);
 }

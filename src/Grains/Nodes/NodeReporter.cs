@@ -177,5 +177,6 @@ public sealed class NodeReporter : BackgroundService
         Notes = p.Notes,
         Address = p.Address,
         IsEcho = p.IsEcho,
+        Part = p.Part is { } part ? new(part.Unit, part.Done, part.Total) : null,
     };
 }

@@ -39,7 +39,9 @@ internal sealed record GangQueue(ImmutableList<RankDemand> Waiting, ImmutableSor
         if (ahead > 0) return $"{(ahead == 1 ? "the run" : $"{ahead} runs")} ahead of it in the queue";
         var fitting = demand.Kinds().Select(kind => nodes.Where(n => n.Has(kind)).ToList()).MaxBy(list => list.Sum(n => n.Ranks))!;
         var kind = demand.Device == "auto" ? "" : $"{demand.Device} ";
+        var holders = fitting.SelectMany(n => LeasesOn(n.Node)).Select(lease => lease.Run).Distinct().ToList();
         return $"{demand.MinRanks} {kind}{(demand.MinRanks == 1 ? "rank" : "ranks")}; "
-            + $"the cluster has {fitting.Sum(n => n.Ranks)}, {fitting.Sum(n => n.Free)} of them free";
+            + $"the cluster has {fitting.Sum(n => n.Ranks)}, {fitting.Sum(n => n.Free)} of them free"
+            + (holders.Count > 0 ? $", leased to {string.Join(", ", holders)}" : "");
     }
 }

@@ -18,6 +18,8 @@ internal sealed record RunProgress
     public double? EvalAfter { get; init; }
     public double TrainSeconds { get; init; }
     public IReadOnlyList<string> Notes { get; init; } = [];
+    /// <summary>Rank 0's.</summary>
+    public ReportedPart? Part { get; init; }
 
     /// <summary>Takes a report in. A rank that is behind adds nothing: a step is committed by all ranks or by none.</summary>
     public RunProgress With(RankReport report)
@@ -36,6 +38,7 @@ internal sealed record RunProgress
         return next with
         {
             Phase = report.Rank == 0 && report.Phase != ReportedPhase.Prepared ? report.Phase : Phase,
+            Part = report.Rank == 0 ? report.Part : Part,
             EvalBefore = report.EvalBefore ?? EvalBefore,
             EvalAfter = report.EvalAfter ?? EvalAfter,
             Notes = report.Notes.Count > Notes.Count ? report.Notes : Notes,

@@ -54,6 +54,7 @@ internal sealed class StoredRun
             Seconds = StartedAt is { } started ? ((FinishedAt ?? now) - started).TotalSeconds : 0,
             TrainSeconds = Progress.TrainSeconds,
             Notes = Progress.Notes,
+            Part = phase is RunPhase.Running ? Progress.Part : null,
             SubmittedAt = Submitted.SubmittedAt,
             StartedAt = StartedAt,
             FinishedAt = FinishedAt,

@@ -54,10 +54,17 @@ public static class ModelJobValidation
         if (job.Adapter is { } adapter && Blank(adapter))
             yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
         if (job is not AskJob ask) yield break;
-        if (ask.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {ask.NumCrops}; raise it.";
+        foreach (var problem in Crops(ask.NumCrops)) yield return problem;
         if (!AskJob.Precisions.Contains(ask.Precision))
             yield return $"--precision: unknown, got {ask.Precision}; choose one of {string.Join(", ", AskJob.Precisions)}.";
         if (ask.MaxNewTokens < 1) yield return $"--max-new-tokens: must be at least 1, got {ask.MaxNewTokens}; raise it.";
+    }
+
+    private static IEnumerable<string> Crops(int? count)
+    {
+        if (count < 1) yield return $"--num-crops: must be at least 1, got {count}; raise it.";
+        if (count > RunSpecValidation.MostCrops)
+            yield return $"--num-crops: must be at most {RunSpecValidation.MostCrops}, got {count}; common values are 4 and 16.";
     }
 
     private static IEnumerable<string> Generate(GenerateJob job)
@@ -76,7 +83,7 @@ public static class ModelJobValidation
     {
         if (Blank(job.DataKind) || Blank(job.Data))
             yield return $"KIND:PATH: must be KIND:PATH, got {job.DataKind}:{job.Data}; write for example conversations:data/train.jsonl.";
-        if (job.NumCrops < 1) yield return $"--num-crops: must be at least 1, got {job.NumCrops}; raise it.";
+        foreach (var problem in Crops(job.NumCrops)) yield return problem;
         if (job.Pages is < 0 or > InspectJob.MostPages)
             yield return $"--pages: must be from 0 to {InspectJob.MostPages}, got {job.Pages}; 0 draws no sheet.";
     }

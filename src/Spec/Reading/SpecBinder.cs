@@ -84,7 +84,7 @@ internal sealed class SpecBinder(List<string> problems)
                 || Wrong(optional ? "auto or a whole number" : "a whole number", $"write a number up to {int.MaxValue}");
         }
         value = double.TryParse(plain, NumberStyles.Float, CultureInfo.InvariantCulture, out var real)
-            && double.IsFinite(real) ? real : null;
+            && double.IsFinite(real) && !(real == 0 && plain!.Split('e', 'E')[0].Any(digit => digit is >= '1' and <= '9')) ? real : null;
         return value is not null || Wrong("a number", "write it as 0.0002 or 2.0e-4");
 
         bool Wrong(string what, string advice)

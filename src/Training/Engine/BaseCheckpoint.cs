@@ -20,6 +20,11 @@ internal interface IBaseWeights
 /// <summary>A checkpoint folder whose weights are those that its config asks for, open to be copied into a model.</summary>
 internal sealed class BaseCheckpoint : IBaseWeights, IDisposable
 {
+    /// <summary>What is counted while weights are read.</summary>
+    public const string Unit = "parameters";
+
+    private long _read;
+
     private BaseCheckpoint(Phi3VConfig config, CheckpointFolder files)
     {
         (Config, Files) = (config, files);
@@ -60,6 +65,7 @@ internal sealed class BaseCheckpoint : IBaseWeights, IDisposable
     public Tensor Read(TensorInfo weight, Tensor destination)
     {
         Files.CopyTo(weight.Name, destination);
+        Activity.Report(Unit, _read += weight.ElementCount, Used.Sum(one => one.ElementCount));
         return destination;
     }
 

@@ -15,7 +15,8 @@ internal sealed class Evaluator(SampleScorer scorer, IDatasetReader data, IColle
     /// <exception cref="OperationCanceledException">The rank was aborted.</exception>
     public EvaluationResult Run(CancellationToken stop)
     {
-        var groups = Enumerable.Range(0, SampleScorer.GroupCount(data)).Where(group => group % collective.WorldSize == collective.Rank);
+        var (first, stride) = (collective.Rank, collective.WorldSize);
+        int[] groups = [.. Enumerable.Range(0, SampleScorer.GroupCount(data)).Where(group => group % stride == first)];
         var mine = scorer.Score(data, groups, stop).ToList();
         var all = RankMessages.Exchange(collective, JsonSerializer.SerializeToUtf8Bytes(mine, Message))
             .SelectMany(bytes => JsonSerializer.Deserialize<List<ScoredSample>>(bytes, Message)!)

@@ -101,4 +101,9 @@ public sealed record RankProgress(RankId Id, RankPhase Phase)
     public IReadOnlyList<string> Notes { get; init; } = [];
     /// <summary>Seconds of training steps so far.</summary>
     public double TrainSeconds { get; init; }
+    /// <summary>How far it is with what takes long within the phase; null where nothing is counted.</summary>
+    public PartProgress? Part { get; init; }
 }
+
+/// <param name="Unit">What is counted: bytes, samples, passes …</param>
+public sealed record PartProgress(string Unit, long Done, long Total);

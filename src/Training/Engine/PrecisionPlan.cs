@@ -37,19 +37,30 @@ internal sealed record PrecisionPlan(IReadOnlyList<PrecisionRow> Rows)
 
     /// <summary>One line a row, for the run's log.</summary>
     public IEnumerable<string> Lines() => Rows.Select(row => string.Create(CultureInfo.InvariantCulture,
-        $"{row.Part}: {row.Tensors} tensors, {row.Parameters:n0} parameters in {row.Type}, {row.State}, {Size(row.Bytes)} ({row.Modules})"));
+        $"{row.Part}{row.Layers}: {row.Tensors} {(row.Tensors == 1 ? "tensor" : "tensors")}, {row.Parameters:n0} parameters in {row.Type}, "
+            + $"{row.State}, {Size(row.Bytes)}"));
 
     private static PrecisionRow Row(string part, List<TensorInfo> tensors, string type, string state, double bytesEach)
     {
         var count = tensors.Sum(tensor => tensor.ElementCount);
-        return new(part, string.Join(" ", tensors.Select(ModuleKind).Distinct()), type, state, tensors.Count, count, (long)(count * bytesEach));
+        return new(part, Layers(tensors), type, state, tensors.Count, count, (long)(count * bytesEach));
     }
 
-    /// <summary>What modules of all layers have in common, e.g. "self_attn.qkv_proj".</summary>
-    private static string ModuleKind(TensorInfo tensor)
+    // A layer's number is the one whole word of digits behind "layers" in a tensor's name.
+    private static string Layers(IEnumerable<TensorInfo> tensors)
     {
-        string[] ofTensor = ["weight", "bias", "lora_A", "lora_B", "lora_magnitude_vector"];
-        return string.Join('.', tensor.Name.Split('.').Where(part => !ofTensor.Contains(part)).TakeLast(2));
+        int[] layers =
+        [
+            .. tensors.Select(tensor => tensor.Name.Split('.')).Where(name => name.Contains("layers"))
+                .Select(name => int.Parse(name[Array.IndexOf(name, "layers") + 1], CultureInfo.InvariantCulture)).Distinct().Order(),
+        ];
+        return layers switch
+        {
+            [] => "",
+            [var only] => $", layer {only}",
+            [var first, .., var last] when last - first + 1 == layers.Length => $", layers {first}–{last}",
+            _ => $", layers {string.Join(", ", layers)}",
+        };
     }
 
     private static string Size(long bytes) => bytes < 1_000_000
@@ -57,6 +68,6 @@ internal sealed record PrecisionPlan(IReadOnlyList<PrecisionRow> Rows)
         : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:n1} MB");
 }
 
-/// <param name="Modules">Which kinds of modules it is made of.</param>
+/// <param name="Layers">Which layers it is of, e.g. ", layers 0–31"; empty for what is no layer.</param>
 /// <param name="Bytes">By arithmetic: the values alone, without gradients and optimizer state.</param>
-internal sealed record PrecisionRow(string Part, string Modules, string Type, string State, int Tensors, long Parameters, long Bytes);
+internal sealed record PrecisionRow(string Part, string Layers, string Type, string State, int Tensors, long Parameters, long Bytes);

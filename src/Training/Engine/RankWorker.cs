@@ -97,6 +97,7 @@ internal sealed class RankWorker
             set_num_threads(threads); // libtorch keeps this per thread, and CUDA the current device
             if (_compute.Device.type == DeviceType.CUDA) Cuda.Use(_compute.Device.index);
             using var flash = _compute.Device.type == DeviceType.CUDA ? FlashAttention.For(_spec.Precision) : null;
+            Activity.Watch(part => _progress = _progress with { Part = part });
             using var collective = Connect(worldSize, addresses);
             using var trainer = TrainerBuilder.Build(_spec, _compute, collective, outputFolder, _node, _stop.Token);
             trainer.Run(_progress, Publish, _barrier);
@@ -140,13 +141,17 @@ internal sealed class RankWorker
 
     private void Publish(RankProgress progress)
     {
-        var enters = progress.Phase != _progress.Phase; // left unsaid, a barrier of milliseconds would show for a second
-        _progress = progress;
-        if (enters) _changed(this);
+        var enters = progress.Phase != _progress.Phase;
+        _progress = progress with { Part = enters ? null : _progress.Part };
+        if (enters) _changed(this); // left unsaid, a barrier of milliseconds would show for a second
     }
 
-    /// <summary>What is said of a fault; the stack is for those that no user can mend.</summary>
-    internal static string Explain(Exception error) => error is InputException or CollectiveException or RankFault or IOException
-        ? error.Message
-        : $"{error.GetType().Name}: {error.Message}{Environment.NewLine}{error.StackTrace}";
+    /// <summary>What is said of a fault, without a stack for what a user can mend; other stacks go to the node's log.</summary>
+    internal static string Explain(Exception error)
+    {
+        if (error is InputException or CollectiveException or RankFault or LibTorchException or IOException or UnauthorizedAccessException)
+            return error.Message;
+        Console.Error.WriteLine(error);
+        return $"{error.GetType().Name}: {error.Message.Split('\n')[0].Trim()} (the node's log has where)";
+    }
 }

@@ -19,16 +19,23 @@ internal sealed class SampleScorer(
 {
     private const int GroupSize = 8;
 
+    private int _done, _total; // passes: one for a sample's loss, one for its answer
+
+    private int Passes => (measuresLoss ? 1 : 0) + (metrics.Count == 0 ? 0 : 1);
+
     public static int GroupCount(IDatasetReader data) => (data.Count + GroupSize - 1) / GroupSize;
 
     /// <summary>Scores some of the data's groups, reading ahead.</summary>
     /// <exception cref="OperationCanceledException">Between two layers.</exception>
     public IEnumerable<ScoredSample> Score(IDatasetReader data, IEnumerable<int> groups, CancellationToken stop)
     {
-        using var ahead = new Prefetcher<int, Group>(groups, group => Read(data, group), group => group.Bytes, threadCount: readers);
+        int[] all = [.. groups];
+        (_done, _total) = (0, Passes * all.Sum(group => Math.Min(GroupSize, data.Count - group * GroupSize)));
+        using var ahead = new Prefetcher<int, Group>(all, group => Read(data, group), group => group.Bytes, threadCount: readers);
         while (ahead.Take(stop) is { } group)
         {
             foreach (var sample in Score(group, stop)) yield return sample;
+            Activity.Report("passes", _done += (metrics.Count == 0 ? 0 : 1) * group.Questions.Count, _total);
         }
     }
 
@@ -48,7 +55,7 @@ internal sealed class SampleScorer(
         stop.ThrowIfCancellationRequested();
         using var scope = NewDisposeScope();
         ModelInput[] labelled = [.. group.Questions.Select(question => inputs.WithTokens(question.Labelled, stop))];
-        double?[] losses = [.. labelled.Select(input => measuresLoss ? model.Loss(input, stop) : (double?)null)];
+        double?[] losses = [.. labelled.Select(input => measuresLoss ? Loss(input, stop) : (double?)null)];
         IEnumerable<ModelInput> prompts = group.Questions.Zip(labelled, (question, input) => PromptOf(question, input, stop));
         var answers = metrics.Count == 0 ? null : answerer.Ask([.. prompts], maxNewTokens, stop);
         return group.Questions.Select((question, i) =>
@@ -60,6 +67,14 @@ internal sealed class SampleScorer(
                 FinishReason = answers?[i].FinishReason,
             };
         });
+    }
+
+    private double Loss(ModelInput input, CancellationToken stop)
+    {
+        Activity.Report("passes", _done, _total);
+        var loss = model.Loss(input, stop);
+        Activity.Report("passes", ++_done, _total);
+        return loss;
     }
 
     /// <summary>Shows the same pictures as its labelled sample, as a rule: the vision model has seen them then.</summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Training.Collectives;
 using static TorchSharp.torch;
 
@@ -23,18 +24,23 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
     /// <exception cref="OperationCanceledException">Aborted while no collective was running.</exception>
     public void Run(RankProgress start, Action<RankProgress> publish, EpochBarrier barrier)
     {
-        var total = (long)spec.Epochs * parts.Order.StepsPerEpoch;
-        string?[] lines = [.. parts.Model.Notes, .. parts.Model.Precision.Lines(), parts.Collective.Note];
-        (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? [.. lines.OfType<string>()] : [] });
+        var plan = StepPlan.Of(spec, parts.Order.SampleCount);
+        var total = plan.Total;
+        string?[] notes =
+        [
+            .. parts.Model.Notes, .. parts.Model.Precision.Lines(), parts.Collective.Note, plan.Words(spec),
+            .. plan.Warnings(spec).Select(one => $"warning: {one}"),
+        ];
+        (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? [.. notes.OfType<string>()] : [] });
         parts.Folder.WriteSpec(spec);
 
         var before = spec.Evaluation.Before ? Evaluate(RankPhase.EvaluatingBefore, "eval-before.json") : null;
         Publish(_progress with { Phase = RankPhase.Training, EvalBefore = before });
-        for (var epoch = 0; epoch < spec.Epochs; epoch++)
+        for (var epoch = 0; epoch < spec.Epochs && _step < total; epoch++)
         {
             TrainEpoch(epoch, total);
             parts.Step.EpochDone();
-            WaitForAll(barrier, epoch);
+            if (_step == (epoch + 1) * plan.PerEpoch) WaitForAll(barrier, epoch); // maxSteps may end the run within an epoch
         }
         Publish(_progress with { Phase = RankPhase.Exporting });
         parts.Clock.Enter(Phase.Export);
@@ -76,7 +82,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
 
     private void TrainEpoch(int epoch, long totalSteps)
     {
-        for (var n = 0; n < parts.Order.StepsPerEpoch; n++)
+        for (var n = 0; n < parts.Order.StepsPerEpoch && _step < totalSteps; n++)
         {
             stop.ThrowIfCancellationRequested();
             var started = Stopwatch.GetTimestamp();

@@ -30,7 +30,8 @@ internal sealed class TrainingStep(
         clock.Enter(Phase.Reduce);
         gradients.StepDone(); // sums over ranks: each loss is already divided by the global batch
         var tally = StepTally.Exchange(collective, work, GradientNorm.SquareSum(gradients));
-        var (norm, rate) = (Math.Sqrt(tally.GradientSquares) / scaler.Scale, schedule.RateAt(step, totalSteps, spec.WarmupSteps, spec.LearningRate));
+        var norm = Math.Sqrt(tally.GradientSquares) / scaler.Scale;
+        var rate = schedule.RateAt(step, totalSteps, spec.WarmupOf(totalSteps), spec.LearningRate);
         if (tally.Verdict != Vote.Commit) return Result(tally, norm, rate, skipped: objections.Handle(tally, work, step));
 
         clock.Enter(Phase.Optimizer);
@@ -62,6 +63,7 @@ internal sealed class TrainingStep(
         clock.Enter(Phase.Forward);
         for (var i = 0; i < rounds; i++)
         {
+            Activity.Report("passes", i, rounds);
             if (i < passes.Count) work.Guard(() => losses.Add(Pass(work, batch.Epoch, passes[i], weights)));
             gradients.PassDone();
             stop.ThrowIfCancellationRequested();

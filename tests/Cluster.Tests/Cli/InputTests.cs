@@ -12,8 +12,8 @@ public sealed class InputTests : IDisposable
 
     public static TheoryData<string> Verbs =>
     [
-        "quickstart", "up", "down", "nodes", "submit", "runs", "status", "watch", "logs", "cancel", "generate", "eval", "inspect", "merge", "download",
-        "recipes", "doctor",
+        "quickstart", "up", "down", "nodes", "submit", "runs", "status", "watch", "logs", "cancel", "validate", "generate", "eval",
+        "inspect", "merge", "download", "recipes", "doctor",
     ];
 
     public void Dispose() => _cli.Dispose();
@@ -32,6 +32,8 @@ public sealed class InputTests : IDisposable
     [Theory]
     [InlineData("there is no verb 'sumbit'; did you mean submit? See `phi3v --help`.", "sumbit", "run.yaml")]
     [InlineData("there is no option '--jsn'; did you mean --json? See `phi3v runs --help`.", "runs", "--jsn")]
+    [InlineData(
+        "'b=2' is one word too many; write --set before each. See `phi3v submit --help`.", "submit", "a.yaml", "--set", "a=1", "b=2")]
     [InlineData("'extra' is one word too many. See `phi3v runs --help`.", "runs", "extra")]
     [InlineData("Required argument missing for command: 'status'. See `phi3v status --help`.", "status")]
     [InlineData("--ranks: must be a whole number, got two. See `phi3v up --help`.", "up", "--ranks", "two")]
@@ -86,7 +88,49 @@ public sealed class InputTests : IDisposable
         var result = await _cli.RunAsync("submit", WriteGoodSpec());
 
         Assert.Equal((3, ""), (result.ExitCode, result.Stdout));
-        Assert.Contains("phi3v up", result.Stderr);
+        Assert.Contains("--wait runs it here and stays to its end; or start one with `phi3v up`", result.Stderr);
+    }
+
+    [Fact]
+    public async Task Unknown_names_come_with_all_other_mistakes_and_start_nothing()
+    {
+        var silo = FakeSilo.ThatNeverGetsReady(_cli);
+
+        var result = await _cli.RunAsync("submit", WriteGoodSpec(), "--wait", "--set", "method.kind=lroa",
+            "--set", "data.kind=conversation",
+            "--set", "epochs=0", "--set", "data.workers=100000");
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Equal(["epochs", "data.workers", "method.kind", "data.kind"],
+            result.Stderr.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l["phi3v: ".Length..].Split(':')[0]));
+        Assert.Contains("did you mean lora?", result.Stderr);
+        Assert.False(silo.HasStarted);
+    }
+
+    [Fact]
+    public async Task A_spec_may_come_from_standard_input()
+    {
+        await using var submit = _cli.Start("submit", "-");
+        await submit.WriteAsync("epochs: none\n");
+
+        var result = await submit.EndAsync(CliSandbox.Timeout);
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("epochs: must be a whole number (line 1), got none", result.Stderr);
+    }
+
+    [Theory]
+    [InlineData("TMPDIR", "TMPDIR: there is no such folder", "submit", "--wait")]
+    [InlineData("PHI3V_HOME", "PHI3V_HOME: cannot be made or written to", "up")]
+    public async Task A_folder_of_the_environment_that_cannot_be_used_is_named(string variable, string message, params string[] arguments)
+    {
+        _cli.Set(variable, "/proc/nowhere");
+        string[] words = arguments is ["submit", ..] ? ["submit", WriteGoodSpec(), "--wait"] : [.. arguments, .. FreePorts.Take().Options];
+
+        var result = await _cli.RunAsync(words);
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains($"phi3v: {message}", result.Stderr);
     }
 
     [Fact]
@@ -113,7 +157,7 @@ public sealed class InputTests : IDisposable
     }
 
     [Fact]
-    public async Task Interrupting_a_command_that_waits_for_a_cluster_ends_it_with_1()
+    public async Task Interrupting_a_command_that_waits_for_a_cluster_ends_it_with_130()
     {
         using var mute = new TcpListener(IPAddress.Loopback, 0);
         mute.Start();
@@ -123,7 +167,7 @@ public sealed class InputTests : IDisposable
         command.Signal(RunningProcess.Interrupt);
         var result = await command.EndAsync(CliSandbox.Timeout);
 
-        Assert.Equal((1, "phi3v: interrupted.\n"), (result.ExitCode, result.Stderr));
+        Assert.Equal((130, "phi3v: interrupted.\n"), (result.ExitCode, result.Stderr));
     }
 
     private string WriteGoodSpec()

@@ -43,12 +43,15 @@ public sealed class InspectVerbTests : IDisposable
     {
         var result = await _cli.RunAsync("inspect", "conversations:sample/train.jsonl");
 
-        Assert.Equal(0, result.ExitCode);
+        Assert.True(result.ExitCode == 0, $"{result}");
         Assert.Contains("6 rows, 1 of them bad; 5 images, 20 questions, 20 answers", result.Stdout);
         Assert.Contains("(estimated; --model gives exact counts)", result.Stdout);
         Assert.Contains("train.jsonl:6: conversations is missing", result.Stdout);
         Assert.Contains($"5 pages with their crops → {_cli.At("inspect.png")}", result.Stdout);
         Assert.Equal(16 + 4 * 464, PngWidth("inspect.png"));
+        var next = await _cli.RunAsync("inspect", "conversations:sample/train.jsonl", "--pages", "1");
+        Assert.True(next.ExitCode == 0, $"a sheet gives way to the next: {next}");
+        Assert.NotEqual(16 + 4 * 464, PngWidth("inspect.png"));
     }
 
     [Theory]
@@ -56,6 +59,12 @@ public sealed class InspectVerbTests : IDisposable
     [InlineData("KIND:PATH: no file matches, got {0}/none*.jsonl; give a file or a glob.", "conversations:none*.jsonl")]
     [InlineData("--sheet: there is no such folder, got {0}/none/a.png; make it or give another file.", "conversations:sample/train.jsonl", "--sheet", "none/a.png")]
     [InlineData("--sheet: is a folder, got {0}/sample; give a file.", "conversations:sample/train.jsonl", "--sheet", "sample")]
+    [InlineData("--sheet: a sheet is a PNG file, got {0}/sample/train.jsonl; end its name with .png.",
+        "conversations:sample/train.jsonl", "--sheet", "sample/train.jsonl")]
+    [InlineData("--sheet: the file is there and is no sheet of `phi3v inspect`, got {0}/sample/train/page-0001.png; give another name.",
+        "conversations:sample/train.jsonl", "--sheet", "sample/train/page-0001.png")]
+    [InlineData("--sheet: /proc cannot be written to, got /proc/a.png; give a file elsewhere, or --pages 0 for no sheet.",
+        "conversations:sample/train.jsonl", "--sheet", "/proc/a.png")]
     public async Task What_is_seen_to_be_wrong_starts_nothing(string message, params string[] arguments)
     {
         var silo = FakeSilo.ThatNeverGetsReady(_cli);

@@ -32,6 +32,20 @@ public sealed class LocalClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task Up_passes_name_and_address_on_and_keeps_what_earlier_silos_said()
+    {
+        var silo = FakeSilo.ThatGetsReady(_cli);
+        _cli.Write("home/silo.log", "why the last one ended\n");
+
+        await _cli.JsonAsync(0, ["up", "--node", "one", "--advertise", "10.1.2.3", .. FreePorts.Take().Options]);
+
+        Assert.Contains("--node one", silo.Arguments);
+        Assert.Contains("--advertise 10.1.2.3", silo.Arguments);
+        Assert.StartsWith("why the last one ended", File.ReadAllText(_cli.At("home/silo.log")));
+        await _cli.JsonAsync(0, "down");
+    }
+
+    [Fact]
     public async Task What_a_killed_silo_left_behind_does_not_stop_the_next_one()
     {
         var silo = FakeSilo.ThatGetsReady(_cli);
@@ -87,7 +101,7 @@ public sealed class LocalClusterTests : IDisposable
         submit.Signal(signal);
         var result = await submit.EndAsync(CliSandbox.Timeout);
 
-        Assert.Equal(1, result.ExitCode);
+        Assert.Equal(130, result.ExitCode);
         await Eventually.Holds(() => !silo.IsRunning, CliSandbox.Timeout, "the local silo is gone");
         Assert.Empty(Directory.EnumerateDirectories(_cli.At("tmp"), "phi3v-local-*"));
     }

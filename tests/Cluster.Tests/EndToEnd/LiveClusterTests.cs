@@ -71,6 +71,27 @@ public sealed class LiveClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task Down_refuses_under_a_run_data_can_be_looked_at_beside_it_and_ids_may_be_short()
+    {
+        var cluster = await LiveCluster.UpAsync(_cli, ranks: 2);
+        var run = await cluster.SubmitAsync(_run.EndlessSpec(ranks: 2));
+        await _run.UntilTrainingAsync();
+
+        var down = await _cli.RunAsync("down");
+        Assert.Equal(1, down.ExitCode);
+        Assert.Equal(
+            $"phi3v: not stopped: {run} would be lost; stay with `phi3v watch {run}`, end it with `phi3v cancel {run}`, or give --force.\n",
+            down.Stderr);
+        var inspected = await _cli.JsonAsync(0, "inspect", $"conversations:{_cli.At("files")}/train.jsonl", "--pages", "0");
+        Assert.Equal(TinyRun.TrainPages, inspected.GetProperty("rows").GetInt32());
+        Assert.Equal(run, (await _cli.JsonAsync(0, "status", "last")).GetProperty("run").GetString());
+        Assert.Equal(run, (await _cli.JsonAsync(0, "status", "ti")).GetProperty("run").GetString());
+
+        await _cli.JsonAsync(0, "down", "--force");
+        Assert.Empty(_cli.Processes());
+    }
+
+    [Fact]
     public async Task Cancelling_a_run_in_mid_training_frees_its_ranks_for_the_next_one()
     {
         var cluster = await LiveCluster.UpAsync(_cli, ranks: 2);

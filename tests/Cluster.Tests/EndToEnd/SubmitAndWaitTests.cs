@@ -38,12 +38,68 @@ public sealed class SubmitAndWaitTests : IDisposable
         AssertEvaluation(Path.Combine(folder, "eval-after.json"), answer.GetProperty("eval_after").GetDouble());
         Assert.Equal(steps, TinyRun.Json(Path.Combine(folder, "report.json")).GetProperty("steps").GetInt32());
         Assert.Equal(
-            ["eval-after.json", "eval-before.json", "model", "report.json", "report.md", "run.yaml", "steps.jsonl", "trainability.json"],
+            ["eval-after.json", "eval-before.json", "model", "report.json", "report.md", "run.log", "run.yaml", "steps.jsonl",
+                "trainability.json"],
             Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         foreach (var file in (string[])["config.json", "model.safetensors", "tokenizer.json"])
             Assert.True(File.Exists(Path.Combine(folder, "model", file)), $"there is no model/{file}");
         Assert.Empty(_cli.Processes());
         Assert.Empty(_cli.TemporaryFiles());
+
+        var run = answer.GetProperty("run").GetString()!;
+        Assert.Equal("done", (await _cli.JsonAsync(0, "status", "tiny")).GetProperty("state").GetString());
+        Assert.Equal(run, Assert.Single((await _cli.JsonAsync(0, "runs")).EnumerateArray()).GetProperty("run").GetString());
+        Assert.Contains("epoch 2 of 2 ended", (await _cli.RunAsync("logs", "last")).Stdout);
+    }
+
+    [Fact]
+    public async Task A_run_ends_after_the_most_steps_that_it_may_take_and_says_what_comes_next()
+    {
+        var result = await _cli.RunAsync(
+            "submit", _run.Spec(ranks: 2, epochs: 3), "--set", "maxSteps=4", "--set", "method.kind=lora", "--wait");
+
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("4 of 4", result.Stdout);
+        Assert.Contains("1 of 3", result.Stdout); // of three steps each: the second epoch is not over
+        var folder = Assert.Single(Directory.GetDirectories(_cli.At("output")));
+        Assert.Equal([1, 2, 3, 4], TinyRun.Lines(Path.Combine(folder, "steps.jsonl")).Select(line => line.GetProperty("step").GetInt32()));
+        Assert.Matches("held-out loss +[0-9.]+ → [0-9.]+", result.Stdout);
+        Assert.Contains(
+            $"phi3v generate --model {_cli.At("files")}/model --adapter {folder}/adapter --image FILE --prompt TEXT", result.Stdout);
+    }
+
+    [Fact]
+    public async Task A_device_that_no_node_has_is_refused_at_once()
+    {
+        var result = await _cli.RunAsync("submit", _run.Spec(), "--set", "cluster.device=cuda", "--wait");
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("cluster.device: no node has such a device, got cuda; the cluster has local (cpu)", result.Stderr);
+        Assert.Empty(_cli.Processes());
+    }
+
+    [Fact]
+    public async Task A_run_that_cannot_fit_into_memory_is_refused_before_anything_starts()
+    {
+        var silo = FakeSilo.ThatNeverGetsReady(_cli);
+
+        var result = await _cli.RunAsync(
+            "submit", _run.Spec(), "--set", "method.kind=lora", "--set", "method.rank=1000000000", "--wait");
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("phi3v: memory: 2 ranks on this machine need at least ", result.Stderr);
+        Assert.Contains("what fits: method.rank: 32", result.Stderr);
+        Assert.False(silo.HasStarted);
+    }
+
+    [Fact]
+    public async Task A_warm_up_that_is_longer_than_the_run_is_told()
+    {
+        var result = await _cli.RunAsync("submit", _run.Spec(epochs: 1), "--set", "optimizer.warmupSteps=50", "--wait");
+
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains(
+            "warning: optimizer.warmupSteps: the run's 3 steps end within its warm-up of 50: the rate reaches 4e-5 of 1e-3", result.Stdout);
     }
 
     [Theory]
@@ -64,14 +120,15 @@ public sealed class SubmitAndWaitTests : IDisposable
     [Theory]
     [InlineData(RunningProcess.Interrupt)]
     [InlineData(RunningProcess.Terminate)]
-    public async Task Interrupting_a_run_in_mid_training_exits_1_and_leaves_nothing(int signal)
+    public async Task Interrupting_a_run_in_mid_training_exits_130_says_where_it_is_and_leaves_nothing(int signal)
     {
         await using var submit = await StartEndlessAsync();
 
         submit.Signal(signal);
         var result = await submit.EndAsync(CliSandbox.Timeout);
 
-        Assert.Equal(1, result.ExitCode);
+        Assert.Equal(130, result.ExitCode);
+        Assert.Matches("the run tiny-.* was cancelled; what it wrote is in .*output/tiny-", result.Stderr);
         Assert.EndsWith("phi3v: interrupted.\n", result.Stderr);
         Assert.Empty(_cli.Processes());
         Assert.Empty(_cli.TemporaryFiles());
@@ -90,7 +147,7 @@ public sealed class SubmitAndWaitTests : IDisposable
     }
 
     [Fact]
-    public async Task A_killed_silo_fails_its_command_at_once_with_the_end_of_its_log()
+    public async Task A_killed_silo_fails_its_command_at_once_in_words_of_its_own()
     {
         await using var submit = await StartEndlessAsync();
 
@@ -98,9 +155,13 @@ public sealed class SubmitAndWaitTests : IDisposable
         var result = await submit.EndAsync(CliSandbox.Timeout);
 
         Assert.Equal(1, result.ExitCode);
-        Assert.Contains("the local silo ended", result.Stderr);
-        Assert.Contains("silo.log ends with:", result.Stderr);
+        Assert.Matches("the local silo was killed \\(signal 9\\), most often because memory ran out: "
+            + "the run needs about .*, this machine has .* GB", result.Stderr);
+        Assert.DoesNotContain("Request", result.Stderr);
         Assert.Empty(_cli.Processes());
+        var known = await _cli.JsonAsync(0, "status", "last");
+        Assert.Equal("failed", known.GetProperty("state").GetString());
+        Assert.Contains("signal 9", known.GetProperty("error").GetString());
     }
 
     [Fact]

@@ -71,6 +71,13 @@ public sealed partial class RunningProcess : IAsyncDisposable
         return new(_process.ExitCode, Stdout, Stderr, _clock.Elapsed);
     }
 
+    /// <summary>Everything there is on its standard input.</summary>
+    public async Task WriteAsync(string text)
+    {
+        await _process.StandardInput.WriteAsync(text);
+        _process.StandardInput.Close();
+    }
+
     public void Signal(int signal) => Signal(_process.Id, signal);
 
     public static void Signal(int process, int signal) => _ = kill(process, signal);

@@ -54,7 +54,7 @@ public sealed class ControlPlaneTests
         var next = await cluster.SubmitAsync(1, 1);
         await cluster.BegunAsync(run, 1);
         await cluster.StatusAsync(next, "the second waits",
-            s => s is { State: RunState.Queued, WaitingFor: "1 rank; the cluster has 1, 0 of them free" });
+            s => s.State == RunState.Queued && s.WaitingFor == $"1 rank; the cluster has 1, 0 of them free, leased to {run}");
 
         await cluster.Grains.GetRun(run).CancelAsync();
 

@@ -1,4 +1,5 @@
 using Phi3VCluster.Grains.Queue;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Grains.Tests.Queue;
 

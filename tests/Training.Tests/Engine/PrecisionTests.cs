@@ -57,7 +57,10 @@ public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         using var checkpoint = BaseCheckpoint.Open(runs.Spec.Model.Path);
         var spec = runs.Spec with { Precision = "bf16", Method = new() { Kind = "qlora", Rank = 4, DoubleQuantization = true } };
 
-        var rows = PrecisionPlan.Of(checkpoint.Used, Catalog<ITrainingMethod>.Find("qlora", "").Plan(checkpoint.Used, spec.Method), spec).Rows;
+        var plan = PrecisionPlan.Of(checkpoint.Used, Catalog<ITrainingMethod>.Find("qlora", "").Plan(checkpoint.Used, spec.Method), spec);
+        var rows = plan.Rows;
+        Assert.Contains(plan.Lines(), line => line.StartsWith("decoder, layers 0–1: ", StringComparison.Ordinal));
+        Assert.All(plan.Lines(), line => Assert.InRange(line.Length, 1, 120));
 
         Assert.Equal(
             ["vision tower bf16 frozen", "projector bf16 frozen", "token embedding bf16 frozen", "decoder nf4 with 8-bit scales frozen",

@@ -26,7 +26,8 @@ public sealed class ReleasedModelTests
         Catalog<ITrainingMethod>.All.Select(method => new TheoryDataRow<string>(method.Name));
 
     [Fact]
-    public void It_counts_every_weight_that_is_read() => Assert.Equal(Used.Sum(weight => weight.ElementCount), ReleasedModel.Parameters);
+    public void It_counts_every_weight_that_is_read() =>
+        Assert.Equal(Used.Sum(weight => weight.ElementCount), ModelSizes.Released.Parameters);
 
     [Theory]
     [MemberData(nameof(Methods))]
@@ -46,7 +47,7 @@ public sealed class ReleasedModelTests
 
         Assert.Equal(
             Used.Where(weight => packed.Contains(weight.Name)).Sum(weight => weight.ElementCount),
-            ReleasedModel.Layers * ReleasedModel.LayerMatrices);
+            ModelSizes.Released.Layers * ModelSizes.Released.LayerMatrices);
     }
 
     [Fact]
@@ -58,6 +59,6 @@ public sealed class ReleasedModelTests
         var trained = Catalog<ITrainingMethod>.Find(spec.Kind, "").Plan(Used, spec).Trained.Select(t => t.Tensor).ToArray();
         var units = trained.GroupBy(tensor => Phi3VWeights.UnitOf(tensor.Name)).Select(unit => unit.Sum(tensor => tensor.ElementCount));
 
-        Assert.Equal((trained.Sum(tensor => tensor.ElementCount), units.Max()), ReleasedModel.TrainedBy(spec));
+        Assert.Equal((trained.Sum(tensor => tensor.ElementCount), units.Max()), ModelSizes.Released.TrainedBy(spec));
     }
 }

@@ -58,6 +58,10 @@ internal sealed class ModelJobWorker
         var problems = (string[])[.. ModelJobValidation.Problems(job), .. ModelJobValidation.FileProblems(job)];
         if (problems.Length > 0) throw new InputException(problems);
         LibTorch.Load();
+        Activity.Watch(part =>
+        {
+            if (part.Unit == BaseCheckpoint.Unit) Publish(_progress.Phase, (int)(100 * part.Done / Math.Max(1, part.Total)), 100); // percent
+        });
         set_num_threads(Environment.ProcessorCount); // libtorch keeps this per thread
         return job switch
         {
