@@ -16,7 +16,7 @@ internal sealed class RowScan
     private readonly Lock _gate = new();
     private readonly List<int> _bad = [];
     private readonly PriorityQueue<BadRow, int> _explained = new(); // the last row is the first to be dropped
-    private int _next, _done;
+    private int _next, _done, _withoutImages;
     private ExceptionDispatchInfo? _fault;
 
     private RowScan(IDatasetReader reader, int first, int end, Func<Sample, IReadOnlyList<string>> problems, int mostExplained,
@@ -40,7 +40,8 @@ internal sealed class RowScan
         _stop.ThrowIfCancellationRequested();
         _fault?.Throw();
         _bad.Sort();
-        return new(_end - _first, _bad, [.. _explained.UnorderedItems.Select(item => item.Element).OrderBy(row => row.Index)]);
+        return new(_end - _first, _bad,
+            [.. _explained.UnorderedItems.Select(item => item.Element).OrderBy(row => row.Index)], _withoutImages);
     }
 
     private void Work()
@@ -63,8 +64,13 @@ internal sealed class RowScan
     {
         try
         {
-            var problems = _problems(_reader.Read(row));
-            if (problems.Count == 0) return problems;
+            var sample = _reader.Read(row);
+            var problems = _problems(sample);
+            if (problems.Count == 0)
+            {
+                if (sample.Turns.All(turn => turn.Images.Count == 0)) Interlocked.Increment(ref _withoutImages);
+                return problems;
+            }
             var where = $"{_reader.Place(row)}: ";
             return [.. problems.Select(problem => problem.StartsWith(where, StringComparison.Ordinal) ? problem : where + problem)];
         }
