@@ -24,7 +24,8 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
     public void Run(RankProgress start, Action<RankProgress> publish, EpochBarrier barrier)
     {
         var total = (long)spec.Epochs * parts.Order.StepsPerEpoch;
-        (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? [.. parts.Model.Precision.Lines()] : [] });
+        IReadOnlyList<string> notes = parts.Folder.Writes ? [.. parts.Notes, .. parts.Model.Precision.Lines()] : [];
+        (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = notes });
         parts.Folder.WriteSpec(spec);
 
         var before = spec.Evaluation.Before ? Evaluate(RankPhase.EvaluatingBefore, "eval-before.json") : null;

@@ -36,12 +36,13 @@ internal static class TrainerBuilder
             var encoder = new SampleEncoder(tokenizer, spec.Model.NumCrops, maxTokens);
             var skips = spec.Data.OnBadSample == "skip"; // a corrupt image can only be left out when it is known at the start
             var check = SampleCheck.Of(spec.Model.Path, tokenizer, spec.Model.NumCrops, maxTokens, decodes: skips);
-            var training = Own(RunData.OpenTraining(spec.Data, stop, check));
-            var evaluation = RunData.OpenEvaluation(spec.Data, stop, check) is { } held ? Own(held) : null;
+            var training = Own(RunData.OpenTraining(spec.Data, stop, check, spec.Seed));
+            var evaluation = RunData.OpenEvaluation(spec.Data, stop, check, spec.Seed) is { } held ? Own(held) : null;
             if (evaluation is null && spec.Evaluation.EverySteps is { } steps)
                 throw new InputException($"evaluation.everySteps: no samples are held out, got {steps}; name some in data.eval or data.evalRows, or leave it out.");
-            var model = Own(TrainedModel.Load(spec, compute)); // after the data: what is wrong with those shows within seconds
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
+            var warmUp = DataNotes.WarmUpLines(spec, training.Count, order.StepsPerEpoch);
+            var model = Own(TrainedModel.Load(spec, compute)); // after the data: what is wrong with those shows within seconds
             var readers = spec.Data.Workers ?? Math.Clamp(torch.get_num_threads() - 1, 1, MostReaders);
             var feed = Own(new SampleFeed(order, spec.Epochs, collective.Rank, collective.WorldSize, Encoding(spec, training, encoder), readers));
             var features = model.Model.VisionIsTrained ? null : FeatureCache.Open(outputFolder, spec.Data.CacheFeatures);
@@ -70,6 +71,7 @@ internal static class TrainerBuilder
                 Folder = folder,
                 Clock = clock,
                 Device = device,
+                Notes = [.. DataNotes.Lines(spec, training, evaluation, model.Model.VisionIsTrained), .. warmUp],
                 Metrics = metrics,
                 Owned = [.. owned],
             }, stop);
