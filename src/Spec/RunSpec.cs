@@ -75,8 +75,10 @@ public sealed record DataSpec
     public string? Eval { get; init; }
     /// <summary>Format of the data.eval files where it is another; null, as data.kind.</summary>
     public string? EvalKind { get; init; }
-    /// <summary>Rows at the beginning of data.train that evaluate and are not trained, unless data.eval is other files; null, the kind's.</summary>
+    /// <summary>Rows of data.train that evaluate and are not trained, unless data.eval is other files; null, the kind's.</summary>
     public int? EvalRows { get; init; }
+    /// <summary>Which rows those are: first, of all files together | random, drawn from the seed.</summary>
+    public string EvalSplit { get; init; } = "first";
     /// <summary>A new order each epoch, drawn from the seed.</summary>
     public bool Shuffle { get; init; } = true;
     /// <summary>Own data: each epoch, draw the order of the independent turns of a sample anew.</summary>

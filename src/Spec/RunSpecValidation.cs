@@ -74,6 +74,7 @@ public static class RunSpecValidation
         if (s.EvalKind is not null && (s.Eval is null || s.Eval == s.Train))
             yield return $"data.evalKind: is the form of other files than data.train's, got {s.EvalKind} without such; name them in data.eval, or leave it out.";
         if (s.EvalRows is < 0) yield return AtLeast("data.evalRows", 0, s.EvalRows.Value);
+        if (s.EvalSplit is not ("first" or "random")) yield return OneOf("data.evalSplit", s.EvalSplit, "first", "random");
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
         if (s.CacheFeatures is not ("auto" or "memory" or "disk" or "none"))
             yield return OneOf("data.cacheFeatures", s.CacheFeatures, "auto", "memory", "disk", "none");

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training;
 
@@ -21,13 +22,16 @@ public static partial class ImageTags
     public static string Shift(string text, int by) => by == 0 ? text : Tag().Replace(text, match => Of(Number(match) + by));
 
     /// <summary>What is wrong with a text that must hold the tags of images 1 … <paramref name="imageCount"/>; null if nothing.</summary>
-    public static string? Problem(string text, int imageCount)
+    public static string? Problem(string text, int imageCount) => Problem(Find(text), imageCount);
+
+    /// <summary>The same of tags that were found.</summary>
+    public static string? Problem(IReadOnlyList<(int Begin, int End, int Number)> tags, int imageCount)
     {
-        var numbers = Find(text).Select(tag => tag.Number).Distinct().Order().ToList();
+        var numbers = tags.Select(tag => tag.Number).Distinct().Order().ToList();
         if (numbers.SequenceEqual(Enumerable.Range(1, imageCount))) return null;
-        var got = numbers.Count == 0 ? "none" : string.Join(", ", numbers.Select(Of));
+        var got = numbers.Count == 0 ? "none" : Shown.Value(string.Join(", ", numbers.Select(Of)));
         return $"the image tags do not match the {imageCount} image(s), got {got}; "
-            + (imageCount == 0 ? "remove the tags or add images." : $"use {Joined(1, imageCount)}, each at least once.");
+            + (imageCount == 0 ? "remove the tags or add images." : $"use {Shown.Value(Joined(1, imageCount))}, each at least once.");
     }
 
     private static int Number(Match tag) =>

@@ -4,7 +4,8 @@ namespace Phi3VCluster.Training;
 /// <param name="Id">The dataset's own name for the row; random choices about the sample are drawn from it.</param>
 /// <param name="Turns">At least one.</param>
 /// <param name="Kind">What the turns are to each other.</param>
-public sealed record Sample(string Id, IReadOnlyList<Turn> Turns, SampleKind Kind = SampleKind.Conversation);
+/// <param name="System">What the model is told before the first turn; may be empty.</param>
+public sealed record Sample(string Id, IReadOnlyList<Turn> Turns, SampleKind Kind = SampleKind.Conversation, string System = "");
 
 /// <summary>What the turns of a sample are to each other, where it has several.</summary>
 public enum SampleKind

@@ -65,6 +65,7 @@ public sealed class BadSpecTests
         Assert.Equal(["data.cacheFeatures: must be auto, memory, disk or none, got ram; write auto."], RunSpecYaml.Read(Good, ["data.cacheFeatures=ram"]).Problems);
 
     [Theory]
+    [InlineData("data.evalSplit=last", "data.evalSplit: must be first or random, got last; write first.")]
     [InlineData("data.evalRows=-1", "data.evalRows: must be at least 0, got -1; raise it.")]
     [InlineData("data.onBadSample=ignore", "data.onBadSample: must be fail or skip, got ignore; write fail.")]
     [InlineData("data.workers=0", "data.workers: must be at least 1, got 0; raise it.")]

@@ -8,7 +8,7 @@ namespace Phi3VCluster.Client.Views;
 /// <summary>What is in a dataset.</summary>
 internal static class InspectView
 {
-    private const int ShownBad = 20, ShownSizes = 8, ChartWidth = 78, LongestAnswer = 60;
+    private const int ShownBad = 8, ShownSizes = 8, ChartWidth = 78, LongestAnswer = 60;
 
     /// <param name="sheet">The file it was written to.</param>
     public static object Document(InspectResult result, string? sheet) => new
@@ -16,6 +16,7 @@ internal static class InspectView
         result.Rows,
         result.BadRows,
         Bad = result.Bad.Select(bad => new { bad.Row, bad.Reason, bad.File, bad.Place, bad.Index }),
+        result.RowsWithoutImages,
         result.Good.Questions,
         result.Good.Images,
         Tokens = new
@@ -43,6 +44,7 @@ internal static class InspectView
         to.Sentence($"{Count(result.Rows)} rows, {Count(result.BadRows)} of them bad; "
             + $"{Count(good.Images)} images, {Count(good.Questions)} questions, "
             + $"{Count(good.Answers.Count)} answers; read in {Words.Took(result.Seconds)}");
+        if (result.RowsWithoutImages > 0) to.Sentence($"{Count(result.RowsWithoutImages)} of the good rows have no image");
         ShowTokens(to, result);
         ShowSizes(to, good);
         ShowAnswers(to, good.Answers);

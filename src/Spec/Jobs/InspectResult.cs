@@ -8,6 +8,8 @@ public sealed record InspectResult
     public required int BadRows { get; init; }
     /// <summary>The bad rows, the first of them where they are many.</summary>
     public required IReadOnlyList<InspectedBadRow> Bad { get; init; }
+    /// <summary>Good rows that are text alone.</summary>
+    public required int RowsWithoutImages { get; init; }
     public required GoodRows Good { get; init; }
     /// <summary>Texts were not tokenised, their length was estimated.</summary>
     public required bool TokensAreEstimated { get; init; }

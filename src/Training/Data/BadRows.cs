@@ -9,9 +9,11 @@ internal sealed record BadRow(int Index, IReadOnlyList<string> Problems);
 /// <param name="RowCount">Rows that were looked at.</param>
 /// <param name="Rows">Ascending.</param>
 /// <param name="Explained">The first of them, or all, with their reasons.</param>
-internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyList<BadRow> Explained)
+/// <param name="WithoutImages">Good rows that are text alone.</param>
+internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyList<BadRow> Explained, int WithoutImages)
 {
-    private const int MostShown = 20;
+    private const int MostExplained = 20;
+    private const int MostShown = 3; // rows: what is wrong with the others is the same, as a rule
     private const int OneIn = 100; // rows of which one may be skipped
 
     /// <summary>Every reason of every row, or of the first when there are so many that it does not matter.</summary>
@@ -23,7 +25,7 @@ internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyL
     /// <param name="check">What is looked at besides texts, structure and whether images are there.</param>
     /// <exception cref="InputException">A file is damaged.</exception>
     public static BadRows Find(IDatasetReader reader, int first, int end, RowCheck? check, CancellationToken stop) =>
-        RowScan.Run(reader, first, end, check?.Problems ?? (_ => []), Math.Max(MostShown, (end - first) / OneIn), _ => { }, stop);
+        RowScan.Run(reader, first, end, check?.Problems ?? (_ => []), Math.Max(MostExplained, (end - first) / OneIn), _ => { }, stop);
 
     /// <param name="onBadSample">fail | skip.</param>
     /// <param name="where">What the rows are called.</param>
@@ -32,7 +34,9 @@ internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyL
     {
         var skip = onBadSample == "skip";
         if (Rows.Count == 0 || (skip && (long)Rows.Count * OneIn <= RowCount)) return;
-        throw new InputException([.. Problems.Take(MostShown), $"{where}: {Rows.Count} of {RowCount} rows are bad; "
+        var shown = Explained.Take(MostShown).SelectMany(row => row.Problems).Take(Shown.MostLines - 1);
+        var others = Rows.Count > MostShown ? $", the {MostShown} above and {Rows.Count - MostShown} more (phi3v inspect lists them)" : "";
+        throw new InputException([.. shown, $"{where}: {Rows.Count} of {RowCount} rows are bad{others}; "
             + (skip ? "data.onBadSample skips 1 % of them at most, mend the others."
                 : "mend them, or set data.onBadSample to skip if they are few.")]);
     }

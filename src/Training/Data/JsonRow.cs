@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Data;
 
@@ -19,14 +20,28 @@ internal sealed class JsonRow(string where, string imageRoot, bool turnsImages)
     public string Id(JsonElement row) =>
         row.TryGetProperty("id", out var id) && id.ValueKind is JsonValueKind.String or JsonValueKind.Number ? id.ToString() : where;
 
-    /// <summary>The turns of a row, of which there must be some; empty when refused.</summary>
-    public IReadOnlyList<JsonElement> Conversations(JsonElement row)
+    /// <summary>The list of a row's turns, of which there must be some; empty when refused.</summary>
+    /// <param name="key">Its name; another form's is told where it is there instead.</param>
+    public IReadOnlyList<JsonElement> Turns(JsonElement row, string key)
     {
-        if (row.ValueKind != JsonValueKind.Object) Refuse($"is a JSON {Kind(row)}; write an object with id and conversations.");
-        else if (List(row, "conversations", at: "") is not { } turns) Refuse("conversations is missing; write a list of turns.");
-        else if (turns.Count == 0) Refuse("conversations is empty; write at least one turn.");
+        if (row.ValueKind != JsonValueKind.Object) Refuse($"is a JSON {Kind(row)}; write an object with id and {key}.");
+        else if (List(row, key, at: "") is not { } turns) Refuse($"{key} is missing{Instead(row)}");
+        else if (turns.Count == 0) Refuse($"{key} is empty; write at least one turn.");
         else return turns;
         return [];
+    }
+
+    /// <summary>The row's own <c>system</c> text; empty where it has none.</summary>
+    public string System(JsonElement row) => row.ValueKind == JsonValueKind.Object && row.TryGetProperty("system", out var text)
+        && text.ValueKind is not (JsonValueKind.Null or JsonValueKind.String) ? Refused($"system is a JSON {Kind(text)}; write a text.")
+        : row.ValueKind == JsonValueKind.Object && row.TryGetProperty("system", out text) ? text.GetString() ?? "" : "";
+
+    /// <summary>Refuses keys that mean pictures and are not read: their pictures would be left out without a word.</summary>
+    /// <param name="advice">What to write instead.</param>
+    public void RefusePictures(JsonElement from, bool hasPictures, string at, string advice, params IReadOnlyList<string> read)
+    {
+        foreach (var key in PictureKeys.Unread(from, hasPictures, read))
+            Refuse($"{at}{Shown.Value(key)} is not read in this form; {advice}.");
     }
 
     /// <summary>Null where the property is absent or null.</summary>
@@ -43,9 +58,8 @@ internal sealed class JsonRow(string where, string imageRoot, bool turnsImages)
     public string Text(JsonElement turn, string name, string at)
     {
         var isText = turn.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String;
-        if (isText && text.GetString() is { Length: > 0 } found) return found;
-        Refuse($"{at}{name} is {(text.ValueKind == JsonValueKind.Undefined ? "missing" : Kind(text))}; write a text.");
-        return "";
+        if (isText && !string.IsNullOrWhiteSpace(text.GetString())) return text.GetString()!;
+        return Refused($"{at}{name} is {(text.ValueKind == JsonValueKind.Undefined ? "missing" : Kind(text))}; write a text.");
     }
 
     /// <summary>The images at paths below the image root; those that are refused are left out.</summary>
@@ -55,19 +69,42 @@ internal sealed class JsonRow(string where, string imageRoot, bool turnsImages)
     public static string Kind(JsonElement element) => element.ValueKind switch
     {
         JsonValueKind.String when element.GetString()!.Length == 0 => "empty",
+        JsonValueKind.String when string.IsNullOrWhiteSpace(element.GetString()) => "blank",
         JsonValueKind.True or JsonValueKind.False => "boolean",
         var kind => kind.ToString().ToLower(CultureInfo.InvariantCulture),
     };
 
-    private IImageSource? Image(JsonElement path, string at)
+    /// <summary>An image by its path below the image root, or as a data: URL; null when refused.</summary>
+    /// <param name="at">As "turn 2: image 1".</param>
+    public IImageSource? Image(JsonElement given, string at)
     {
-        if (path.ValueKind != JsonValueKind.String || path.GetString() is not { Length: > 0 } name)
+        if (given.ValueKind != JsonValueKind.String || given.GetString() is not { Length: > 0 } name)
         {
-            Refuse($"{at}: is {Kind(path)}; write the path of an image file.");
+            Refuse($"{at}: is {Kind(given)}; write the path of an image file.");
             return null;
         }
-        var source = FileImage.Find(imageRoot, name, out var problem, turnsImages);
-        if (source is null) Refuse($"{at}: {problem}; mend the path or set data.imageRoot.");
-        return source;
+        if (DataUrl.Is(name))
+        {
+            if (DataUrl.Bytes(name, out var broken) is { } bytes) return new RowImage(bytes, $"{where}: {at}", turnsImages);
+            Refuse($"{at}: {broken}, got {Shown.Value(name)}; write the picture's path, or data:image/png;base64,…");
+            return null;
+        }
+        var path = ImagePath.Of(imageRoot, name, out var problem);
+        if (path is not null && FileImage.Find(imageRoot, path, out problem, turnsImages) is { } found) return found;
+        Refuse(path is null ? $"{at}: {problem}." : $"{at}: {problem}; mend the path or set data.imageRoot.");
+        return null;
+    }
+
+    private static string Instead(JsonElement row) =>
+        row.TryGetProperty("messages", out _) ? ", messages is there; choose data.kind messages."
+        : row.TryGetProperty("conversations", out _) ? ", conversations is there; choose data.kind conversations or llava."
+        : row.EnumerateObject().Any()
+            ? $", it has {Shown.Value(string.Join(", ", row.EnumerateObject().Select(one => one.Name)))}; write a list of turns."
+        : "; write a list of turns.";
+
+    private string Refused(string problem)
+    {
+        Refuse(problem);
+        return "";
     }
 }

@@ -1,10 +1,11 @@
+using System.Text.Json;
 using Microsoft.Win32.SafeHandles;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Data;
 
 /// <summary>
-/// Random access to the JSON values of a file, of which memory holds 16 bytes each. They are its lines, or the items of one list.
+/// Random access to the JSON values of a file, of which memory holds 16 bytes each; <see cref="JsonLayout"/> says how they lie.
 /// Thread-safe.
 /// </summary>
 internal sealed class JsonRows : IDisposable
@@ -15,22 +16,25 @@ internal sealed class JsonRows : IDisposable
     private readonly bool _isList;
     private readonly FileStamp _stamp;
 
-    /// <param name="mayBeList">A file that begins with [ is one list; otherwise it is lines, whatever they begin with.</param>
-    /// <exception cref="InputException">The file cannot be read, or the list is not JSON.</exception>
-    public JsonRows(string path, bool mayBeList)
+    /// <exception cref="InputException">The file cannot be read, is of another kind, or the list is not JSON.</exception>
+    public JsonRows(string path)
     {
         _path = path;
         try
         {
-            _file = File.OpenHandle(path);
+            _file = JsonText.Open(path);
+            (_spans, _isList) = Layout(path, ref _file);
             _stamp = FileStamp.Of(_file);
-            _isList = mayBeList && JsonList.Begins(_file);
-            _spans = _isList ? JsonList.Find(_file, path) : JsonLines.Find(_file);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             _file?.Dispose();
             throw new InputException($"{path}: cannot be read ({e.Message}); check the file and its permissions.");
+        }
+        catch (OverflowException)
+        {
+            _file?.Dispose();
+            throw new InputException($"{path}: holds a sample of more than 2 GiB; split it.");
         }
         catch (InputException)
         {
@@ -41,7 +45,7 @@ internal sealed class JsonRows : IDisposable
 
     public int Count => _spans.Count;
 
-    /// <summary>The line, or the list's item.</summary>
+    /// <summary>The line where it begins, or the list's item.</summary>
     public RowPlace Place(int index) => _isList ? new(_path, index) : new(_path, _spans[index].Line, IsLine: true);
 
     /// <summary>The value's UTF-8 bytes.</summary>
@@ -63,6 +67,41 @@ internal sealed class JsonRows : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
+
+    /// <summary>A list that is broken may only hold what Python writes for missing numbers.</summary>
+    private static JsonLayout Layout(string path, ref SafeFileHandle file)
+    {
+        try
+        {
+            return JsonLayout.Find(file, path);
+        }
+        catch (JsonException e)
+        {
+            if (JsonText.WithoutNaN(path, file) is not { } mended) return Broken(path, file, e);
+            file = mended;
+        }
+        try
+        {
+            return JsonLayout.Find(file, path);
+        }
+        catch (JsonException e)
+        {
+            return Broken(path, file, e);
+        }
+    }
+
+    private static JsonLayout Broken(string path, SafeFileHandle file, JsonException error)
+    {
+        var first = JsonScan.FirstByte(file);
+        if (first != '[' && JsonLayout.Lines(file) is { Spans.Count: 1 } line) return line; // a sample, which is bad
+        throw new InputException(first switch
+        {
+            (byte)'[' => $"{path}: the list is not JSON ({JsonError.Of(error)}); mend the file, or write one sample a line.",
+            (byte)'{' => $"{path}: is JSON over several lines and broken ({JsonError.Of(error)}); "
+                + "mend the file, or write one sample a line.",
+            _ => $"{path}: is not JSON ({JsonError.Of(error)}); write one JSON object a line, or a JSON list.",
+        });
+    }
 }
 
 /// <summary>What shows that an open file was written to.</summary>

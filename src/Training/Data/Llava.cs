@@ -5,66 +5,51 @@ namespace Phi3VCluster.Training.Data;
 
 /// <summary>
 /// Own data as LLaVA has it, one JSON list or JSON lines: <c>{"id", "image": path or [paths], "conversations": [{"from": "human",
-/// "value"}, {"from": "gpt", "value"}, …]}</c>. The images go to the <c>&lt;image&gt;</c> tags in order, over all turns. Paths as in
-/// <see cref="Conversations"/>; other keys are ignored.
+/// "value"}, {"from": "gpt", "value"}, …]}</c>, perhaps after a message from "system". The images go to the <c>&lt;image&gt;</c> tags in
+/// order, over all turns. Paths as in <see cref="Conversations"/>; other keys are ignored, unless they mean pictures.
 /// </summary>
 internal sealed class Llava : IDataset
 {
-    private const string Tag = "<image>";
+    private const string Advice = "write image, a path or a list of paths, beside conversations, and <image> in the text";
+
+    private static readonly DialogueKeys Keys = new("from", "value", ["human", "user"], ["gpt", "assistant"]);
 
     public string Name => "llava";
 
     public IDatasetReader Open(DataSpec spec, string pathOrGlob) =>
-        Opening.Open(spec, pathOrGlob, path => new JsonReader(new(path, mayBeList: true), spec, path, Parse));
+        Opening.Open(spec, pathOrGlob, path => new JsonReader(new(path), spec, path, Parse));
 
     private static Sample? Parse(JsonElement row, JsonRow into)
     {
-        var messages = into.Conversations(row);
-        if (messages.Count % 2 == 1) into.Refuse($"the last of {messages.Count} messages has no answer; let human and gpt take turns.");
-        var texts = messages.Select((message, number) => Text(message, number, into)).ToList();
+        var dialogue = Dialogue.Read(row, "conversations", Keys, into, Text);
+        if (!dialogue.IsOfThisForm) return null;
         var paths = Paths(row, into);
-        var images = into.Images(paths, at: "");
-        var tags = texts.Where((_, number) => number % 2 == 0).Sum(Count);
-        if (messages.Count > 0 && tags != paths.Count)
-            into.Refuse($"has {tags} {Tag} tag(s) for {paths.Count} image(s); write a tag for each image.");
-        return into.Problems.Count > 0 ? null : new(into.Id(row), Turns(texts, images, into));
-    }
-
-    private static List<Turn> Turns(List<string> texts, IReadOnlyList<IImageSource> images, JsonRow into)
-    {
-        var (turns, given) = (new List<Turn>(), 0);
-        foreach (var pair in texts.Chunk(2))
+        var pictures = new PictureQueue([.. paths.Select((path, number) => into.Image(path, $"image {number + 1}"))]);
+        into.RefusePictures(row, pictures.Count > 0, at: "", Advice, "image");
+        var turns = new List<Turn>();
+        for (var i = 0; i < dialogue.Messages.Count; i++)
         {
-            var (user, count) = (Numbered(pair[0]), Count(pair[0]));
-            if (ImageTags.Problem(user, count) is { } problem) into.Refuse($"turn {turns.Count + 1}: {problem}");
-            turns.Add(new([.. images.Skip(given).Take(count)], user, [pair[1]]));
-            given += count;
+            var message = dialogue.Messages[i];
+            if (message.ValueKind != JsonValueKind.Object) continue;
+            var (at, said) = (dialogue.At(i), Text(message, dialogue.At(i)));
+            into.RefusePictures(message, pictures.Count > 0, at, Advice);
+            if (i % 2 == 1) turns[^1] = turns[^1] with { Answers = [said] };
+            else
+            {
+                var question = new TaggedText(into, at);
+                question.Add(said, pictures);
+                turns.Add(new(question.Images, question.Text, []));
+            }
         }
-        return turns;
-    }
+        if (dialogue.Messages.Count > 0 && pictures.Taken != pictures.Count)
+            into.Refuse($"has {pictures.Taken} {TaggedText.Tag} tag(s) for {pictures.Count} image(s); write a tag for each image.");
+        return into.Problems.Count > 0 ? null : new(into.Id(row), turns, System: dialogue.System);
 
-    private static string Text(JsonElement message, int number, JsonRow into)
-    {
-        var at = $"message {number + 1}: ";
-        if (message.ValueKind != JsonValueKind.Object)
-        {
-            into.Refuse($"{at}is a JSON {JsonRow.Kind(message)}; write an object with from and value.");
-            return "";
-        }
-        var expected = number % 2 == 0 ? "human" : "gpt";
-        if (into.Text(message, "from", at) is { Length: > 0 } from && from != expected)
-            into.Refuse($"{at}is from {from}, expected {expected}; let human and gpt take turns, human first.");
-        return into.Text(message, "value", at);
+        string Text(JsonElement message, string at) => into.Text(message, Keys.What, at);
     }
 
     private static IReadOnlyList<JsonElement> Paths(JsonElement row, JsonRow into) =>
         row.ValueKind != JsonValueKind.Object || !row.TryGetProperty("image", out var image) ? []
         : image.ValueKind == JsonValueKind.String ? [image]
         : into.List(row, "image", at: "") ?? [];
-
-    private static int Count(string text) => text.Split(Tag).Length - 1;
-
-    /// <summary>The text with its tags as those of images 1, 2, …</summary>
-    private static string Numbered(string text) =>
-        string.Concat(text.Split(Tag).Select((part, number) => number == 0 ? part : ImageTags.Of(number) + part));
 }

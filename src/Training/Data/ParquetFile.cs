@@ -31,7 +31,9 @@ internal sealed class ParquetFile : IDisposable
         }
         catch (ParquetException e)
         {
-            throw new InputException($"{path}: not a whole parquet file ({e.Message}); copy it again.");
+            throw new InputException(KindOf(path) is { } kind
+                ? $"{path}: is {kind.Name}, not parquet; {kind.Advice}."
+                : $"{path}: not a whole parquet file ({e.Message}); copy it again.");
         }
         var columns = ParquetColumn.Leaves(_file.Schema);
         var missing = required.Where(wanted => !columns.Any(column => column.Fits(wanted))).ToList();
@@ -81,6 +83,14 @@ internal sealed class ParquetFile : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
+
+    private static FileKind? KindOf(string path)
+    {
+        using var file = File.OpenHandle(path);
+        var bytes = new byte[FileKind.BytesNeeded];
+        var kind = FileKind.Of(bytes.AsSpan(0, RandomAccess.Read(file, bytes, 0)));
+        return kind?.Name.Contains("parquet", StringComparison.Ordinal) == true ? null : kind;
+    }
 
     private int RowsOf(int group)
     {

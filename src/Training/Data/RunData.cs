@@ -4,43 +4,47 @@ namespace Phi3VCluster.Training.Data;
 
 /// <summary>
 /// Which rows of a spec's data train and which evaluate. Where <c>data.eval</c> names other files than <c>data.train</c>, all rows of each;
-/// else the first rows, <c>data.evalRows</c> or as many as the kind holds out, evaluate and the others train. Every row is read once here,
-/// so that bad ones are known before anything is computed.
+/// else <c>data.evalRows</c> rows, or as many as the kind holds out, evaluate and the others train: the first, or such as the seed draws
+/// (<c>data.evalSplit</c>). Every row is read once here, so that bad ones are known before anything is computed.
 /// </summary>
 public static class RunData
 {
     /// <param name="check">What else makes a row bad; of a row as the files have it, whole.</param>
+    /// <param name="seed">Draws the held-out rows where they are drawn.</param>
     /// <exception cref="InputException">The files, or too many of their rows, are bad, or all rows are held out.</exception>
-    public static RunRows OpenTraining(DataSpec spec, CancellationToken stop = default, RowCheck? check = null)
+    public static RunRows OpenTraining(DataSpec spec, CancellationToken stop = default, RowCheck? check = null, int seed = 0)
     {
         var kind = Kind(spec);
         var held = HeldOutRows(spec, kind);
-        return Open(kind, spec, spec.Train, sample => sample, check, stop, held, rows => rows > held
+        return Open(kind, spec, spec.Train, sample => sample, check, stop, new(held, Draws(spec), seed), held, rows => rows > held
             ? rows
-            : throw new InputException($"data.train: {spec.Train} has {rows} rows and the first {held} evaluate, so none is left to train; "
+            : throw new InputException($"data.train: {spec.Train} has {rows} rows and {(Draws(spec) ? "" : "the first ")}{held} evaluate, "
+                + "so none is left to train; "
                 + "lower data.evalRows, or name held-out files in data.eval."));
     }
 
     /// <param name="check">As in training.</param>
     /// <returns>Rows whose last turn is asked, or null when none are held out.</returns>
     /// <exception cref="InputException">The files, or too many of their rows, are bad.</exception>
-    public static RunRows? OpenEvaluation(DataSpec spec, CancellationToken stop = default, RowCheck? check = null)
+    public static RunRows? OpenEvaluation(DataSpec spec, CancellationToken stop = default, RowCheck? check = null, int seed = 0)
     {
         var kind = spec.EvalKind is { } own ? Catalog<IDataset>.Find(own, "data.evalKind") : Kind(spec);
         var held = HeldOutRows(spec, kind);
         return spec.Eval is null && held == 0 ? null
-            : Open(kind, spec, spec.Eval ?? spec.Train, Asked, check, stop, first: 0, rows => held == 0 ? rows : Math.Min(held, rows));
+            : Open(kind, spec, spec.Eval ?? spec.Train, Asked, check, stop, new(held, Draws(spec), seed), first: 0,
+                rows => held == 0 ? rows : Math.Min(held, rows));
     }
 
     /// <param name="end">Row count → the first row that is not taken any more.</param>
     private static RunRows Open(IDataset kind, DataSpec spec, string path, Func<Sample, Sample> shape, RowCheck? check, CancellationToken stop,
-        int first, Func<int, int> end)
+        HeldOut held, int first, Func<int, int> end)
     {
         var files = DataFiles.Find(spec, path).Select(name => new FileInfo(name));
-        var key = string.Join('\n', [$"{kind.Name} {spec} {path} {first} {check?.Key}", .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
+        var key = string.Join('\n', [$"{kind.Name} {spec} {path} {first} {held} {check?.Key}",
+            .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
         return new(SharedRows.Take(key, () =>
         {
-            var reader = kind.Open(spec, path);
+            var reader = held.Order(kind.Open(spec, path));
             try
             {
                 var bad = BadRows.Find(reader, first, end(reader.Count), check, stop);
@@ -54,6 +58,16 @@ public static class RunData
             }
         }, stop), shape);
     }
+
+    /// <summary>Whether a row may train and evaluate: evaluation then measures what was learned by heart.</summary>
+    public static bool EvaluatesOnTrainingRows(DataSpec spec)
+    {
+        if (spec.Eval is null || HeldOutRows(spec, Kind(spec)) > 0) return false;
+        var trained = DataFiles.Find(spec, spec.Train).Select(Path.GetFullPath).ToHashSet();
+        return DataFiles.Find(spec, spec.Eval).Any(file => trained.Contains(Path.GetFullPath(file)));
+    }
+
+    private static bool Draws(DataSpec spec) => spec.EvalSplit == "random";
 
     private static IDataset Kind(DataSpec spec) => Catalog<IDataset>.Find(spec.Kind, "data.kind");
 

@@ -14,6 +14,9 @@ public sealed class RunRows : IDatasetReader
     /// <summary>What is wrong with the rows that are left out.</summary>
     public IReadOnlyList<string> SkippedRows => Shared.Slice.SkippedRows;
 
+    /// <summary>How many are text alone.</summary>
+    public int RowsWithoutImages => Shared.Slice.RowsWithoutImages;
+
     internal SharedRows Shared { get; }
 
     public Sample Read(int index) => _shape(Shared.Slice.Read(index));

@@ -10,7 +10,7 @@ internal sealed class RunSlice : IDatasetReader
 
     public RunSlice(IDatasetReader all, int first, BadRows bad)
     {
-        (_all, _first, _ids, SkippedRows) = (all, first, bad.Ids, bad.Problems);
+        (_all, _first, _ids, SkippedRows, RowsWithoutImages) = (all, first, bad.Ids, bad.Problems, bad.WithoutImages);
         if (bad.Rows.Count > 0) _good = [.. Enumerable.Range(first, bad.RowCount).Except(bad.Rows)];
         Count = bad.RowCount - bad.Rows.Count;
     }
@@ -18,6 +18,9 @@ internal sealed class RunSlice : IDatasetReader
     public int Count { get; }
 
     public IReadOnlyList<string> SkippedRows { get; }
+
+    /// <summary>Rows that are text alone.</summary>
+    public int RowsWithoutImages { get; }
 
     public Sample Read(int index) => _all.Read(Whole(index));
 

@@ -1,6 +1,7 @@
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Processing;
+using Phi3VConfig = Phi3VCluster.Training.Model.Phi3VConfig;
 
 namespace Phi3VCluster.Training.Engine;
 
@@ -11,10 +12,10 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class SampleCheck(SampleMeasure measure, int numCrops, int maxTokens, bool decodes)
 {
     /// <summary>The check of a run's rows.</summary>
-    /// <param name="tokenizer">The one of the folder.</param>
+    /// <param name="tokenizer">The one of the folder, whose config.json says how many tokens the weights know.</param>
     public static RowCheck Of(string modelFolder, Tokenizer tokenizer, int numCrops, int maxTokens, bool decodes)
     {
-        var check = new SampleCheck(new(tokenizer), numCrops, maxTokens, decodes);
+        var check = new SampleCheck(new(tokenizer, Phi3VConfig.Read(modelFolder).VocabularySize), numCrops, maxTokens, decodes);
         return new($"{modelFolder} {numCrops} {maxTokens} {decodes}", sample => check.Look(sample).Problems);
     }
 

@@ -28,7 +28,7 @@ internal sealed class Trainer(RunSpec spec, TrainerParts parts, CancellationToke
         var total = plan.Total;
         string?[] notes =
         [
-            .. parts.Model.Notes, .. parts.Model.Precision.Lines(), parts.Collective.Note, plan.Words(spec),
+            .. parts.Notes, .. parts.Model.Notes, .. parts.Model.Precision.Lines(), parts.Collective.Note, plan.Words(spec),
             .. plan.Warnings(spec).Select(one => $"warning: {one}"),
         ];
         (_publish, _progress) = (publish, start with { TotalSteps = total, Notes = parts.Folder.Writes ? [.. notes.OfType<string>()] : [] });

@@ -1,4 +1,5 @@
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Evaluation;
@@ -40,10 +41,11 @@ internal static class TrainerBuilder
             var encoder = new SampleEncoder(tokenizer, crops, maxTokens);
             var skips = spec.Data.OnBadSample == "skip"; // a corrupt image can only be left out when it is known at the start
             var check = SampleCheck.Of(spec.Model.Path, tokenizer, crops, maxTokens, decodes: skips);
-            var training = Own(RunData.OpenTraining(spec.Data, stop, check));
-            var evaluation = RunData.OpenEvaluation(spec.Data, stop, check) is { } held ? Own(held) : null;
+            var training = Own(RunData.OpenTraining(spec.Data, stop, check, spec.Seed));
+            var evaluation = RunData.OpenEvaluation(spec.Data, stop, check, spec.Seed) is { } held ? Own(held) : null;
             if (evaluation is null && spec.Evaluation.EverySteps is { } steps)
                 throw new InputException($"evaluation.everySteps: no samples are held out, got {steps}; name some in data.eval or data.evalRows, or leave it out.");
+            DataNotes.RequireARate(spec, StepPlan.Of(spec, training.Count));
             if (collective.Rank == 0) ExportRoom.Require(spec, compute.Type, outputFolder);
             var model = Own(TrainedModel.Load(spec, compute, stop)); // after the data: what is wrong with those shows within seconds
             var order = new SampleOrder(training.Count, spec.Batch.Global, spec.Seed, spec.Data.Shuffle);
@@ -75,6 +77,7 @@ internal static class TrainerBuilder
                 Folder = folder,
                 Clock = clock,
                 Device = device,
+                Notes = [.. DataNotes.Lines(spec, training, evaluation, model.Model.VisionIsTrained)],
                 Metrics = metrics,
                 Owned = [.. owned],
             }, stop);

@@ -19,6 +19,8 @@ internal sealed class TrainerParts : IDisposable
     public required PhaseClock Clock { get; init; }
     /// <summary>"cpu", or "cuda" with the card's name.</summary>
     public required string Device { get; init; }
+    /// <summary>What the run says of its data at its start.</summary>
+    public required IReadOnlyList<string> Notes { get; init; }
     public required RankMetrics Metrics { get; init; }
     /// <summary>Everything that must be released, in this order.</summary>
     public required IReadOnlyList<IDisposable> Owned { get; init; }

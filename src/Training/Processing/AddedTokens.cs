@@ -7,7 +7,8 @@ namespace Phi3VCluster.Training.Processing;
 /// <param name="StripLeft">Swallows the whitespace before it.</param>
 /// <param name="StripRight">Swallows the whitespace after it.</param>
 /// <param name="SingleWord">Only where no letter, digit or underscore touches it.</param>
-internal sealed record AddedToken(int Id, string Content, bool Special, bool StripLeft, bool StripRight, bool SingleWord);
+/// <param name="Normalized">Looked for in the normalised text, spelled as the normaliser would spell it.</param>
+internal sealed record AddedToken(int Id, string Content, bool Special, bool StripLeft, bool StripRight, bool SingleWord, bool Normalized);
 
 /// <summary>Finds added tokens in text: leftmost first, the longest where several start, as <c>tokenizers</c> does.</summary>
 internal sealed class AddedTokens

@@ -20,7 +20,7 @@ public static class ImageDecoder
     /// <exception cref="InputException">Not an image, too large, or of a kind that cannot be read.</exception>
     public static (int Width, int Height) ReadSize(byte[] file, string description, bool upright = false)
     {
-        if (TiffDirectory.Begins(file)) return TiffImage.ReadSize(file, description);
+        if (TiffImage.Begins(file)) return TiffImage.ReadSize(file, description);
         using var codec = Open(file, description);
         return Size(codec, file, description, upright);
     }
@@ -44,14 +44,15 @@ public static class ImageDecoder
     /// <exception cref="InputException">Not an image, cut short, too large, or of a kind that cannot be read.</exception>
     internal static RgbxImage Decode(byte[] file, string description, bool upright = false)
     {
-        if (TiffDirectory.Begins(file)) return TiffImage.Decode(file, description);
+        if (TiffImage.Begins(file)) return TiffImage.Decode(file, description);
         var image = DecodeAsStored(file, description);
         return upright ? image.Turned(ExifOrientation.Of(file)) : image;
     }
 
     private static RgbxImage DecodeAsStored(byte[] file, string description)
     {
-        using var codec = Open(file, description);
+        var gif = GifFile.Begins(file) ? GifFile.Read(file) : null;
+        using var codec = Open(gif?.Opaque ?? file, description);
         var (width, height) = (codec.Info.Width, codec.Info.Height);
         CheckPixels(width, height, description);
         // No colour space: Skia then leaves the stored numbers alone.
@@ -69,7 +70,15 @@ public static class ImageDecoder
         {
             pinned.Free();
         }
+        if (gif is not null) FillOpen(pixels, gif.Fill);
         return new(pixels, width, height);
+    }
+
+    /// <summary>Gives pixels that no frame covers a colour.</summary>
+    private static void FillOpen(byte[] pixels, byte[] colour)
+    {
+        for (var at = 0; at < pixels.Length; at += 4)
+            if (pixels[at + 3] == 0) colour.CopyTo(pixels, at);
     }
 
     private static (int Width, int Height) Size(SKCodec codec, byte[] file, string description, bool upright)
@@ -88,9 +97,16 @@ public static class ImageDecoder
     private static SKCodec Open(byte[] file, string description)
     {
         using var data = SKData.CreateCopy(file);
-        return SKCodec.Create(data)
-            ?? throw new InputException($"{description}: not an image that can be read, {Beginning(file)}; use JPEG, PNG, WebP, BMP, GIF or plain TIFF.");
+        if (SKCodec.Create(data) is { } codec) return codec;
+        var isKnown = file.AsSpan().StartsWith(Jpeg) || file.AsSpan().StartsWith(Png); // by its name we would read it
+        throw new InputException(!isKnown && FileKind.Of(file) is { } kind
+            ? $"{description}: is {kind.Name}; {kind.Advice}."
+            : $"{description}: not an image that can be read, {Beginning(file)}; use JPEG, PNG, WebP, BMP, GIF or TIFF.");
     }
+
+    private static ReadOnlySpan<byte> Jpeg => [0xFF, 0xD8];
+
+    private static ReadOnlySpan<byte> Png => [0x89, (byte)'P'];
 
     private static string Beginning(byte[] file) => file.Length == 0 ? "the file is empty"
         : $"got {file.Length} bytes that begin with {Convert.ToHexString(file.AsSpan(0, Math.Min(8, file.Length)))}";

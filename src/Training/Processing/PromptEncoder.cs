@@ -12,18 +12,18 @@ public sealed class PromptEncoder(Tokenizer tokenizer)
     /// <param name="tokenCounts">Image tokens of image 1, 2, …</param>
     /// <returns>The image of each run of placeholders, from 0, in the order of the runs.</returns>
     /// <exception cref="InputException">The tags are not those of images 1 … n.</exception>
-    public IReadOnlyList<int> Encode(string prompt, IReadOnlyList<int> tokenCounts, List<long> ids, string description)
+    public IReadOnlyList<int> Encode(TaggedPrompt prompt, IReadOnlyList<int> tokenCounts, List<long> ids, string description)
     {
-        if (ImageTags.Problem(prompt, tokenCounts.Count) is { } problem) throw new InputException($"{description}: {problem}");
-        var tags = ImageTags.Find(prompt);
+        var (text, tags) = prompt;
+        if (ImageTags.Problem(tags, tokenCounts.Count) is { } problem) throw new InputException($"{description}: {problem}");
         var done = 0;
         foreach (var (begin, end, image) in tags)
         {
-            tokenizer.Encode(prompt[done..begin], addBos: true, ids);
+            tokenizer.Encode(text[done..begin], addBos: true, ids);
             ids.AddRange(Enumerable.Repeat(-(long)image, tokenCounts[image - 1]));
             done = end;
         }
-        tokenizer.Encode(prompt[done..], addBos: true, ids);
+        tokenizer.Encode(text[done..], addBos: true, ids);
         return [.. tags.Select(tag => tag.Number - 1)];
     }
 }

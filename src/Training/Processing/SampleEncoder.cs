@@ -20,7 +20,7 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     public EncodedSample EncodeForTraining(Sample sample, int seed, int epoch)
     {
         var random = SplitMix64.For("answer", seed, epoch, sample.Id);
-        return Label(sample.Id, Drawn(sample, seed, epoch), turn => turn.Answers[random.Below(turn.Answers.Count)], sources => Encode(sources, sample.Id));
+        return Label(sample, Drawn(sample, seed, epoch), turn => turn.Answers[random.Below(turn.Answers.Count)], sources => Encode(sources, sample.Id));
     }
 
     /// <summary>
@@ -41,13 +41,13 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
         var encoded = new Dictionary<IImageSource, EncodedImage>();
         List<EncodedImage> Once(IReadOnlyList<IImageSource> sources) =>
             [.. sources.Select(source => encoded.TryGetValue(source, out var known) ? known : encoded[source] = Encode([source], sample.Id)[0])];
-        return (Label(sample.Id, sample.Turns, turn => turn.Answers[0], Once), Ask(sample, sample.Turns.Count - 1, Once));
+        return (Label(sample, sample.Turns, turn => turn.Answers[0], Once), Ask(sample, sample.Turns.Count - 1, Once));
     }
 
     /// <summary>A prompt that is already templated and holds its own image tags. No labels.</summary>
     /// <exception cref="InputException">An image or the tags are wrong, or the prompt is too long.</exception>
     public EncodedSample EncodePrompt(string id, string prompt, IReadOnlyList<IImageSource> sources) =>
-        Prompt(id, prompt, Encode(sources, id));
+        Prompt(id, TaggedPrompt.Of(prompt), Encode(sources, id));
 
     /// <summary>The user message's text: tags, new line, question; the question alone where it has its own tags or there are no images.</summary>
     /// <param name="imagesBefore">Images of the turns before it, when these are in the same chat.</param>
@@ -56,18 +56,24 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
         : $"{ImageTags.Joined(imagesBefore + 1, turn.Images.Count)}\n{turn.User}";
 
     /// <summary>The prompt of a turn after those before it, and their images.</summary>
-    internal static (string Prompt, IReadOnlyList<IImageSource> Images) Chat(Sample sample, int asked)
+    internal static (TaggedPrompt Prompt, IReadOnlyList<IImageSource> Images) Chat(Sample sample, int asked)
     {
         var sources = new List<IImageSource>();
-        var chat = new List<ChatMessage>();
-        foreach (var one in sample.Turns.Take(asked + 1))
+        var chat = new List<ChatMessage>(Told(sample));
+        for (var i = 0; i <= asked; i++)
         {
-            if (chat.Count > 0) chat.Add(new("assistant", sample.Turns[chat.Count / 2].Answers[0] + ChatTemplate.AnswerEnd));
-            chat.Add(new("user", Content(one, sources.Count)));
-            sources.AddRange(one.Images);
+            if (i > 0) chat.Add(new(ChatTemplate.Assistant, sample.Turns[i - 1].Answers[0] + ChatTemplate.AnswerEnd));
+            chat.Add(new(ChatTemplate.User, Content(sample.Turns[i], sources.Count)));
+            sources.AddRange(sample.Turns[i].Images);
         }
-        return (ChatTemplate.Prompt(chat), sources);
+        return (ChatTemplate.Tagged(chat), sources);
     }
+
+    /// <summary>A turn's prompt as it is trained: without those before it. What the system says stands once, before the first.</summary>
+    internal static TaggedPrompt Alone(Sample sample, Turn turn, bool isFirst) =>
+        ChatTemplate.Tagged([.. isFirst ? Told(sample) : [], new(ChatTemplate.User, Content(turn, imagesBefore: 0))]);
+
+    private static IEnumerable<ChatMessage> Told(Sample sample) => sample.System.Length > 0 ? [new(ChatTemplate.System, sample.System)] : [];
 
     /// <summary>Why a sample is refused that is longer than the model's context.</summary>
     internal static string TooLong(int tokens, int maxTokens, int imageTokens, int images) =>
@@ -79,18 +85,18 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
         : [sample.Turns[SplitMix64.For("turn", seed, epoch, sample.Id).Below(sample.Turns.Count)]];
 
     private EncodedSample Label(
-        string id, IReadOnlyList<Turn> turns, Func<Turn, string> answerOf, Func<IReadOnlyList<IImageSource>, List<EncodedImage>> encode)
+        Sample sample, IReadOnlyList<Turn> turns, Func<Turn, string> answerOf, Func<IReadOnlyList<IImageSource>, List<EncodedImage>> encode)
     {
         List<long> ids = [], labels = [];
         var images = new List<EncodedImage>();
         foreach (var turn in turns)
         {
-            AddPrompt(ChatTemplate.Prompt([new("user", Content(turn, imagesBefore: 0))]), encode(turn.Images), ids, images, id);
+            AddPrompt(Alone(sample, turn, isFirst: ids.Count == 0), encode(turn.Images), ids, images, sample.Id);
             labels.AddRange(Enumerable.Repeat(Ignored, ids.Count - labels.Count));
             tokenizer.Encode(answerOf(turn) + ChatTemplate.AnswerEnd, addBos: false, ids);
             labels.AddRange(ids[labels.Count..]);
         }
-        return Checked(new(id, [.. ids], [.. labels], images));
+        return Checked(new(sample.Id, [.. ids], [.. labels], images));
     }
 
     private EncodedSample Ask(Sample sample, int asked, Func<IReadOnlyList<IImageSource>, List<EncodedImage>> encode)
@@ -99,14 +105,14 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
         return Prompt(sample.Id, prompt, encode(sources));
     }
 
-    private EncodedSample Prompt(string id, string prompt, List<EncodedImage> given)
+    private EncodedSample Prompt(string id, TaggedPrompt prompt, List<EncodedImage> given)
     {
         var (ids, images) = (new List<long>(), new List<EncodedImage>());
         AddPrompt(prompt, given, ids, images, id);
         return Checked(new(id, [.. ids], [], images));
     }
 
-    private void AddPrompt(string prompt, List<EncodedImage> given, List<long> ids, List<EncodedImage> images, string id)
+    private void AddPrompt(TaggedPrompt prompt, List<EncodedImage> given, List<long> ids, List<EncodedImage> images, string id)
     {
         var order = _prompts.Encode(prompt, given.ConvertAll(image => image.TokenCount), ids, $"sample {id}");
         images.AddRange(order.Select(index => given[index]));

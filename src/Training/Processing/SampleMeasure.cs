@@ -9,15 +9,21 @@ namespace Phi3VCluster.Training.Processing;
 /// <param name="textTokens">Tokens of a text, without its BOS.</param>
 public sealed class SampleMeasure(Func<string, int> textTokens)
 {
-    public SampleMeasure(Tokenizer tokenizer) : this(text => tokenizer.Encode(text, addBos: false).Length) { }
+    /// <param name="vocabulary">Rows of the model's weights: a token beyond them is refused.</param>
+    public SampleMeasure(Tokenizer tokenizer, int vocabulary = int.MaxValue) : this(text =>
+    {
+        var ids = tokenizer.Encode(text, addBos: false);
+        return tokenizer.BeyondWeights(ids, vocabulary) is { } problem ? throw new InputException($"{problem}.") : ids.Length;
+    })
+    { }
 
     /// <summary>With the longest answers, and of alternatives the longest: no draw gives more.</summary>
     /// <param name="imageTokens">Of one of the sample's images, once a tag.</param>
-    /// <exception cref="InputException">The tags are wrong.</exception>
+    /// <exception cref="InputException">The tags are wrong, or the model has no weights for a token.</exception>
     public int ForTraining(Sample sample, Func<IImageSource, int> imageTokens)
     {
-        var turns = sample.Turns.Select(turn =>
-            Prompt(ChatTemplate.Prompt([new("user", SampleEncoder.Content(turn, imagesBefore: 0))]), turn.Images, imageTokens)
+        var turns = sample.Turns.Select((turn, number) =>
+            Prompt(SampleEncoder.Alone(sample, turn, isFirst: number == 0), turn.Images, imageTokens)
             + turn.Answers.Max(answer => textTokens(answer + ChatTemplate.AnswerEnd)));
         return sample.Kind == SampleKind.Alternatives ? turns.Max() : turns.Sum();
     }
@@ -30,16 +36,17 @@ public sealed class SampleMeasure(Func<string, int> textTokens)
         return Prompt(prompt, images, imageTokens);
     }
 
-    private int Prompt(string prompt, IReadOnlyList<IImageSource> images, Func<IImageSource, int> imageTokens)
+    private int Prompt(TaggedPrompt prompt, IReadOnlyList<IImageSource> images, Func<IImageSource, int> imageTokens)
     {
         const int bos = 1; // before each piece of text
-        if (ImageTags.Problem(prompt, images.Count) is { } problem) throw new InputException(problem);
+        var (text, tags) = prompt;
+        if (ImageTags.Problem(tags, images.Count) is { } problem) throw new InputException(problem);
         var (tokens, done) = (0, 0);
-        foreach (var (begin, end, image) in ImageTags.Find(prompt))
+        foreach (var (begin, end, image) in tags)
         {
-            tokens += bos + textTokens(prompt[done..begin]) + imageTokens(images[image - 1]);
+            tokens += bos + textTokens(text[done..begin]) + imageTokens(images[image - 1]);
             done = end;
         }
-        return tokens + bos + textTokens(prompt[done..]);
+        return tokens + bos + textTokens(text[done..]);
     }
 }

@@ -1,72 +1,88 @@
+using System.Runtime.InteropServices;
+using BitMiracle.LibTiff.Classic;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Processing;
 
 /// <summary>
-/// Plain TIFF 6.0 (Skia reads none): strips without compression, 8 bits a sample, grey or RGB, extra samples dropped; the first page,
-/// turned as its orientation says.
+/// TIFF, which Skia does not read: the first page, turned as its orientation says, in the colours that Pillow's <c>convert("RGB")</c>
+/// gives. 16 bits are scaled to 8.
 /// </summary>
 internal static class TiffImage
 {
-    private const ushort ImageWidth = 256, ImageLength = 257, BitsPerSample = 258, Compression = 259, Photometric = 262,
-        StripOffsets = 273, SamplesPerPixel = 277, RowsPerStrip = 278, StripByteCounts = 279, PlanarConfiguration = 284;
-    private const int WhiteIsZero = 0, BlackIsZero = 1, Rgb = 2;
+    [ThreadStatic] private static string? _said;
+
+    static TiffImage() => Tiff.SetErrorHandler(new Listener()); // of the whole library; the one it has writes to the console
+
+    public static bool Begins(ReadOnlySpan<byte> file) => file.Length > 8
+        && (file.StartsWith("II*\0"u8) || file.StartsWith("MM\0*"u8) || file.StartsWith("II+\0"u8) || file.StartsWith("MM\0+"u8));
 
     /// <summary>Of the picture once it is turned.</summary>
-    public static (int Width, int Height) ReadSize(byte[] file, string description) => Read(file, description, tags =>
+    public static (int Width, int Height) ReadSize(byte[] file, string description) => Read(file, description, tiff =>
     {
-        var header = Header(tags, description);
-        return ExifOrientation.SwapsSides(header.Orientation) ? (header.Height, header.Width) : (header.Width, header.Height);
+        var page = TiffPage.Read(tiff);
+        ImageDecoder.CheckPixels(page.Width, page.Height, description);
+        return ExifOrientation.SwapsSides(page.Orientation) ? (page.Height, page.Width) : (page.Width, page.Height);
     });
 
-    public static RgbxImage Decode(byte[] file, string description) => Read(file, description, tags => Decode(tags, description));
-
-    private static T Read<T>(byte[] file, string description, Func<TiffDirectory, T> use)
+    public static RgbxImage Decode(byte[] file, string description) => Read(file, description, tiff =>
     {
+        var page = TiffPage.Read(tiff);
+        ImageDecoder.CheckPixels(page.Width, page.Height, description);
+        var pixels = page.HasPlainColours ? TiffColours.Convert(tiff, page, new TiffRows(tiff, page).Read()) : Whole(tiff, page);
+        return new RgbxImage(pixels, page.Width, page.Height).Turned(page.Orientation);
+    });
+
+    /// <summary>By the library's own conversion: YCbCr and the rarer colours.</summary>
+    private static byte[] Whole(Tiff tiff, TiffPage page)
+    {
+        var raster = new int[page.Width * page.Height];
+        if (!tiff.ReadRGBAImageOriented(page.Width, page.Height, raster, Orientation.TOPLEFT, true))
+            throw new InvalidDataException("it is cut short or broken");
+        return MemoryMarshal.AsBytes(raster.AsSpan()).ToArray(); // red in the lowest byte
+    }
+
+    private static T Read<T>(byte[] file, string description, Func<Tiff, T> use)
+    {
+        _said = null;
         try
         {
-            return use(new(file));
+            using var tiff = Tiff.ClientOpen("tiff", "r", new MemoryStream(file, writable: false), new TiffStream())
+                ?? throw new InvalidDataException("it has no directory that can be read");
+            return use(tiff);
         }
-        catch (InvalidDataException e)
+        catch (InputException)
         {
-            throw new InputException($"{description}: this TIFF cannot be decoded, {e.Message}; save it as PNG.");
+            throw;
+        }
+        catch (Exception e) when (e is not OutOfMemoryException) // a broken file shows as any of them
+        {
+            var reason = e is InvalidDataException && _said is { } said ? $"{e.Message}: {said}" : e.Message;
+            throw new InputException($"{description}: this TIFF cannot be decoded, {Shown.Value(reason)}; save it as PNG.");
         }
     }
 
-    private static (int Width, int Height, int Samples, int Photometric, int Orientation) Header(TiffDirectory tags, string description)
+    private sealed class Listener : TiffErrorHandler
     {
-        var (width, height, samples) = ((int)tags.Value(ImageWidth), (int)tags.Value(ImageLength), (int)tags.Value(SamplesPerPixel, 1));
-        ImageDecoder.CheckPixels(width, height, description);
-        var photometric = (int)tags.Value(Photometric);
-        var plain = tags.Value(Compression, 1) == 1 && tags.Value(PlanarConfiguration, 1) == 1
-            && tags.Values(BitsPerSample, 1).All(bits => bits == 8)
-            && photometric is WhiteIsZero or BlackIsZero or Rgb && samples >= (photometric == Rgb ? 3 : 1);
-        if (!plain || width < 1 || height < 1) throw new InvalidDataException("only uncompressed 8-bit grey or RGB TIFF can be read");
-        return (width, height, samples, photometric, (int)tags.Value(TiffDirectory.Orientation, 1));
-    }
+        public override void ErrorHandler(Tiff tif, string method, string format, params object[] args) => Note(format, args);
 
-    private static RgbxImage Decode(TiffDirectory tags, string description)
-    {
-        var (width, height, samples, photometric, orientation) = Header(tags, description);
-        var pixels = new byte[checked(width * height * 4)];
-        var row = 0;
-        foreach (var (offset, length) in tags.Values(StripOffsets).Zip(tags.Values(StripByteCounts)))
-        {
-            var rows = (int)Math.Min(tags.Value(RowsPerStrip, (uint)height), (uint)(height - row));
-            if (length < (long)rows * width * samples) throw new InvalidDataException("a strip is too short");
-            CopyStrip(tags.Bytes(offset, (long)rows * width * samples), pixels.AsSpan(row * width * 4), samples, photometric);
-            row += rows;
-        }
-        if (row != height) throw new InvalidDataException($"{row} of {height} rows are there");
-        return new RgbxImage(pixels, width, height).Turned(orientation);
-    }
+        public override void ErrorHandlerExt(Tiff tif, object clientData, string method, string format, params object[] args) =>
+            Note(format, args);
 
-    private static void CopyStrip(ReadOnlySpan<byte> strip, Span<byte> pixels, int samples, int photometric)
-    {
-        for (int from = 0, to = 0; from < strip.Length; from += samples, to += 4)
+        public override void WarningHandler(Tiff tif, string method, string format, params object[] args) { }
+
+        public override void WarningHandlerExt(Tiff tif, object clientData, string method, string format, params object[] args) { }
+
+        private static void Note(string format, object[] args)
         {
-            var invert = photometric == WhiteIsZero ? 255 : 0;
-            for (var c = 0; c < 3; c++) pixels[to + c] = (byte)(strip[from + (photometric == Rgb ? c : 0)] ^ invert);
+            try
+            {
+                _said ??= string.Format(System.Globalization.CultureInfo.InvariantCulture, format, args).TrimEnd('.');
+            }
+            catch (FormatException)
+            {
+                _said ??= format;
+            }
         }
     }
 }

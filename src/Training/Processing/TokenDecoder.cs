@@ -14,6 +14,9 @@ internal abstract record DecoderStep
     /// <summary>All tokens become one.</summary>
     internal sealed record Fuse : DecoderStep;
 
+    /// <summary>Marks become blanks again; those of the first token, which the text did not have, go.</summary>
+    internal sealed record Spaces(Metaspace Metaspace) : DecoderStep;
+
     /// <summary>Takes up to so many of <paramref name="Content"/> off the ends of each token.</summary>
     internal sealed record Strip(char Content, int Start, int Stop) : DecoderStep;
 }
@@ -51,6 +54,7 @@ internal sealed class TokenDecoder
         DecoderStep.Replace replace => tokens.ConvertAll(t => t.Replace(replace.Pattern, replace.Content, StringComparison.Ordinal)),
         DecoderStep.ByteFallback => JoinBytes(tokens),
         DecoderStep.Fuse => [string.Concat(tokens)],
+        DecoderStep.Spaces { Metaspace: var space } => [.. tokens.Select((token, place) => space.Undone(token, isFirst: place == 0))],
         DecoderStep.Strip strip => tokens.ConvertAll(t => Stripped(t, strip)),
         _ => throw new InvalidOperationException($"no such decoder step: {step}"),
     };

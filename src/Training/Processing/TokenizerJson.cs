@@ -14,6 +14,8 @@ internal sealed class TokenizerJson
     public required Dictionary<ulong, Merge> Merges { get; init; }
     public required IReadOnlyList<AddedToken> AddedTokens { get; init; }
     public required IReadOnlyList<NormalizerStep> NormalizerSteps { get; init; }
+    /// <summary>Null where the normaliser does its work.</summary>
+    public required Metaspace? PreTokenizer { get; init; }
     public required IReadOnlyList<DecoderStep> DecoderSteps { get; init; }
     /// <summary>Ids of &lt;0x00&gt; … &lt;0xFF&gt;; null without byte fallback.</summary>
     public required int[]? ByteIds { get; init; }
@@ -46,13 +48,10 @@ internal sealed class TokenizerJson
         var steps = new TokenizerSteps(path);
         var model = root.GetProperty("model");
         steps.Refuse(model, "type", "BPE");
-        steps.RefuseSet(root, "pre_tokenizer");
         foreach (var name in (string[])["dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"]) steps.RefuseSet(model, name);
 
         var vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(t => t.Name, t => Id(t.Value), StringComparer.Ordinal);
         var added = Property(root, "added_tokens")?.EnumerateArray().Select(Added).ToList() ?? [];
-        if (Property(root, "added_tokens")?.EnumerateArray().FirstOrDefault(t => Flag(t, "normalized")) is { ValueKind: JsonValueKind.Object } normalized)
-            throw steps.Unsupported($"added token {normalized.GetProperty("content")} with normalized");
         var pairs = model.GetProperty("merges").EnumerateArray().Select(Pair).ToList();
         return new()
         {
@@ -60,6 +59,7 @@ internal sealed class TokenizerJson
             Merges = Ranked(pairs, vocabulary),
             AddedTokens = added,
             NormalizerSteps = steps.Normalizer(Property(root, "normalizer")),
+            PreTokenizer = steps.PreTokenizer(Property(root, "pre_tokenizer")),
             DecoderSteps = steps.Decoder(Property(root, "decoder")),
             ByteIds = Flag(model, "byte_fallback") ? ByteTokens(vocabulary) : null,
             UnknownId = Property(model, "unk_token")?.GetString() is { } unknown ? vocabulary[unknown] : null,
@@ -83,7 +83,8 @@ internal sealed class TokenizerJson
         ? id : throw new FormatException($"token ids are from 0 to {LargestId}, got {value}");
 
     private static AddedToken Added(JsonElement token) => new(Id(token.GetProperty("id")), Text(token.GetProperty("content")),
-        Flag(token, "special"), Flag(token, "lstrip"), Flag(token, "rstrip"), Flag(token, "single_word"));
+        Flag(token, "special"), Flag(token, "lstrip"), Flag(token, "rstrip"), Flag(token, "single_word"),
+        Flag(token, "normalized"));
 
     /// <summary>Older files write a merge as "a b", newer ones as ["a", "b"].</summary>
     private static (string Left, string Right) Pair(JsonElement merge)

@@ -28,14 +28,37 @@ internal sealed class TokenizerSteps(string path)
         var other => throw Unsupported($"normalizer {other}"),
     }))];
 
+    public Metaspace? PreTokenizer(JsonElement? section) => Flatten(section, "pretokenizers").ToList() switch
+    {
+        [] => null,
+        [var step] when Kind(step) == "Metaspace" => Space(step),
+        [var step] => throw Unsupported($"pre_tokenizer {Kind(step)}"),
+        _ => throw Unsupported("more than one pre_tokenizer"),
+    };
+
     public List<DecoderStep> Decoder(JsonElement? section) => [.. Flatten(section, "decoders").Select(step => (DecoderStep)(Kind(step) switch
     {
         "Replace" => new DecoderStep.Replace(Pattern(step), Text(step, "content")),
         "ByteFallback" => new DecoderStep.ByteFallback(),
         "Fuse" => new DecoderStep.Fuse(),
+        "Metaspace" => new DecoderStep.Spaces(Space(step)),
         "Strip" => new DecoderStep.Strip(Letter(step), step.GetProperty("start").GetInt32(), step.GetProperty("stop").GetInt32()),
         var other => throw Unsupported($"decoder {other}"),
     }))];
+
+    /// <summary>Older files say add_prefix_space, newer ones prepend_scheme.</summary>
+    private Metaspace Space(JsonElement step)
+    {
+        var scheme = TokenizerJson.Property(step, "prepend_scheme")?.GetString()
+            ?? (TokenizerJson.Property(step, "add_prefix_space")?.GetBoolean() == false ? "never" : "always");
+        return new(Text(step, "replacement"), scheme switch
+        {
+            "always" => PrependScheme.Always,
+            "first" => PrependScheme.First,
+            "never" => PrependScheme.Never,
+            _ => throw Unsupported($"prepend_scheme {scheme}"),
+        }, TokenizerJson.Property(step, "split")?.GetBoolean() ?? true);
+    }
 
     private static IEnumerable<JsonElement> Flatten(JsonElement? section, string children)
     {

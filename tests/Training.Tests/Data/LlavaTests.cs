@@ -41,8 +41,21 @@ public sealed class LlavaTests : IDisposable
     [Theory]
     [InlineData("""{"image": ["1", "2"], "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}]}""", "has 1 <image> tag(s) for 2 image(s)")]
     [InlineData("""{"image": "1", "conversations": [{"from": "human", "value": "<image><image>"}, {"from": "gpt", "value": "a"}]}""", "has 2 <image> tag(s) for 1 image(s)")]
-    [InlineData("""{"conversations": [{"from": "human", "value": "<|image_1|>"}, {"from": "gpt", "value": "a"}]}""", "turn 1: the image tags do not match")]
-    [InlineData($$"""{"conversations": [{{Answered}}, {{Asked}}]}""", "message 1: is from gpt, expected human", "message 2: is from human, expected gpt")]
+    [InlineData("""{"conversations": [{"from": "human", "value": "<|image_1|>"}, {"from": "gpt", "value": "a"}]}""", "message 1: holds <|image_1|>; write <image>")]
+    [InlineData("""{"image": "1", "conversations": [{"from": "human", "value": "<image> <|image_1|>"}, {"from": "gpt", "value": "a"}]}""", "message 1: holds <|image_1|>")]
+    [InlineData($$"""{"conversations": [{{Answered}}, {{Asked}}]}""", "message 1: is from gpt, expected human")]
+    [InlineData($$"""{"conversations": [{{Asked}}, {"from": "observation", "value": "o"}, {{Asked}}, {{Answered}}]}""", "message 2: is from observation, expected gpt; only system (first)")]
+    [InlineData($$"""{"conversations": [{"from": "system", "value": "s"}]}""", "has a system message alone")]
+    [InlineData($$"""{"system": "s", "conversations": [{"from": "system", "value": "s"}, {{Asked}}, {{Answered}}]}""", "has a system text and a system message")]
+    [InlineData($$"""{"images": ["1"], "conversations": [{{Asked}}, {{Answered}}]}""", "images is not read in this form; write image")]
+    [InlineData($$"""{"image_path": "1", "conversations": [{{Asked}}, {{Answered}}]}""", "image_path is not read in this form")]
+    [InlineData("""{"conversations": [{"from": "human", "value": "q", "image": "1"}, {"from": "gpt", "value": "a"}]}""", "message 1: image is not read in this form")]
+    [InlineData("""{"messages": [{"role": "user", "content": "q"}]}""", "conversations is missing, messages is there; choose data.kind messages")]
+    [InlineData("""{"conversations": [{"role": "user", "content": "q"}]}""", "message 1: from is missing (role is there")]
+    [InlineData($$"""{"image": "http://x.invalid/1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is an address on the web, which is not fetched, got http://x.invalid/1.png; download")]
+    [InlineData($$"""{"image": "s3://bucket/1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is an address on the net")]
+    [InlineData($$"""{"image": "C:\\x\\1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is a path of a Windows machine")]
+    [InlineData($$"""{"image": "data:image/png;base64,??", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is a data: URL whose base64 is broken")]
     [InlineData($$"""{"conversations": [{{Asked}}]}""", "the last of 1 messages has no answer")]
     [InlineData("""{"conversations": []}""", "conversations is empty")]
     [InlineData("""{"image": "none"}""", "conversations is missing", "no image file")]
@@ -60,6 +73,45 @@ public sealed class LlavaTests : IDisposable
         Assert.Equal(reasons.Length, problems.Count);
         Assert.All(problems, problem => Assert.StartsWith($"{path}: row 0: ", problem));
         Assert.All(reasons, reason => Assert.Contains(problems, problem => problem.Contains(reason)));
+    }
+
+    [Theory]
+    [InlineData("""{"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}""", "s")]
+    [InlineData("""{"system": "s", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}""", "s")]
+    [InlineData("""{"system": "s", "conversations": [{"from": "system", "value": ""}, {"from": "user", "value": "q"}, {"from": "assistant", "value": "a"}]}""", "s", true)]
+    [InlineData("""{"conversations": [{"from": "system", "value": " "}, {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}""", "")]
+    public void What_the_system_says_belongs_to_the_sample(string row, string system, bool isTwice = false)
+    {
+        if (isTwice) Assert.Throws<BadRowException>(() => Read(row));
+        else Assert.Equal((system, "q  a"), (Read(row).System, Words(Read(row).Turns.Single())));
+    }
+
+    [Theory]
+    [InlineData("sub/../1")]
+    [InlineData("./1")]
+    [InlineData("sub\\\\..\\\\1")]
+    [InlineData("data:;base64,MQ==")]
+    [InlineData("data:image/png;base64,MQ")]
+    [InlineData("FILE")]
+    public void A_picture_is_found_however_its_place_is_written(string place)
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "sub"));
+        var written = place == "FILE" ? $"file://{_folder}/1" : place;
+
+        var sample = Read($$"""{"image": "{{written}}", "image_url": "http://where.it/came/from", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""");
+
+        Assert.Equal("1", System.Text.Encoding.ASCII.GetString(sample.Turns[0].Images.Single().Read()));
+    }
+
+    [Fact]
+    public void A_long_value_is_cut_in_messages()
+    {
+        var long64 = new string('A', 100_000);
+        foreach (var name in new[] { long64, $"x/{long64}.png", $"data:image/png;base64,{long64}*" })
+        {
+            var message = Assert.Throws<BadRowException>(() => Read($$"""{"image": "{{name}}", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""")).Message;
+            Assert.InRange(message.Length, 200, 700);
+        }
     }
 
     [Fact]

@@ -46,8 +46,8 @@ public sealed class RowCheckTests : IDisposable
 
         var problems = Assert.Throws<InputException>(() => Open(new() { Train = path }, new("all", _ => [Broken]))).Problems;
 
-        Assert.Equal(Enumerable.Range(1, 20).Select(line => $"{path}:{line}: {Broken}"), problems.SkipLast(1));
-        Assert.Contains("1000 of 1000 rows are bad", problems[^1]);
+        Assert.Equal(Enumerable.Range(1, 3).Select(line => $"{path}:{line}: {Broken}"), problems.SkipLast(1));
+        Assert.Contains("1000 of 1000 rows are bad, the 3 above and 997 more", problems[^1]);
     }
 
     [Fact]

@@ -24,6 +24,48 @@ public sealed class RunDataTests : IDisposable
     }
 
     [Fact]
+    public void Drawn_rows_are_held_out_by_the_seed_alone_and_the_rest_trains()
+    {
+        Write("a.jsonl", Rows(0, 60));
+        Write("b.jsonl", Rows(60, 40));
+        var spec = new DataSpec { Train = Path.Combine(_folder, "*.jsonl"), EvalRows = 20, EvalSplit = "random" };
+
+        var (held, trained) = (Evaluation(spec, seed: 1)!.Split(' ').Select(int.Parse).ToList(), Training(spec, seed: 1).Split(' ').Select(int.Parse).ToList());
+
+        Assert.Equal(Enumerable.Range(0, 100), held.Concat(trained).Order());
+        Assert.Equal(20, held.Count);
+        Assert.Equal(held.Order(), held);
+        Assert.Equal(trained.Order(), trained);
+        Assert.NotEqual(Enumerable.Range(0, 20), held);
+        Assert.NotEqual(Evaluation(spec, seed: 2), Evaluation(spec, seed: 1));
+        Assert.Equal("0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19", Evaluation(spec with { EvalSplit = "first" }, seed: 1));
+    }
+
+    [Fact]
+    public void Evaluation_on_rows_that_train_is_known()
+    {
+        var (train, eval) = (Write("a.jsonl", Rows(0, 3)), Write("b.jsonl", Rows(3, 2)));
+
+        Assert.True(RunData.EvaluatesOnTrainingRows(new() { Train = train, Eval = train }));
+        Assert.True(RunData.EvaluatesOnTrainingRows(new() { Train = train, Eval = Path.Combine(_folder, "*.jsonl") }));
+        Assert.True(RunData.EvaluatesOnTrainingRows(new() { Train = train, Eval = Path.Combine(_folder, ".", "a.jsonl") }));
+        Assert.False(RunData.EvaluatesOnTrainingRows(new() { Train = train, Eval = train, EvalRows = 1 }));
+        Assert.False(RunData.EvaluatesOnTrainingRows(new() { Train = train, Eval = eval }));
+        Assert.False(RunData.EvaluatesOnTrainingRows(new() { Train = train }));
+    }
+
+    [Fact]
+    public void Rows_without_an_image_are_counted()
+    {
+        File.WriteAllBytes(Path.Combine(_folder, "p.png"), [1]);
+        var path = Write("a.jsonl", [.. Rows(0, 3), """{"conversations": [{"images": ["p.png"], "user": "u", "assistant": "a"}, {"user": "u", "assistant": "a"}]}"""]);
+
+        using var rows = RunData.OpenTraining(new() { Train = path });
+
+        Assert.Equal((4, 3), (rows.Count, rows.RowsWithoutImages));
+    }
+
+    [Fact]
     public void Without_held_out_rows_or_with_files_of_their_own_all_rows_are_taken()
     {
         var (train, eval) = (Write("a.jsonl", Rows(0, 3)), Write("b.jsonl", Rows(3, 2)));
@@ -140,15 +182,15 @@ public sealed class RunDataTests : IDisposable
         Assert.ThrowsAny<OperationCanceledException>(() => RunData.OpenTraining(new() { Train = Write("a.jsonl", Rows(0, 2)) }, stop.Token));
     }
 
-    private static string Training(DataSpec spec)
+    private static string Training(DataSpec spec, int seed = 0)
     {
-        using var rows = RunData.OpenTraining(spec);
+        using var rows = RunData.OpenTraining(spec, seed: seed);
         return Ids(rows);
     }
 
-    private static string? Evaluation(DataSpec spec)
+    private static string? Evaluation(DataSpec spec, int seed = 0)
     {
-        using var rows = RunData.OpenEvaluation(spec);
+        using var rows = RunData.OpenEvaluation(spec, seed: seed);
         return rows is null ? null : Ids(rows);
     }
 

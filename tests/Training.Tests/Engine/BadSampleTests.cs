@@ -103,6 +103,7 @@ public sealed class BadSampleTests : IDisposable
             Method = new() { Kind = "head" },
             Data = new() { Train = train, OnBadSample = onBadSample },
             Batch = new() { Global = 181 },
+            Optimizer = new() { WarmupSteps = 0 },
             Output = _folder.Path,
         };
     }

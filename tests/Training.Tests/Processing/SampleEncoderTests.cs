@@ -66,6 +66,42 @@ public sealed class SampleEncoderTests : IDisposable
     }
 
     [Fact]
+    public void What_the_system_says_stands_once_before_the_first_question()
+    {
+        var sample = new Sample("s", [new([], "a", ["b"]), new([], "b", ["c"])], System: "ab");
+
+        long[] trained =
+        [
+            .. _tokenizer.Encode("<|system|>\nab<|end|>\n<|user|>\na<|end|>\n<|assistant|>\n", addBos: true), .. _tokenizer.Encode("b<|end|>\n<|endoftext|>", addBos: false),
+            .. _tokenizer.Encode("<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true), .. _tokenizer.Encode("c<|end|>\n<|endoftext|>", addBos: false),
+        ];
+        Assert.Equal(trained, _encoder.EncodeForTraining(sample, seed: 1, epoch: 0).InputIds);
+        Assert.Equal(_tokenizer.Encode("<|system|>\nab<|end|>\n<|user|>\na<|end|>\n<|assistant|>\nb<|end|>\n<|endoftext|><|end|>\n<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true),
+            _encoder.EncodeForEvaluation(sample).InputIds);
+    }
+
+    [Theory]
+    [InlineData("<|image_1|>")]
+    [InlineData("<|image_2|>")]
+    public void A_tag_in_an_answer_or_a_system_text_is_text(string tag)
+    {
+        var sample = new Sample("s", [new([new Drawn()], "a", [$"b {tag}"]), new([], "b", ["c"])], System: tag);
+
+        var (labelled, prompt) = _encoder.EncodeForScoring(sample);
+
+        Assert.Equal((1, 1), (labelled.Images.Count, prompt.Images.Count));
+        Assert.Equal(OneCropTokens, prompt.InputIds.Count(id => id < 0));
+        long[] end =
+        [
+            .. Enumerable.Repeat(-1L, OneCropTokens),
+            .. _tokenizer.Encode($"\na<|end|>\n<|assistant|>\nb {tag}<|end|>\n<|endoftext|><|end|>\n<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true),
+        ];
+        Assert.Equal(end, prompt.InputIds[^end.Length..]);
+        var measure = new SampleMeasure(_tokenizer);
+        Assert.Equal((labelled.InputIds.Length, prompt.InputIds.Length), (measure.ForTraining(sample, _ => OneCropTokens), measure.ForEvaluation(sample, _ => OneCropTokens)));
+    }
+
+    [Fact]
     public void Images_come_in_the_order_of_their_tags()
     {
         Drawn light = new(shade: 250), dark = new(shade: 10);

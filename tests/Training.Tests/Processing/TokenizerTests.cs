@@ -77,6 +77,45 @@ public sealed class TokenizerTests : IDisposable
         Assert.Equal("<s> a<|x|> a<|x|>>", tokenizer.Decode(ids, skipSpecial: false));
     }
 
+    [Theory]
+    [InlineData("first", false, "a aa", new[] { "▁", "a", "▁", "aa" })]
+    [InlineData("first", false, " a", new[] { "▁", "a" })]
+    [InlineData("first", false, "<|x|>a", new[] { "<|x|>", "a" })]
+    [InlineData("first", false, "a<|x|> a", new[] { "▁", "a", "<|x|>", "▁", "a" })]
+    [InlineData("always", false, "<|x|>a", new[] { "<|x|>", "▁", "a" })]
+    [InlineData("always", true, "<|x|>  a", new[] { "<|x|>", "▁", "▁", "a" })]
+    [InlineData("never", false, "a a", new[] { "a", "▁", "a" })]
+    public void A_file_saved_anew_marks_blanks_as_tokenizers_does(string scheme, bool splits, string text, string[] words)
+    {
+        var tokenizer = SmallTokenizer.Load(_folder, metaspace: (scheme, splits));
+
+        Assert.Equal(words, Spell(tokenizer, text));
+    }
+
+    [Fact]
+    public void A_normalised_added_token_is_found_where_its_normalised_spelling_stands()
+    {
+        var prepended = SmallTokenizer.Load(_folder, addedNormalized: "plain");
+        Assert.Equal(["▁", "a", "plain", "b"], Spell(prepended, "a plainb"));
+        Assert.Equal(["plain", "plain", "▁", "a"], Spell(prepended, "plain plain a"));
+        Assert.DoesNotContain("plain", Spell(prepended, "aplain")); // ▁plain is not in ▁aplain
+
+        var spaced = SmallTokenizer.Load(_folder, metaspace: ("first", false), addedNormalized: "plain");
+        Assert.Equal(["▁", "a", "plain", "b"], Spell(spaced, "aplainb"));
+        Assert.Equal(["plain", "▁", "plain"], Spell(spaced, "plain plain"));
+    }
+
+    [Fact]
+    public void A_token_beyond_the_weights_is_named()
+    {
+        var tokenizer = SmallTokenizer.Load(_folder);
+        var last = tokenizer.LargestId;
+
+        Assert.Null(tokenizer.BeyondWeights([0, last], last + 1));
+        Assert.Contains($"token ▁a has id {last}, and the model's weights have {last} rows", tokenizer.BeyondWeights([0, last], last));
+        Assert.Null(tokenizer.BeyondWeights([0, 1], last));
+    }
+
     [Fact]
     public void A_step_it_does_not_know_is_refused_by_name()
     {
@@ -133,7 +172,8 @@ internal static class SmallTokenizer
         return json.ToJsonString();
     }
 
-    public static Tokenizer Load(string folder, bool mergesAsPairs = false, string normalizer = "Prepend")
+    public static Tokenizer Load(string folder, bool mergesAsPairs = false, string normalizer = "Prepend", (string Scheme, bool Splits)? metaspace = null,
+        string? addedNormalized = null)
     {
         object[] steps = [new { type = normalizer, prepend = "▁" }, new { type = "Replace", pattern = new { String = " " }, content = "▁" }];
         object[] decoders =
@@ -144,9 +184,9 @@ internal static class SmallTokenizer
         var file = new
         {
             added_tokens = Added.Select((content, id) =>
-                new { id, content, single_word = false, lstrip = false, rstrip = content == "<|x|>>", normalized = false, special = content != "plain" }),
-            normalizer = new { type = "Sequence", normalizers = steps },
-            pre_tokenizer = (string?)null,
+                new { id, content, single_word = false, lstrip = false, rstrip = content == "<|x|>>", normalized = content == addedNormalized, special = content != "plain" }),
+            normalizer = metaspace is null ? new { type = "Sequence", normalizers = steps } : null,
+            pre_tokenizer = metaspace is { } space ? new { type = "Metaspace", replacement = "▁", prepend_scheme = space.Scheme, split = space.Splits } : null,
             post_processor = new { type = "TemplateProcessing", single = new object[] { new { SpecialToken = new { id = "<s>" } } } },
             decoder = new { type = "Sequence", decoders },
             model = new

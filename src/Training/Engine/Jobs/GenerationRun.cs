@@ -3,6 +3,7 @@ using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
 using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Processing;
+using Phi3VConfig = Phi3VCluster.Training.Model.Phi3VConfig;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
 
@@ -16,7 +17,10 @@ internal static class GenerationRun
     public static GenerateResult Run(GenerateJob job, Action<string, int, int> publish, CancellationToken stop)
     {
         var loading = Stopwatch.GetTimestamp();
-        using var model = LoadedModel.Load(job, Tokenizer.Load(job.Model));
+        var tokenizer = Tokenizer.Load(job.Model);
+        if (tokenizer.BeyondWeights(tokenizer.Encode(job.Prompt, addBos: false), Phi3VConfig.Read(job.Model).VocabularySize) is { } problem)
+            throw new InputException($"--prompt: {problem}.");
+        using var model = LoadedModel.Load(job, tokenizer);
         var started = Stopwatch.GetTimestamp();
         stop.ThrowIfCancellationRequested();
         publish("answering", 0, 0);

@@ -21,7 +21,8 @@ internal static class InspectRun
     {
         var started = Stopwatch.GetTimestamp();
         var hasModel = job.Model.Length > 0;
-        var measure = hasModel ? new SampleMeasure(Tokenizer.Load(job.Model)) : new(TextEstimate.Tokens);
+        var measure = hasModel
+            ? new SampleMeasure(Tokenizer.Load(job.Model), Phi3VConfig.Read(job.Model).VocabularySize) : new(TextEstimate.Tokens);
         var context = hasModel ? Phi3VConfig.Read(job.Model).MaxPositions : Phi3VConfig.ReleasedMaxPositions;
         var crops = job.NumCrops ?? (hasModel ? ProcessorConfig.NumCrops(job.Model) : ProcessorConfig.UsualCrops);
         var spec = new DataSpec { Kind = job.DataKind, Train = job.Data, ImageRoot = job.ImageRoot, ExifRotate = job.ExifRotate };
@@ -36,6 +37,7 @@ internal static class InspectRun
             Rows = data.Count,
             BadRows = bad.Rows.Count,
             Bad = [.. bad.Explained.Select(row => Describe(row, data.Place(row.Index)))],
+            RowsWithoutImages = bad.WithoutImages,
             Good = found.Result(),
             TokensAreEstimated = !hasModel,
             Context = context,
