@@ -34,6 +34,9 @@ public static class HfExport
         WriteIndex(targetFolder, shards, files);
     }
 
+    /// <summary>Names of the files of a model's folder that go along beside the weights.</summary>
+    internal static IReadOnlyList<string> Copied(string modelFolder) => ModelFiles.Names(modelFolder);
+
     /// <summary>
     /// Makes configurations that name code beside them, which is not there, name it in the released model's repository: transformers
     /// loads no such folder otherwise.

@@ -33,11 +33,16 @@ internal static partial class ModelFiles
     /// <param name="numCrops">What the image processor's file is to say; null leaves it.</param>
     public static void Copy(string source, string target, ScalarType? type, int? numCrops)
     {
-        string[] files = [.. Directory.EnumerateFiles(source).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal)];
-        string[] copied = [.. files.Where(IsOfModel).Concat(Code(source, files)).Distinct()];
-        foreach (var name in copied) File.Copy(Path.Combine(source, name), Path.Combine(target, name), overwrite: true);
+        foreach (var name in Names(source)) File.Copy(Path.Combine(source, name), Path.Combine(target, name), overwrite: true);
         if (type is { } stored) Edit(Path.Combine(target, Config), config => NameType(config, stored.ToString().ToLowerInvariant()));
         if (numCrops is { } crops) SetCrops(Path.Combine(target, Processor), crops);
+    }
+
+    /// <summary>Those that <see cref="Copy"/> takes.</summary>
+    public static IReadOnlyList<string> Names(string source)
+    {
+        string[] files = [.. Directory.EnumerateFiles(source).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal)];
+        return [.. files.Where(IsOfModel).Concat(Code(source, files)).Distinct()];
     }
 
     /// <summary>The image processor's file alone: an adapter must be used with the crops it was trained with.</summary>

@@ -28,7 +28,7 @@ internal static class ExportRoom
         if (plan.HasAdapters) return Others + plan.Trained.Sum(t => t.Tensor.ElementCount) * sizeof(float);
         var trained = plan.Trained.Select(t => t.Tensor.Name).ToHashSet();
         var weights = checkpoint.Files.Names.Sum(name => checkpoint.Files.Info(name).ElementCount * StoredType.Of(TypeOf(name)).ElementBytes);
-        var copied = new DirectoryInfo(spec.Model.Path).EnumerateFiles().Where(file => HfExport.Copies(file.Name)).Sum(file => file.Length);
+        var copied = HfExport.Copied(spec.Model.Path).Sum(name => new FileInfo(Path.Combine(spec.Model.Path, name)).Length);
         return Others + weights + copied;
 
         ScalarType TypeOf(string name) => trained.Contains(name) ? type : checkpoint.Files.Type(name);
