@@ -19,7 +19,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
     private const string Newest = "last";
 
     private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(7);
-    private static readonly TimeSpan OwnSiloDeadline = TimeSpan.FromSeconds(60); // it is there; a machine with other load makes it slow
+    private static readonly TimeSpan LivingSiloDeadline = TimeSpan.FromSeconds(60); // it is there; a machine with other load makes it slow
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan AnswerDeadline = TimeSpan.FromSeconds(10);
 
@@ -32,11 +32,15 @@ internal sealed class ClusterConnection : IAsyncDisposable
 
     /// <exception cref="NoClusterException">Nobody answered in time.</exception>
     public static Task<ClusterConnection> OpenAsync(ClusterAddress address, CancellationToken interrupted) =>
+        OpenAsync(address, IsUp(address) is null ? ConnectDeadline : LivingSiloDeadline, interrupted);
+
+    /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, without patience for a silo that is there but slow.</summary>
+    public static Task<ClusterConnection> OpenQuicklyAsync(ClusterAddress address, CancellationToken interrupted) =>
         OpenAsync(address, ConnectDeadline, interrupted);
 
     /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, to a silo that this command has started.</summary>
     public static Task<ClusterConnection> OpenOwnAsync(ClusterAddress address, CancellationToken interrupted) =>
-        OpenAsync(address, OwnSiloDeadline, interrupted);
+        OpenAsync(address, LivingSiloDeadline, interrupted);
 
     private static async Task<ClusterConnection> OpenAsync(ClusterAddress address, TimeSpan patience, CancellationToken interrupted)
     {
@@ -58,7 +62,8 @@ internal sealed class ClusterConnection : IAsyncDisposable
             && error is OperationCanceledException or SocketException or TimeoutException or OrleansException or ConnectionAbortedException)
         {
             await CloseAsync(host);
-            throw new NoClusterException($"no cluster answers at {address} ({Reason(error)}); {Advice(address)}.", error);
+            var reason = error is OperationCanceledException ? $"no answer in {patience.TotalSeconds} s" : Reason(error);
+            throw new NoClusterException($"no cluster answers at {address} ({reason}); {Advice(address)}.", error);
         }
     }
 
@@ -153,10 +158,13 @@ internal sealed class ClusterConnection : IAsyncDisposable
         await host.StopAsync(deadline.Token).WaitAsync(CloseDeadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    private static string Advice(ClusterAddress address) =>
-        address.IsThisMachine && UpState.Running() is { } up && up.GatewayPort == address.Port
-        ? $"its process {up.ProcessId} is there but does not answer: `phi3v down --force` ends it, then `phi3v up`"
+    private static string Advice(ClusterAddress address) => IsUp(address) is { } up
+        ? $"its process {up.ProcessId} is there but does not answer: the machine may be too busy; `phi3v down --force` ends it"
         : "start one with `phi3v up`";
+
+    /// <returns>What <c>phi3v up</c> started, if it is what listens there.</returns>
+    private static UpState? IsUp(ClusterAddress address) =>
+        address.IsThisMachine && UpState.Running() is { } up && up.GatewayPort == address.Port ? up : null;
 
     private string AdviceOnEnd() => _address.IsThisMachine
         ? $"`phi3v nodes` tells whether it is there, {Path.Combine(UpState.Home, "silo.log")} what became of it"
@@ -165,7 +173,6 @@ internal sealed class ClusterConnection : IAsyncDisposable
     // Orleans' own words are about grains and addresses, which mean nothing to a user.
     private static string Reason(Exception error) => error switch
     {
-        OperationCanceledException => $"no answer in {ConnectDeadline.TotalSeconds} s",
         TimeoutException => $"no answer in {AnswerDeadline.TotalSeconds} s",
         SocketException refused => refused.Message.ReplaceLineEndings(" ").TrimEnd('.', ' '),
         _ => "the connection broke",

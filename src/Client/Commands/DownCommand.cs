@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net.Sockets;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Silo;
@@ -27,18 +28,23 @@ internal sealed class DownCommand : Verb
         return ExitCode.Done;
     }
 
-    /// <summary>Runs that have ranks on this node. Nothing is known of a silo that does not answer; it has to end.</summary>
+    /// <summary>Runs that have ranks on this node. A silo that does not listen has none.</summary>
     private static async Task<IReadOnlyList<string>> InProgressAsync(UpState up, CancellationToken interrupted)
     {
         try
         {
-            await using var cluster = await ClusterConnection.OpenAsync(new("127.0.0.1", up.GatewayPort), interrupted);
+            await using var cluster = await ClusterConnection.OpenQuicklyAsync(new("127.0.0.1", up.GatewayPort), interrupted);
             var runs = await cluster.RunsAsync();
             return [.. runs.Where(r => r.State == RunState.Running && r.Nodes.Any(n => n.Node == up.Node)).Select(r => r.Run)];
         }
-        catch (NoClusterException)
+        catch (NoClusterException error) when (error.InnerException is SocketException)
         {
             return [];
+        }
+        catch (NoClusterException)
+        {
+            throw new CommandFailedException(
+                $"not stopped: process {up.ProcessId} does not answer, so that nobody knows of its runs; try again, or give --force.");
         }
     }
 }
