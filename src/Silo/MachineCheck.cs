@@ -26,6 +26,7 @@ internal static class MachineCheck
         [
             loads,
             .. loads.Ok ? withTorch.Select(row => row()) : [],
+            Try("bf16 on the CPU", () => CpuBf16.IsFast ? "in hardware" : "emulated: float32 is many times faster"),
             Try("cores", () => $"{Environment.ProcessorCount}"),
             Try("memory", () => $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1L << 30):F1} GiB"),
         ];

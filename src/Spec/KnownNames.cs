@@ -8,7 +8,7 @@ public static class KnownNames
     public static IReadOnlyList<string> Methods { get; } = ["frozen-vision", "full", "head", "lora", "qlora"];
 
     public static IReadOnlyList<string> Datasets { get; } =
-        ["cauldron-docvqa", "conversations", "docvqa", "hateful-memes", "llava", "nlvr2"];
+        ["cauldron-docvqa", "conversations", "docvqa", "hateful-memes", "llava", "messages", "nlvr2"];
 
     public static IReadOnlyList<string> Schedules { get; } = ["constant", "cosine", "linear"];
 

@@ -35,7 +35,8 @@ public static class RunSpecValidation
         if (!IsName(s.Name))
             yield return $"name: must be 1 to {LongestName} letters, digits, '-', '_' or '.', a letter or digit first, got \"{s.Name}\"; " +
                 "write for example docvqa-lora.";
-        if (s.Precision is not ("fp32" or "bf16" or "fp16")) yield return OneOf("precision", s.Precision, "fp32", "bf16", "fp16");
+        if (s.Precision is not ("auto" or "fp32" or "bf16" or "fp16"))
+            yield return OneOf("precision", s.Precision, "auto", "fp32", "bf16", "fp16");
         if (s.Attention is not ("auto" or "flash" or "eager")) yield return OneOf("attention", s.Attention, "auto", "flash", "eager");
         if (s is { Precision: "fp16", Attention: "flash" })
             yield return "attention: flash attention overflows in fp16 (the recipe's known issue), got flash with precision fp16; " +

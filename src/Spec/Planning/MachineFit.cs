@@ -11,6 +11,7 @@ public static class MachineFit
     /// <returns>Problems for what cannot fit whatever the data are, naming the settings that would.</returns>
     public static IEnumerable<string> MemoryProblems(RunSpec spec, ModelSizes model, int ranks, int ranksHere, long machineBytes)
     {
+        if (spec.Precision == "auto") spec = spec with { Precision = "fp32" }; // the most that auto may come to on a CPU
         var need = CertainBytes(spec, model, ranks) * ranksHere;
         if (need <= machineBytes) yield break;
         var fits = Alternatives(spec).Where(other => CertainBytes(other.Spec, model, ranks) * ranksHere <= machineBytes)

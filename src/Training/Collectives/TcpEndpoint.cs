@@ -68,7 +68,7 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Socket? Connect() => Guard(() => RingConnector.Connect(nextAddress, greeting, next, either.Token), either);
         var connecting = Task.Run(Connect, CancellationToken.None);
-        var fromPrevious = Guard(() => acceptor.Accept(either.Token), either);
+        var fromPrevious = Guard(() => acceptor.Accept(either.Token, stop), either);
         var toNext = connecting.GetAwaiter().GetResult();
         if (toNext is not null && fromPrevious is not null) return (toNext, fromPrevious);
 

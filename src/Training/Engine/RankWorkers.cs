@@ -79,6 +79,7 @@ public sealed class RankWorkers(int capacity, string host = "127.0.0.1", string?
         ICollectiveEndpoint? endpoint = null;
         try
         {
+            spec = RunPrecision.Resolve(spec, device?.Index);
             var compute = RankCompute.Of(spec, device?.Index);
             endpoint = Catalog<ICollectiveBackend>.Find(collective, "cluster.collective").Open(host, device?.Index);
             return new RankWorker(id, spec, compute, node ?? Environment.MachineName, endpoint, device, Changed);

@@ -34,6 +34,7 @@ internal static class TrainerBuilder
             var metrics = new RankMetrics(Path.GetFileName(outputFolder), spec, collective.Rank, collective.WorldSize, device, node);
             var clock = new PhaseClock(metrics);
             clock.Enter(Phase.Restore);
+            RunPrecision.RequireAgreement(spec, collective);
             var crops = spec.Model.NumCrops ?? ProcessorConfig.NumCrops(spec.Model.Path);
             spec = spec with { Model = spec.Model with { NumCrops = crops } }; // what run.yaml says, and the export carries
             var tokenizer = Tokenizer.Load(spec.Model.Path);

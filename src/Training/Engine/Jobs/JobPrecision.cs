@@ -8,7 +8,7 @@ namespace Phi3VCluster.Training.Engine.Jobs;
 internal static class JobPrecision
 {
     /// <summary>Below it oneDNN leaves bf16 products to a slow path, and memory is no matter.</summary>
-    private const int LeastHiddenSize = 1024;
+    public const int LeastHiddenSize = 1024;
 
     /// <param name="asked">fp32, bf16, fp16 or auto: bf16 for a large model that is stored so, where it is computed fast.</param>
     public static string Of(string asked, BaseCheckpoint checkpoint) => asked != "auto" ? asked : Auto(checkpoint, CpuBf16.IsFast);

@@ -12,8 +12,8 @@ internal sealed class PlainKernels : ILayerKernels
     {
         var h = residual_TD is null ? x_TD : x_TD.Plus(residual_TD);
         var h32 = h.to_type(ScalarType.Float32);
-        using Scalar least = epsilon, one = 1;
-        var rstd = h32.square().mean([1]).add(least, one).rsqrt();
+        using var least = tensor((float)epsilon, device: x_TD.device);
+        var rstd = h32.square().mean([1]).Plus(least).rsqrt();
         return (h, h32.mul(rstd.unsqueeze(1)).mul(weight_D).to_type(x_TD.dtype), rstd);
     }
 
