@@ -85,7 +85,7 @@ public sealed class DownloadVerbTests : IAsyncLifetime
         command.Signal(RunningProcess.Interrupt);
         var interrupted = await command.EndAsync(CliSandbox.Timeout);
 
-        Assert.Equal((1, "phi3v: interrupted.\n"), (interrupted.ExitCode, interrupted.Stderr));
+        Assert.Equal((130, "phi3v: interrupted.\n"), (interrupted.ExitCode, interrupted.Stderr));
         Assert.EndsWith("what has arrived is kept; the same command goes on from there\n", interrupted.Stdout);
         var result = await _cli.JsonAsync(0, "download", "model", "tiny/phi");
         Assert.Equal(["present", "resumed"], result.GetProperty("files").EnumerateArray().Select(f => Text(f, "state")));

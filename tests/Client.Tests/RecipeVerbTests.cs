@@ -38,7 +38,7 @@ public sealed class RecipeVerbTests : IDisposable
         var list = await _cli.RunAsync("recipes");
 
         Assert.Equal((0, ""), (list.ExitCode, list.Stderr));
-        Assert.All(BuiltInRecipes.Names, name => Assert.Contains($"│ {name} ", list.Stdout));
+        Assert.All(BuiltInRecipes.Names, name => Assert.Contains($"\n{name} ", list.Stdout));
         Assert.Contains("not measured on GPUs", list.Stdout);
     }
 
@@ -75,7 +75,7 @@ public sealed class RecipeVerbTests : IDisposable
         AssertStopsForLackOfACluster(without);
         Assert.StartsWith(
             "phi3v: warning: data.eval: the recipe's held-out samples are not here, got data/docvqa/**/test-*.parquet; ", without.Stderr);
-        Assert.Equal((2, "phi3v: data.eval: no file matches, got nothing.parquet; give a file or a glob.\n"),
+        Assert.Equal((2, $"phi3v: data.eval: no file matches, got nothing.parquet (in {_cli.Folder}); give a file or a glob.\n"),
             (withOther.ExitCode, withOther.Stderr));
     }
 

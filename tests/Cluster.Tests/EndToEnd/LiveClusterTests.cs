@@ -134,7 +134,7 @@ public sealed class LiveClusterTests : IDisposable
         var run = await cluster.SubmitAsync(_run.EndlessSpec(ranks: 2));
         await _run.UntilTrainingAsync();
 
-        await cluster.DownAsync();
+        await cluster.DownAsync("--force");
 
         cluster = await LiveCluster.UpAsync(_cli, ranks: 2);
         var ended = await cluster.UntilEndAsync(run, "failed");

@@ -44,9 +44,9 @@ public sealed class LiveCluster
         return ended;
     }
 
-    public async Task DownAsync()
+    public async Task DownAsync(params string[] options)
     {
-        await _cli.JsonAsync(0, "down");
+        await _cli.JsonAsync(0, ["down", .. options]);
         Assert.Empty(_cli.Processes());
     }
 }
