@@ -15,7 +15,7 @@ public static class KnownNames
     /// <summary>Those over generated answers; <see cref="EvaluationSpec.Loss"/> stands beside them.</summary>
     public static IReadOnlyList<string> Metrics { get; } = ["accuracy", "anls"];
 
-    public static IReadOnlyList<string> Collectives { get; } = ["loopback", "nccl", "tcp"];
+    public static IReadOnlyList<string> Collectives { get; } = ["loopback", "nccl", "nccl-or-tcp", "tcp"];
 
     /// <summary>First rows of such data that are held out without being asked for.</summary>
     public static int HeldOutRows(string dataset) => dataset is "hateful-memes" or "nlvr2" ? 500 : 0;

@@ -1,10 +1,11 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Phi3VCluster.Training.Native.Kernels;
 
 namespace Phi3VCluster.Training.Native;
 
 /// <summary>Machine code loaded into a device's context, the one that libtorch uses. Lives as long as the process.</summary>
-internal sealed unsafe class CudaModule
+internal sealed unsafe class CudaModule : IKernelModule
 {
     private static readonly Lazy<nint> Driver = new(() => NativeLibrary.Load("libcuda.so.1"));
 
@@ -32,7 +33,6 @@ internal sealed unsafe class CudaModule
     }
 
     /// <summary>Launches on libtorch's current stream and returns at once.</summary>
-    /// <param name="arguments">One 8-byte slot a parameter, in order: pointers, integers, or a float's bits below. The driver cannot check them.</param>
     public void Launch(string kernel, long blocks, int threads, params ReadOnlySpan<ulong> arguments)
     {
         if (blocks == 0) return;

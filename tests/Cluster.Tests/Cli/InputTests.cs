@@ -120,7 +120,7 @@ public sealed class InputTests : IDisposable
     }
 
     [Theory]
-    [InlineData("TMPDIR", "TMPDIR: there is no such folder", "submit", "--wait")]
+    [InlineData("TMPDIR", "TMPDIR: no such folder", "submit", "--wait")]
     [InlineData("PHI3V_HOME", "PHI3V_HOME: cannot be made or written to", "up")]
     public async Task A_folder_of_the_environment_that_cannot_be_used_is_named(string variable, string message, params string[] arguments)
     {

@@ -24,7 +24,7 @@ public sealed class InspectVerbTests : IDisposable
 
         Assert.Equal((6, 5), (found.GetProperty("rows").GetInt32(), found.GetProperty("images").GetInt32()));
         var bad = Assert.Single(found.GetProperty("bad").EnumerateArray());
-        Assert.Equal((6, "conversations is missing; write a list of turns."), (bad.GetProperty("row").GetInt32(), bad.GetProperty("reason").GetString()));
+        Assert.Equal((6, "conversations is missing, it has id; write a list of turns."), (bad.GetProperty("row").GetInt32(), bad.GetProperty("reason").GetString()));
         var tokens = found.GetProperty("tokens");
         int[] lengths = [.. ((string[])["min", "median", "p95", "max"]).Select(key => (int)tokens.GetProperty(key).GetDouble())];
         Assert.Equal(lengths.Order(), lengths);

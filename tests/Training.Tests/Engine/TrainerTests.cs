@@ -80,7 +80,7 @@ public sealed class TrainerTests : IDisposable
     {
         var ends = LocalRun.Train(Spec("qlora", "sample") with { Epochs = 1 }, worldSize: 2, Path.Combine(_folder, "plan"));
 
-        Assert.Contains(ends[0].Notes, note => note.StartsWith("decoder: ") && note.Contains("in nf4, frozen"));
+        Assert.Contains(ends[0].Notes, note => note.StartsWith("decoder") && note.Contains("in nf4, frozen"));
         Assert.Contains(ends[0].Notes, note => note.StartsWith("head adapters: ") && note.Contains("in fp32, trained"));
         Assert.Empty(ends[1].Notes);
     }
@@ -105,6 +105,7 @@ public sealed class TrainerTests : IDisposable
         {
             Data = new() { Train = many, OnBadSample = "skip" },
             Batch = new() { Global = 110 },
+            Optimizer = new() { WarmupSteps = 0 }, // the run's one step is not to be a warm-up's first
             Epochs = 1,
         };
 

@@ -19,16 +19,11 @@ internal sealed class CudaKernels : ILayerKernels
 
     private static readonly ConcurrentDictionary<(int Device, ScalarType Type), CudaKernels> Made = new();
 
-    private readonly CudaModule _module;
+    private readonly IKernelModule _module;
     private readonly int _processors;
 
-    private CudaKernels(int device, ScalarType type)
-    {
-        var (major, minor) = Cuda.Capability(device);
-        string[] defines = type == ScalarType.Float16 ? ["FP16"] : [];
-        _module = new(device, Nvrtc.Compile(Source(), $"sm_{major}{minor}", defines));
-        _processors = Cuda.ProcessorCount(device);
-    }
+    /// <param name="processors">Multiprocessors of the device: how many blocks keep it busy.</param>
+    internal CudaKernels(IKernelModule module, int processors) => (_module, _processors) = (module, processors);
 
     /// <summary>Whether a device can have them: flash attention and bf16 are of compute capability 8.0, and the compiler must be beside libtorch.</summary>
     public static bool AreAvailable(Device device) => device.type == DeviceType.CUDA && Cuda.Capability(device.index).Major >= 8 && Nvrtc.IsPresent;
@@ -37,7 +32,8 @@ internal sealed class CudaKernels : ILayerKernels
     /// <param name="device">A CUDA device that already holds a tensor of the calling thread.</param>
     /// <param name="type">BFloat16 or Float16.</param>
     /// <exception cref="CudaException">The compiler or the driver refused.</exception>
-    public static CudaKernels Of(Device device, ScalarType type) => Made.GetOrAdd((device.index, type), key => new(key.Device, key.Type));
+    public static CudaKernels Of(Device device, ScalarType type) =>
+        Made.GetOrAdd((device.index, type), key => Make(key.Device, key.Type));
 
     public (Tensor H, Tensor Y, Tensor ReciprocalRms) RmsNorm(Tensor x_TD, Tensor? residual_TD, Tensor weight_D, double epsilon)
     {
@@ -142,7 +138,15 @@ internal sealed class CudaKernels : ILayerKernels
 
     private static ulong F(double number) => BitConverter.SingleToUInt32Bits((float)number);
 
-    private static string Source()
+    private static CudaKernels Make(int device, ScalarType type)
+    {
+        var (major, minor) = Cuda.Capability(device);
+        string[] defines = type == ScalarType.Float16 ? ["FP16"] : [];
+        return new(new CudaModule(device, Nvrtc.Compile(Source(), $"sm_{major}{minor}", defines)), Cuda.ProcessorCount(device));
+    }
+
+    /// <summary>All kernels, one file's after the other's.</summary>
+    internal static string Source()
     {
         var assembly = Assembly.GetExecutingAssembly();
         var files = assembly.GetManifestResourceNames().Where(name => name.EndsWith(".cu", StringComparison.Ordinal) && name != "common.cu").Order().Prepend("common.cu");

@@ -9,7 +9,7 @@ struct alignas(16) F4 { float a[4]; };  // four 32-bit numbers
 
 #define EACH8 _Pragma("unroll") for (int k = 0; k < 8; k++)
 
-#if defined(EMULATED)  // compiled as C++ for a test: bf16 by hand, in emulation.h
+#if defined(EMULATED)  // compiled as C++ for the CPU by a test, whose header has bf16 by hand
 #elif defined(FP16)    // sm_70, sm_75, or a model in float16
 __device__ __forceinline__ float low(u32 v) { float f; asm("{.reg .b16 l,h;mov.b32 {l,h},%1;cvt.f32.f16 %0,l;}" : "=f"(f) : "r"(v)); return f; }
 __device__ __forceinline__ float high(u32 v) { float f; asm("{.reg .b16 l,h;mov.b32 {l,h},%1;cvt.f32.f16 %0,h;}" : "=f"(f) : "r"(v)); return f; }
