@@ -21,8 +21,6 @@ internal static class DataNotes
         if (RunData.EvaluatesOnTrainingRows(spec.Data))
             yield return "warning: data.eval names files of data.train, so evaluation measures rows that are trained; "
                 + "name held-out files, or give data.evalRows.";
-        if (spec.Data is { EvalRows: > 0, Eval: { } eval } && eval != spec.Data.Train)
-            yield return $"warning: data.evalRows = {spec.Data.EvalRows} is not used, as data.eval names other files.";
     }
 
     /// <exception cref="InputException">The warm-up leaves no step a rate above 0: nothing would be trained.</exception>
