@@ -2,9 +2,9 @@ using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Checks;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
 using Spectre.Console;
-using Phi3VCluster.Client.Views;
 
 namespace Phi3VCluster.Client.Commands;
 

@@ -27,7 +27,8 @@ internal sealed class ClipLayerByHand(VisionConfig config, ClipMaps maps, ILayer
         var inner = maps.Fc1.Forward(normed2);
         normed2.Dispose();
         var y_RD = maps.Fc2.ForwardAdd(kernels.QuickGelu(inner), h_RD);
-        return new(y_RD, [mean1, deviation1, .. qkv, .. attended.Kept, h_RD, mean2, deviation2, .. keepsMlp ? [inner] : Array.Empty<Tensor>()],
+        Tensor[] ofMlp = keepsMlp ? [mean2, deviation2, inner] : [mean2, deviation2];
+        return new(y_RD, [mean1, deviation1, .. qkv, .. attended.Kept, h_RD, .. ofMlp],
             (dy, _) => Attention(Mlp(dy, h_RD, mean2, deviation2, keepsMlp ? inner : null), x_RD, mean1, deviation1, qkv, attended));
     }
 

@@ -25,7 +25,8 @@ internal sealed class ClipTower
         _positions_PD = weights[Phi3VWeights.Tower + "embeddings.position_embedding.weight"];
         _norm = weights.LayerNorm(Phi3VWeights.Tower + "pre_layrnorm", config.LayerNormEpsilon);
         if (options.Attention == AttentionKernel.Fused)
-            _kernels = options.Kernels ?? LayerKernels.For(_class_D.device, _class_D.dtype, config.HiddenSize, config.IntermediateSize, config.HeadSize);
+            _kernels = options.Kernels
+                ?? LayerKernels.For(_class_D.device, _class_D.dtype, config.HiddenSize, config.IntermediateSize, config.HeadSize);
         _layers =
         [
             .. Enumerable.Range(0, config.LayerCount - 1)
@@ -41,7 +42,9 @@ internal sealed class ClipTower
     public Tensor Forward(LayerTape tape, Tensor crops_N3II, DropoutRows? dropout)
     {
         var x = tape.Run(crops_N3II, new(Embed, EmbeddingIsTrained) { Unit = Phi3VWeights.TowerEmbeddingUnit });
-        var bounds = _kernels is null ? null : SequenceBounds.Of(Enumerable.Repeat((long)_config.PositionCount, (int)crops_N3II.shape[0]), x.device);
+        var bounds = _kernels is null
+            ? null
+            : SequenceBounds.Of(Enumerable.Repeat((long)_config.PositionCount, (int)crops_N3II.shape[0]), x.device);
         foreach (var layer in _layers) x = layer.Run(tape, x, bounds, dropout, _checkpointing);
         return x;
     }
@@ -86,8 +89,9 @@ internal sealed class ClipLayer
     {
         (_config, _kernel, _unit) = (config, kernel, Phi3VWeights.UnitOf(name));
         Linear Map(string map) => weights.Linear(name + map, hasBias: true);
-        _maps = new(weights.LayerNorm(name + "layer_norm1", config.LayerNormEpsilon), Map("self_attn.q_proj"), Map("self_attn.k_proj"), Map("self_attn.v_proj"),
-            Map("self_attn.out_proj"), weights.LayerNorm(name + "layer_norm2", config.LayerNormEpsilon), Map("mlp.fc1"), Map("mlp.fc2"));
+        LayerNorm Norm(string norm) => weights.LayerNorm(name + norm, config.LayerNormEpsilon);
+        _maps = new(Norm("layer_norm1"), Map("self_attn.q_proj"), Map("self_attn.k_proj"), Map("self_attn.v_proj"), Map("self_attn.out_proj"),
+            Norm("layer_norm2"), Map("mlp.fc1"), Map("mlp.fc2"));
         if (kernels is not null && ((Linear[])[_maps.Q, _maps.K, _maps.V, _maps.Out, _maps.Fc1, _maps.Fc2]).All(map => map.CanGoByHand))
             _byHand = new(config, _maps, kernels);
     }
@@ -124,7 +128,8 @@ internal sealed class ClipLayer
     {
         var normed = _maps.Norm1.Forward(x_ND);
         var attended = Attention.Full(
-            _kernel, Heads(_maps.Q.Forward(normed, dropout)), Heads(_maps.K.Forward(normed, dropout)), Heads(_maps.V.Forward(normed, dropout)));
+            _kernel, Heads(_maps.Q.Forward(normed, dropout)), Heads(_maps.K.Forward(normed, dropout)),
+            Heads(_maps.V.Forward(normed, dropout)));
         return _maps.Out.ForwardAdd(attended.transpose(1, 2).reshape(x_ND.shape), x_ND, dropout);
     }
 

@@ -29,8 +29,9 @@ public static class AtenOps
     public static (Tensor X, Tensor Weight, Tensor Bias) LayerNormBackward(
         Tensor dy, Tensor x, Tensor mean, Tensor reciprocalDeviation, Tensor weight, Tensor bias)
     {
-        var all = Aten.CallForTensors("aten::native_layer_norm_backward", "", ThreeTensors, dy, x, new long[] { x.shape[^1] }, mean, reciprocalDeviation,
-            AtenValue.Optional(weight), AtenValue.Optional(bias), new long[] { 1, weight.requires_grad ? 1 : 0, bias.requires_grad ? 1 : 0 });
+        var asked = new long[] { 1, weight.requires_grad ? 1 : 0, bias.requires_grad ? 1 : 0 };
+        var all = Aten.CallForTensors("aten::native_layer_norm_backward", "", ThreeTensors, dy, x, new long[] { x.shape[^1] }, mean,
+            reciprocalDeviation, AtenValue.Optional(weight), AtenValue.Optional(bias), asked);
         return (all[0], all[1], all[2]);
     }
 

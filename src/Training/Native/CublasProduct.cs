@@ -12,10 +12,8 @@ internal static unsafe class CublasProduct
     private const int NoTranspose = 0, Transpose = 1, DefaultAlgorithm = -1;
     private const int Real32 = 0, Real16 = 2, BFloat16 = 14, Compute32 = 68; // cudaDataType_t, cublasComputeType_t
 
-    private static readonly Lazy<nint> MultiplyFunction = new(() => NativeLibrary.GetExport(NativeLibrary.GetMainProgramHandle(), "cublasGemmEx"));
-
-    private static readonly Lazy<nint> HandleFunction = new(
-        () => NativeLibrary.GetExport(NativeLibrary.GetMainProgramHandle(), "torch_get_current_cuda_blas_handle"));
+    private static readonly Lazy<nint> MultiplyFunction = new(() => Export("cublasGemmEx"));
+    private static readonly Lazy<nint> HandleFunction = new(() => Export("torch_get_current_cuda_blas_handle"));
 
     /// <param name="sum_NK">Float32, contiguous, as the others.</param>
     /// <param name="a_TN">BFloat16 or Float16, as <paramref name="b_TK"/>.</param>
@@ -27,9 +25,13 @@ internal static unsafe class CublasProduct
         float one = 1;
         var type = a_TN.dtype == ScalarType.BFloat16 ? BFloat16 : Real16;
         // cuBLAS counts by columns: the row-major sum [N, K] is its [K, N] = b · aᵀ.
-        var code = ((delegate* unmanaged<nint, int, int, int, int, int, float*, nint, int, int, nint, int, int, float*, nint, int, int, int, int, int>)MultiplyFunction.Value)(
+        var multiply = (delegate* unmanaged<nint, int, int, int, int, int, float*, nint, int, int, nint, int, int, float*, nint, int, int,
+            int, int, int>)MultiplyFunction.Value;
+        var code = multiply(
             handle, NoTranspose, Transpose, k, n, t, &one, TensorMemory.Pointer(b_TK), type, k, TensorMemory.Pointer(a_TN), type, n, &one,
             TensorMemory.Pointer(sum_NK), Real32, k, Compute32, DefaultAlgorithm);
         if (code != 0) throw new CudaException($"cublasGemmEx failed with {code} on [{t}×{n}]ᵀ·[{t}×{k}].");
     }
+
+    private static nint Export(string function) => NativeLibrary.GetExport(NativeLibrary.GetMainProgramHandle(), function);
 }

@@ -51,7 +51,8 @@ internal sealed unsafe class CudaModule : IKernelModule
     {
         nint function;
         var name = Encoding.UTF8.GetBytes(kernel + '\0');
-        fixed (byte* text = name) Check(((delegate* unmanaged<nint*, nint, byte*, int>)Export("cuModuleGetFunction"))(&function, _module, text), kernel);
+        fixed (byte* text = name)
+            Check(((delegate* unmanaged<nint*, nint, byte*, int>)Export("cuModuleGetFunction"))(&function, _module, text), kernel);
         return function;
     }
 

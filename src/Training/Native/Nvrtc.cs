@@ -26,7 +26,8 @@ internal static unsafe class Nvrtc
     {
         int major, minor;
         Check(((delegate* unmanaged<int*, int*, int>)Export("nvrtcVersion"))(&major, &minor), "nvrtcVersion");
-        string[] options = [$"--gpu-architecture={architecture}", "--std=c++17", "-default-device", .. defines.Select(symbol => $"-D{symbol}")];
+        string[] options =
+            [$"--gpu-architecture={architecture}", "--std=c++17", "-default-device", .. defines.Select(symbol => $"-D{symbol}")];
         var key = SHA256.HashData(Encoding.UTF8.GetBytes($"{major}.{minor}\n{string.Join(' ', options)}\n{source}"));
         var kept = Path.Combine(NativeCache.Folder, $"kernels-{architecture}-{Convert.ToHexString(key)[..16]}.cubin");
         if (File.Exists(kept)) return File.ReadAllBytes(kept);
@@ -42,10 +43,11 @@ internal static unsafe class Nvrtc
         for (var i = 0; i < options.Length; i++) words[i] = Marshal.StringToCoTaskMemUTF8(options[i]);
         try
         {
-            Check(((delegate* unmanaged<nint*, nint, nint, int, nint*, nint*, int>)Export("nvrtcCreateProgram"))(&program, text, name, 0, null, null),
-                "nvrtcCreateProgram");
+            var create = (delegate* unmanaged<nint*, nint, nint, int, nint*, nint*, int>)Export("nvrtcCreateProgram");
+            Check(create(&program, text, name, 0, null, null), "nvrtcCreateProgram");
             var compiled = ((delegate* unmanaged<nint, int, nint*, int>)Export("nvrtcCompileProgram"))(program, options.Length, words);
-            if (compiled != 0) throw new CudaException($"NVRTC could not compile our kernels: {Encoding.UTF8.GetString(Bytes(program, "ProgramLog"))}");
+            if (compiled != 0)
+                throw new CudaException($"NVRTC could not compile our kernels: {Encoding.UTF8.GetString(Bytes(program, "ProgramLog"))}");
             var code = Bytes(program, "CUBIN");
             Check(((delegate* unmanaged<nint*, int>)Export("nvrtcDestroyProgram"))(&program), "nvrtcDestroyProgram");
             return code;
@@ -63,7 +65,8 @@ internal static unsafe class Nvrtc
         nuint size;
         Check(((delegate* unmanaged<nint, nuint*, int>)Export($"nvrtcGet{what}Size"))(program, &size), $"nvrtcGet{what}Size");
         var bytes = new byte[size];
-        fixed (byte* start = bytes) Check(((delegate* unmanaged<nint, byte*, int>)Export($"nvrtcGet{what}"))(program, start), $"nvrtcGet{what}");
+        fixed (byte* start = bytes)
+            Check(((delegate* unmanaged<nint, byte*, int>)Export($"nvrtcGet{what}"))(program, start), $"nvrtcGet{what}");
         return bytes;
     }
 

@@ -31,7 +31,7 @@ public sealed class AdamW : IDisposable
         SecondMoments = zeros(own, ScalarType.Float32, device).DetachFromDisposeScope();
         _stepCount = zeros([], ScalarType.Float32, device).DetachFromDisposeScope();
         if (parameters.Values.dtype != ScalarType.Float32) _masters = CopyOfOwn();
-        var type = parameters.Values.dtype == ScalarType.Float16 ? ScalarType.Float16 : ScalarType.BFloat16; // of the copies, where there are any
+        var type = parameters.Values.dtype == ScalarType.Float16 ? ScalarType.Float16 : ScalarType.BFloat16; // of the copies, if any
         if (CudaKernels.AreAvailable(device)) _kernels = CudaKernels.Of(device, type);
         _groups = [.. GroupKeys().Select(key => new ParameterGroup(this, key, Ranges(key, merged: true)))];
     }

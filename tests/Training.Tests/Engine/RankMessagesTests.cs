@@ -1,5 +1,5 @@
-using Phi3VCluster.Training.Engine;
 using Phi3VCluster.Training.Collectives;
+using Phi3VCluster.Training.Engine;
 using Phi3VCluster.Training.Tests.Collectives;
 
 namespace Phi3VCluster.Training.Tests.Engine;

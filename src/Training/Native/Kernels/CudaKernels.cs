@@ -7,7 +7,8 @@ namespace Phi3VCluster.Training.Native.Kernels;
 
 /// <summary>
 /// Our own kernels on one device, for one 16-bit type: what libtorch does in several passes over memory, in one. Each computes in float32
-/// and must equal its plain form (<see cref="PlainKernels"/>) to the rounding of its output. Shapes: T rows, D width, F inner width, V vocabulary.
+/// and must equal its plain form (<see cref="PlainKernels"/>) to the rounding of its output. Shapes: T rows, D width, F inner width,
+/// V vocabulary.
 /// Tensors are contiguous and on the device; nothing here is seen by autograd.
 /// </summary>
 internal sealed class CudaKernels : ILayerKernels
@@ -25,8 +26,11 @@ internal sealed class CudaKernels : ILayerKernels
     /// <param name="processors">Multiprocessors of the device: how many blocks keep it busy.</param>
     internal CudaKernels(IKernelModule module, int processors) => (_module, _processors) = (module, processors);
 
-    /// <summary>Whether a device can have them: flash attention and bf16 are of compute capability 8.0, and the compiler must be beside libtorch.</summary>
-    public static bool AreAvailable(Device device) => device.type == DeviceType.CUDA && Cuda.Capability(device.index).Major >= 8 && Nvrtc.IsPresent;
+    /// <summary>
+    /// Whether a device can have them: flash attention and bf16 are of compute capability 8.0, and the compiler must be beside libtorch.
+    /// </summary>
+    public static bool AreAvailable(Device device) =>
+        device.type == DeviceType.CUDA && Cuda.Capability(device.index).Major >= 8 && Nvrtc.IsPresent;
 
     /// <summary>Compiled on first use, or read from where an earlier process left them.</summary>
     /// <param name="device">A CUDA device that already holds a tensor of the calling thread.</param>
@@ -39,7 +43,8 @@ internal sealed class CudaKernels : ILayerKernels
     {
         var (rows, width) = (x_TD.shape[0], x_TD.shape[1]);
         var (h, y, rstd) = (residual_TD is null ? x_TD : empty_like(x_TD), empty_like(x_TD), empty(rows, ScalarType.Float32, x_TD.device));
-        _module.Launch("rms_norm", rows, (int)(width / Vector), P(x_TD), P(residual_TD), P(weight_D), P(h), P(y), P(rstd), (ulong)(width / Vector), F(epsilon));
+        _module.Launch("rms_norm", rows, (int)(width / Vector), P(x_TD), P(residual_TD), P(weight_D), P(h), P(y), P(rstd),
+            (ulong)(width / Vector), F(epsilon));
         return (h, y, rstd);
     }
 
@@ -49,9 +54,10 @@ internal sealed class CudaKernels : ILayerKernels
         var blocks = Math.Min(rows, 2L * _processors);
         var dx = empty_like(h_TD);
         using var parts = dWeight_D is null ? null : empty([blocks, width], ScalarType.Float32, h_TD.device);
-        _module.Launch("rms_norm_backward", blocks, (int)(width / Vector), P(dy_TD), P(h_TD), P(weight_D), P(reciprocalRms_T), P(dResidual_TD), P(dx), P(parts),
-            (ulong)rows, (ulong)(width / Vector));
-        if (dWeight_D is not null) _module.Launch("column_sums", (width + Block - 1) / Block, Block, P(parts), P(dWeight_D), (ulong)blocks, (ulong)width, 1);
+        _module.Launch("rms_norm_backward", blocks, (int)(width / Vector), P(dy_TD), P(h_TD), P(weight_D), P(reciprocalRms_T),
+            P(dResidual_TD), P(dx), P(parts), (ulong)rows, (ulong)(width / Vector));
+        if (dWeight_D is not null)
+            _module.Launch("column_sums", (width + Block - 1) / Block, Block, P(parts), P(dWeight_D), (ulong)blocks, (ulong)width, 1);
         return dx;
     }
 
@@ -67,7 +73,8 @@ internal sealed class CudaKernels : ILayerKernels
     {
         var inner8 = d_TF.shape[1] / Vector;
         var a = again ? empty_like(d_TF) : null;
-        Stride("swiglu_backward", d_TF.numel() / Vector, P(gateUp_T2F), P(d_TF), P(gateUp_T2F), P(a), (ulong)inner8, (ulong)(d_TF.numel() / Vector));
+        Stride("swiglu_backward", d_TF.numel() / Vector, P(gateUp_T2F), P(d_TF), P(gateUp_T2F), P(a),
+            (ulong)inner8, (ulong)(d_TF.numel() / Vector));
         return a;
     }
 
@@ -78,7 +85,8 @@ internal sealed class CudaKernels : ILayerKernels
         return y;
     }
 
-    public void QuickGeluBackward(Tensor x, Tensor d) => Stride("quick_gelu_backward", x.numel() / Vector, P(x), P(d), P(d), (ulong)(x.numel() / Vector));
+    public void QuickGeluBackward(Tensor x, Tensor d) =>
+        Stride("quick_gelu_backward", x.numel() / Vector, P(x), P(d), P(d), (ulong)(x.numel() / Vector));
 
     public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads, bool back)
     {
@@ -95,7 +103,8 @@ internal sealed class CudaKernels : ILayerKernels
 
     public (Tensor Q, Tensor K, Tensor V) AttendBackward(AttentionState state, Tensor q_THS, Tensor k_TKS, Tensor v_TKS, Tensor d_THS)
     {
-        var all = FlashAttention.Backward(d_THS, q_THS, k_TKS, v_TKS, state.Kept, state.Bounds.Cumulative, state.Bounds.Longest, state.Causal, state.Scale);
+        var all = FlashAttention.Backward(
+            d_THS, q_THS, k_TKS, v_TKS, state.Kept, state.Bounds.Cumulative, state.Bounds.Longest, state.Causal, state.Scale);
         return (all[0], all[1], all[2]);
     }
 
@@ -105,7 +114,8 @@ internal sealed class CudaKernels : ILayerKernels
     public Tensor CrossEntropy(Tensor logits_RV, Tensor targets_R, Tensor scales_R)
     {
         var losses = empty(logits_RV.shape[0], ScalarType.Float32, logits_RV.device);
-        _module.Launch("cross_entropy", logits_RV.shape[0], CrossEntropyBlock, P(logits_RV), P(targets_R), P(scales_R), P(losses), (ulong)(logits_RV.shape[1] / Vector));
+        _module.Launch("cross_entropy", logits_RV.shape[0], CrossEntropyBlock, P(logits_RV), P(targets_R), P(scales_R), P(losses),
+            (ulong)(logits_RV.shape[1] / Vector));
         return losses;
     }
 
@@ -114,14 +124,15 @@ internal sealed class CudaKernels : ILayerKernels
 
     /// <summary>Unpacks 4-bit numbers; see the kernel for the layout.</summary>
     public void Nf4(Tensor packed, Tensor? codes, Tensor? codebook, Tensor absmax, Tensor? offset, Tensor result) =>
-        Stride("nf4", result.numel() / Vector, P(packed), P(codes), P(codebook), P(absmax), P(offset), P(result), (ulong)(result.numel() / Vector));
+        Stride("nf4", result.numel() / Vector, P(packed), P(codes), P(codebook), P(absmax), P(offset), P(result),
+            (ulong)(result.numel() / Vector));
 
     /// <summary>One AdamW step of float32 values, in place, and their 16-bit copies where there are some.</summary>
     /// <param name="step">From 1.</param>
-    public void AdamW(Tensor values, Tensor gradients, Tensor first, Tensor second, Tensor? copies, double gradientScale, double learningRate, double decay,
-        double beta1, double beta2, double epsilon, long step) =>
-        Stride("adamw", values.numel() / 4, P(values), P(gradients), P(first), P(second), P(copies), F(gradientScale), F(learningRate), F(decay), F(beta1), F(beta2),
-            F(epsilon), F(1 - Math.Pow(beta1, step)), F(1 / Math.Sqrt(1 - Math.Pow(beta2, step))), (ulong)(values.numel() / 4));
+    public void AdamW(Tensor values, Tensor gradients, Tensor first, Tensor second, Tensor? copies, double gradientScale,
+        double learningRate, double decay, double beta1, double beta2, double epsilon, long step) =>
+        Stride("adamw", values.numel() / 4, P(values), P(gradients), P(first), P(second), P(copies), F(gradientScale),
+            F(learningRate), F(decay), F(beta1), F(beta2), F(epsilon), F(1 - Math.Pow(beta1, step)), F(1 / Math.Sqrt(1 - Math.Pow(beta2, step))), (ulong)(values.numel() / 4));
 
     /// <summary>Σ g² in float64, in a fixed order: [1]-tensors stay on the device until asked.</summary>
     public Tensor SquareSum(Tensor gradients)
@@ -149,7 +160,8 @@ internal sealed class CudaKernels : ILayerKernels
     internal static string Source()
     {
         var assembly = Assembly.GetExecutingAssembly();
-        var files = assembly.GetManifestResourceNames().Where(name => name.EndsWith(".cu", StringComparison.Ordinal) && name != "common.cu").Order().Prepend("common.cu");
+        var files = assembly.GetManifestResourceNames()
+            .Where(name => name.EndsWith(".cu", StringComparison.Ordinal) && name != "common.cu").Order().Prepend("common.cu");
         return string.Join('\n', files.Select(Read));
 
         string Read(string name)

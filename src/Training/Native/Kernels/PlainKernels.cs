@@ -70,7 +70,8 @@ internal sealed class PlainKernels : ILayerKernels
     {
         using var recording = enable_grad();
         var (q, k, v) = (q_THS.detach().requires_grad_(), k_TKS.detach().requires_grad_(), v_TKS.detach().requires_grad_());
-        var output = cat([.. Pieces(state.Bounds).Select(piece => One(Cut(q, piece), Cut(k, piece), Cut(v, piece), state.Causal, state.Scale))], 0);
+        var output = cat(
+            [.. Pieces(state.Bounds).Select(piece => One(Cut(q, piece), Cut(k, piece), Cut(v, piece), state.Causal, state.Scale))], 0);
         autograd.backward([output], [d_THS]);
         return (q.grad!, k.grad!, v.grad!);
     }
@@ -78,7 +79,8 @@ internal sealed class PlainKernels : ILayerKernels
     public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK) => sum_NK.Accumulate(dy_TN.t().mm(x_TK));
 
     private static Tensor One(Tensor q_LHS, Tensor k_LKS, Tensor v_LKS, bool causal, double scale) => AtenOps
-        .Attention(Heads(q_LHS), Heads(k_LKS), Heads(v_LKS), mask: null, causal, scale, q_LHS.shape[1] != k_LKS.shape[1]).squeeze(0).transpose(0, 1);
+        .Attention(Heads(q_LHS), Heads(k_LKS), Heads(v_LKS), mask: null, causal, scale, q_LHS.shape[1] != k_LKS.shape[1])
+        .squeeze(0).transpose(0, 1);
 
     private static Tensor Heads(Tensor x_LHS) => x_LHS.transpose(0, 1).unsqueeze(0);
 

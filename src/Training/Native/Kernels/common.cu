@@ -11,8 +11,18 @@ struct alignas(16) F4 { float a[4]; };  // four 32-bit numbers
 
 #if defined(EMULATED)  // compiled as C++ for the CPU by a test, whose header has bf16 by hand
 #elif defined(FP16)    // sm_70, sm_75, or a model in float16
-__device__ __forceinline__ float low(u32 v) { float f; asm("{.reg .b16 l,h;mov.b32 {l,h},%1;cvt.f32.f16 %0,l;}" : "=f"(f) : "r"(v)); return f; }
-__device__ __forceinline__ float high(u32 v) { float f; asm("{.reg .b16 l,h;mov.b32 {l,h},%1;cvt.f32.f16 %0,h;}" : "=f"(f) : "r"(v)); return f; }
+__device__ __forceinline__ float low(u32 v)
+{
+    float f;
+    asm("{.reg .b16 l,h;mov.b32 {l,h},%1;cvt.f32.f16 %0,l;}" : "=f"(f) : "r"(v));
+    return f;
+}
+__device__ __forceinline__ float high(u32 v)
+{
+    float f;
+    asm("{.reg .b16 l,h;mov.b32 {l,h},%1;cvt.f32.f16 %0,h;}" : "=f"(f) : "r"(v));
+    return f;
+}
 __device__ __forceinline__ u32 pair(float l, float h)
 {
     u32 r;
