@@ -74,7 +74,7 @@ public static partial class GivenFolder
         if (FilePattern.Match(pattern).Count > 0) return null;
         return WebAddress(pattern) is { } address
             ? $"is a web address, got {address}; download the file, `phi3v download dataset` fetches from the Hugging Face hub."
-            : $"no file matches, got {pattern}; give a file or a glob.";
+            : $"no file matches, got {RunSpecFiles.Shown(pattern)}; give a file or a glob.";
     }
 
     private static string? HubName(string path)

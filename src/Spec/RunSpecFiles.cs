@@ -44,7 +44,7 @@ public static class RunSpecFiles
     }
 
     /// <summary>With the folder that was searched, where it was not given.</summary>
-    private static string Shown(string path) => Path.IsPathRooted(path) ? path : $"{path} (in {Environment.CurrentDirectory})";
+    internal static string Shown(string path) => Path.IsPathRooted(path) ? path : $"{path} (in {Environment.CurrentDirectory})";
 
     private static IEnumerable<string> Folder(string key, string? path, string what)
     {

@@ -31,7 +31,7 @@ public sealed class BadSpecTests
         "batch.global: must give each of cluster.maxRanks = 4 ranks a sample, got 3; raise it or lower cluster.maxRanks.")]
     [InlineData("cluster: { minRanks: 3, maxRanks: 2 }", "cluster.maxRanks: must be at least cluster.minRanks = 3, got 2; raise it.")]
     [InlineData("cluster: { device: tpu }", "cluster.device: must be auto, cpu or cuda, got tpu; write auto.")]
-    [InlineData("precision: fp8", "precision: must be fp32, bf16 or fp16, got fp8; write fp32.")]
+    [InlineData("precision: fp8", "precision: must be auto, fp32, bf16 or fp16, got fp8; write auto.")]
     [InlineData("attention: fast", "attention: must be auto, flash or eager, got fast; write auto.")]
     [InlineData("precision: fp16\nattention: flash",
         "attention: flash attention overflows in fp16 (the recipe's known issue), got flash with precision fp16; write auto, or precision: bf16.")]
@@ -54,7 +54,8 @@ public sealed class BadSpecTests
     [InlineData("optimizer: { schedule: cosin }",
         "optimizer.schedule: unknown, got cosin; did you mean cosine? It must be one of constant, cosine, linear.")]
     [InlineData("evaluation: { metric: bleu }", "evaluation.metric: unknown, got bleu; choose one of accuracy, anls, loss.")]
-    [InlineData("cluster: { collective: mpi }", "cluster.collective: unknown, got mpi; choose one of auto, loopback, nccl, tcp.")]
+    [InlineData(
+        "cluster: { collective: mpi }", "cluster.collective: unknown, got mpi; choose one of auto, loopback, nccl, nccl-or-tcp, tcp.")]
     [InlineData("output: ''", "output: is required, got nothing; give the folder that receives the results.")]
     [InlineData("output:", "output: must be text (line 3), got nothing; write text.")]
     public void One_mistake_gives_exactly_one_problem(string yaml, string problem) =>
