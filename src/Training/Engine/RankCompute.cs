@@ -10,7 +10,8 @@ namespace Phi3VCluster.Training.Engine;
 /// <param name="Type">Of weights, activations and trained values.</param>
 internal sealed record RankCompute(Device Device, ScalarType Type, ModelOptions Model)
 {
-    private const int Ampere = 8; // the first compute capability with bf16 units, and the least that flash attention runs on
+    /// <summary>The first compute capability with bf16 units, and the least that flash attention runs on.</summary>
+    public const int Ampere = 8;
 
     /// <summary>What a machine without a choice computes with: float32 on the CPU.</summary>
     public static RankCompute Plain { get; } = new(CPU, ScalarType.Float32, new());

@@ -96,7 +96,7 @@ internal sealed class RankWorker
         {
             set_num_threads(threads); // libtorch keeps this per thread, and CUDA the current device
             if (_compute.Device.type == DeviceType.CUDA) Cuda.Use(_compute.Device.index);
-            using var flash = _compute.Device.type == DeviceType.CUDA ? FlashAttention.For(_spec.Precision) : null;
+            using var flash = _compute.Device.type == DeviceType.CUDA ? FlashSwitch.For(_spec.Precision) : null;
             Activity.Watch(part => _progress = _progress with { Part = part });
             using var collective = Connect(worldSize, addresses);
             using var trainer = TrainerBuilder.Build(_spec, _compute, collective, outputFolder, _node, _stop.Token);

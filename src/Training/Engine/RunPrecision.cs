@@ -13,14 +13,12 @@ namespace Phi3VCluster.Training.Engine;
 /// </summary>
 internal static class RunPrecision
 {
-    private const int Ampere = 8;
-
     /// <returns>The spec with a precision of its own, which run.yaml then says.</returns>
     public static RunSpec Resolve(RunSpec spec, int? cudaDevice) => spec.Precision == "auto"
         ? spec with { Precision = cudaDevice is { } device ? OfCapability(Cuda.Capability(device).Major) : OfCpu(spec, CpuBf16.IsFast) }
         : spec;
 
-    internal static string OfCapability(int major) => major >= Ampere ? "bf16" : "fp16";
+    internal static string OfCapability(int major) => major >= RankCompute.Ampere ? "bf16" : "fp16";
 
     internal static string OfCpu(RunSpec spec, bool isBf16Fast) =>
         isBf16Fast && Phi3VConfig.Read(spec.Model.Path).HiddenSize >= JobPrecision.LeastHiddenSize ? "bf16" : "fp32";

@@ -18,7 +18,8 @@ internal static class SquareSums
     public static double Of(Tensor tensor)
     {
         if (tensor.device.type == DeviceType.CPU) return OfMemory(tensor);
-        if (!CudaKernels.AreAvailable(tensor.device) || !CudaKernels.CanTake(tensor.storage_offset(), tensor.numel())) return OfBlocks(tensor, DeviceBlock);
+        var fits = CudaKernels.AreAvailable(tensor.device) && CudaKernels.CanTake(tensor.storage_offset(), tensor.numel());
+        if (!fits) return OfBlocks(tensor, DeviceBlock);
         using var quiet = no_grad();
         using var sum = CudaKernels.Of(tensor.device, ScalarType.BFloat16).SquareSum(tensor);
         return sum.item<double>(); // the one wait for the device

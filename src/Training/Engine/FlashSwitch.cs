@@ -6,7 +6,7 @@ namespace Phi3VCluster.Training.Engine;
 /// libtorch's switch for the flash kernel is one for the whole process, and only bf16 may use the kernel: elsewhere it overflows, or is
 /// not there. So it is off while any rank of this process computes in another type.
 /// </summary>
-internal static class FlashAttention
+internal static class FlashSwitch
 {
     private static readonly Lock Gate = new();
     private static int _without;
