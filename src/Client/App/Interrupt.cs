@@ -14,12 +14,13 @@ internal sealed partial class Interrupt : IDisposable
     private readonly PosixSignalRegistration[] _signals;
     private readonly Timer? _parentWatch;
 
-    public Interrupt()
+    /// <param name="endsWithDotnetRun">Whether the end of that parent counts.</param>
+    public Interrupt(bool endsWithDotnetRun = true)
     {
         _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }
             .Select(s => PosixSignalRegistration.Create(s, OnSignal))];
         var parent = getppid();
-        if (NameOf(parent) == "dotnet") _parentWatch = new Timer(_ => CancelIfOrphaned(parent), null, ParentCheck, ParentCheck);
+        if (endsWithDotnetRun && NameOf(parent) == "dotnet") _parentWatch = new Timer(_ => CancelIfOrphaned(parent), null, ParentCheck, ParentCheck);
     }
 
     public CancellationToken Token => _source.Token;

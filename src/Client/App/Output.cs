@@ -9,6 +9,9 @@ namespace Phi3VCluster.Client.App;
 /// <summary>Where a command writes: text and tables on stdout; with <c>--json</c>, one document there, text on stderr.</summary>
 internal sealed class Output(bool json)
 {
+    /// <summary>What an error begins with.</summary>
+    public const string Prefix = "phi3v: ";
+
     private const int WidthOfFiles = 10_000; // what goes to a file or a pipe is not folded
     private const int UsualWidth = 80;
 
@@ -49,7 +52,7 @@ internal sealed class Output(bool json)
     /// <summary>What goes on meanwhile, for a command whose stdout is its answer alone.</summary>
     public static void Note(string text) => Console.Error.WriteLine(text);
 
-    public void Error(string text) => Console.Error.WriteLine($"phi3v: {text}");
+    public void Error(string text) => Console.Error.WriteLine(Prefix + text);
 
     /// <summary>The command's result, in the form that was asked for.</summary>
     public void Result(object document, Action<Output> show)

@@ -18,7 +18,7 @@ internal static class Phi3VApp
             new QuickstartCommand(), new UpCommand(), new DownCommand(), new NodesCommand(), new SubmitCommand(), new RunsCommand(),
             new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(),
             new ValidateCommand(), new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(),
-            new DownloadCommand(), new RecipesCommand(), new DoctorCommand(),
+            new DownloadCommand(), new RecipesCommand(), new DoctorCommand(), new SuperviseCommand(),
         ]) root.Subcommands.Add(verb);
         var help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExample((HelpAction)help.Action!);
@@ -41,7 +41,7 @@ internal static class Phi3VApp
         {
             null => string.Join(" ", parsed.Errors.Select(Reason).Distinct()),
             _ when unknown.StartsWith('-') => Unknown("option", unknown, verb.Options.Concat(root.Options).Select(o => o.Name)),
-            _ when verb == root => Unknown("verb", unknown, root.Subcommands.Select(c => c.Name)),
+            _ when verb == root => Unknown("verb", unknown, root.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)),
             _ when Repeatable(parsed, unknown) is { } option => $"'{unknown}' is one word too many; write {option} before each.",
             _ => $"'{unknown}' is one word too many.",
         };

@@ -18,11 +18,14 @@ internal abstract class Verb : Command
 
     public string Example { get; }
 
+    /// <summary>Whether the command is over when the <c>dotnet run</c> that started it ends.</summary>
+    protected virtual bool EndsWithDotnetRun => true;
+
     protected abstract Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted);
 
     private async Task<int> RunGuardedAsync(ParseResult parsed)
     {
-        using var interrupt = new Interrupt();
+        using var interrupt = new Interrupt(EndsWithDotnetRun);
         var output = new Output(parsed.GetValue(_json));
         try
         {

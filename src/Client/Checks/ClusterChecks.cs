@@ -15,6 +15,7 @@ internal static class ClusterChecks
 
     private static async Task<CheckRow> ClusterAsync(ClusterAddress? address, CancellationToken interrupted)
     {
+        if (address is null && UpState.LastEnd() is { } end) return new("cluster", false, $"the one that `phi3v up` started has ended: {end}");
         if (address is null) return new("cluster", true, "none configured; commands that wait start their own");
         try
         {
@@ -31,7 +32,7 @@ internal static class ClusterChecks
     private static CheckRow Port(string name, int port)
     {
         var check = $"{name} port {port}";
-        if (UpState.Running() is { } up && new[] { up.GatewayPort, up.SiloPort, up.HttpPort }.Contains(port))
+        if (UpState.Running() is { } up && up.Silos.Any(silo => port == silo.GatewayPort || port == silo.SiloPort || port == silo.HttpPort))
             return new(check, true, $"used by your own cluster, process {up.ProcessId}");
         return Ports.IsFree(port) ? new(check, true, "free")
             : new(check, false, $"in use; `phi3v up` needs another one with its --…-port options");

@@ -16,7 +16,7 @@ internal static class SiloChecks
         string executable;
         try
         {
-            executable = SiloExecutable.Find();
+            executable = Executable.Silo.Find();
         }
         catch (CommandFailedException missing)
         {
@@ -30,7 +30,7 @@ internal static class SiloChecks
         const string Name = "silo's own checks";
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
         deadline.CancelAfter(Deadline);
-        using var silo = Process.Start(SiloProcess.WithRuntime(
+        using var silo = Process.Start(BackgroundProgram.WithRuntime(
             new(executable, ["--check"]) { RedirectStandardOutput = true, RedirectStandardError = true }))!;
         try
         {

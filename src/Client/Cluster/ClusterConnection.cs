@@ -49,9 +49,9 @@ internal sealed class ClusterConnection : IAsyncDisposable
         IHost? host = null;
         try
         {
-            var gateway = await KnockAsync(address, deadline.Token);
+            var gateways = await KnockAsync(address, deadline.Token);
             host = new HostBuilder().UseOrleansClient(client => client
-                .UseStaticClustering(gateway)
+                .UseStaticClustering(gateways)
                 .Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (GrainKeys.ClusterId, GrainKeys.ServiceId))
                 .Configure<ClientMessagingOptions>(o => o.ResponseTimeout = AnswerDeadline)).Build();
             // Orleans tries again without end and may not see the token while it does.
@@ -141,8 +141,27 @@ internal sealed class ClusterConnection : IAsyncDisposable
         }
     }
 
+    /// <summary>The gateways that listen: that one, and those of the other silos that the same <c>phi3v up</c> started.</summary>
+    private static async Task<IPEndPoint[]> KnockAsync(ClusterAddress address, CancellationToken deadline)
+    {
+        var others = IsUp(address)?.Gateways.Where(port => port != address.Port).Select(port => address with { Port = port }) ?? [];
+        var (listen, refused) = (new List<IPEndPoint>(), default(SocketException));
+        foreach (var gateway in others.Prepend(address))
+        {
+            try
+            {
+                listen.Add(await KnockAtAsync(gateway, deadline));
+            }
+            catch (SocketException error)
+            {
+                refused ??= error;
+            }
+        }
+        return listen.Count > 0 ? [.. listen] : throw refused!;
+    }
+
     // A refused connection is known at once here; the Orleans client would go on trying for the whole deadline.
-    private static async Task<IPEndPoint> KnockAsync(ClusterAddress address, CancellationToken deadline)
+    private static async Task<IPEndPoint> KnockAtAsync(ClusterAddress address, CancellationToken deadline)
     {
         using var socket = new TcpClient();
         await socket.ConnectAsync(address.Host, address.Port, deadline);
@@ -164,10 +183,10 @@ internal sealed class ClusterConnection : IAsyncDisposable
 
     /// <returns>What <c>phi3v up</c> started, if it is what listens there.</returns>
     private static UpState? IsUp(ClusterAddress address) =>
-        address.IsThisMachine && UpState.Running() is { } up && up.GatewayPort == address.Port ? up : null;
+        address.IsThisMachine && UpState.Running() is { } up && up.Gateways.Contains(address.Port) ? up : null;
 
     private string AdviceOnEnd() => _address.IsThisMachine
-        ? $"`phi3v nodes` tells whether it is there, {Path.Combine(UpState.Home, "silo.log")} what became of it"
+        ? $"`phi3v nodes` tells whether it is there, the logs in {UpState.Home} what became of it"
         : "`phi3v nodes` tells whether it is there";
 
     // Orleans' own words are about grains and addresses, which mean nothing to a user.

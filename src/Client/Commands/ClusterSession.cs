@@ -55,7 +55,7 @@ internal static class ClusterSession
 
     private static string WhyItEnded(LocalSilo silo, LocalSiloNeeds needs, Exception error)
     {
-        var log = SiloProcess.Tail(silo.LogFile).Trim();
+        var log = BackgroundProgram.Tail(silo.LogFile).Trim();
         var words = log.Length == 0 ? "" : $"\n{(silo.LogIsTemporary ? "its log" : silo.LogFile)} ends with:\n{log}";
         if (!silo.HasEnded) return $"the local silo stopped answering: {error.Message}{words}";
         if (silo.KilledBy is not { } signal) return $"the local silo ended of itself, in the middle of its work{words}";

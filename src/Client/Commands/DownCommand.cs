@@ -3,13 +3,15 @@ using System.Net.Sockets;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Silo;
+using Phi3VCluster.Client.Supervision;
 using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
 
 internal sealed class DownCommand : Verb
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan Patience = Supervisor.StopPatience + TimeSpan.FromSeconds(3); // more than each gives what it stops
+
 
     private readonly Option<bool> _force = new("--force") { Description = "Stop it even under runs in progress, which then fail." };
 
@@ -22,9 +24,10 @@ internal sealed class DownCommand : Verb
         if (!parsed.GetValue(_force) && await InProgressAsync(up, interrupted) is { Count: > 0 } runs)
             throw new CommandFailedException($"not stopped: {string.Join(", ", runs)} would be lost; "
                 + $"stay with `phi3v watch {runs[0]}`, end it with `phi3v cancel {runs[0]}`, or give --force.");
-        await SiloProcess.StopAsync(up.ProcessId, up.GatewayPort, Patience);
+        foreach (var process in up.Processes) await process.StopAsync(Patience); // of a supervisor that does its work none is left
         UpState.Forget();
-        output.Result(new { up.ProcessId, up.GatewayPort }, _ => output.Line($"down: stopped process {up.ProcessId}."));
+        output.Result(new { up.ProcessId, up.GatewayPort, up.Silos }, _ => output.Line(
+            up.Store is null ? $"down: stopped process {up.ProcessId}." : $"down: stopped {up.Silos.Count} silos, their supervisor and their store."));
         return ExitCode.Done;
     }
 
@@ -35,7 +38,7 @@ internal sealed class DownCommand : Verb
         {
             await using var cluster = await ClusterConnection.OpenQuicklyAsync(new("127.0.0.1", up.GatewayPort), interrupted);
             var runs = await cluster.RunsAsync();
-            return [.. runs.Where(r => r.State == RunState.Running && r.Nodes.Any(n => n.Node == up.Node)).Select(r => r.Run)];
+            return [.. runs.Where(r => r.State == RunState.Running && r.Nodes.Any(n => n.Node == up.Node || up.Silos.Any(silo => silo.Node == n.Node))).Select(r => r.Run)];
         }
         catch (NoClusterException error) when (error.InnerException is SocketException)
         {

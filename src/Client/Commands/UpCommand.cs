@@ -1,8 +1,8 @@
 using System.CommandLine;
-using System.Diagnostics;
 using System.Net;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Silo;
+using Phi3VCluster.Client.Supervision;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
 
@@ -11,10 +11,17 @@ namespace Phi3VCluster.Client.Commands;
 internal sealed class UpCommand : Verb
 {
     private const int FewestRanks = 2; // what the quickstart asks for
+    private const int MostSilos = 64; // each takes some 100 MB before it has any rank
 
+    private readonly Option<int> _silos = new("--silos")
+    {
+        Description = "Nodes on this machine, n1, n2, …: one cluster, started again where they die. Each port is the first one's.",
+        HelpName = "N",
+        DefaultValueFactory = _ => 1,
+    };
     private readonly Option<int?> _ranks = new("--ranks")
     {
-        Description = "Most ranks at a time. Default: one per core, 2 at least.",
+        Description = "Most ranks at a time, of each silo. Default: one per core, 2 at least; several silos share the cores.",
         HelpName = "N",
     };
     private readonly Option<int> _gatewayPort = Port("--gateway-port", 30000, "What the CLI connects to.");
@@ -30,16 +37,15 @@ internal sealed class UpCommand : Verb
         Description = "This machine's IP address as the others reach it; without it, only this machine does.",
         HelpName = "IP",
     };
-    private readonly Option<string> _node = new("--node")
+    private readonly Option<string?> _node = new("--node")
     {
-        Description = "Name of this node, unique in the cluster.",
+        Description = "Name of this node, unique in the cluster. Default: this machine's name.",
         HelpName = "NAME",
-        DefaultValueFactory = _ => Environment.MachineName,
     };
 
     public UpCommand() : base("up", "Start a cluster on this machine, to stay.", "phi3v up --ranks 2")
     {
-        foreach (var option in (Option[])[_ranks, _gatewayPort, _siloPort, _httpPort, _redis, _advertise, _node]) Options.Add(option);
+        foreach (var option in (Option[])[_silos, _ranks, _gatewayPort, _siloPort, _httpPort, _redis, _advertise, _node]) Options.Add(option);
     }
 
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
@@ -47,63 +53,104 @@ internal sealed class UpCommand : Verb
         if (UpState.Running() is { } already)
             throw new InputException($"up: a cluster is up already, got process {already.ProcessId} at 127.0.0.1:{already.GatewayPort}; " +
                 "use it, or stop it with `phi3v down`.");
-        var ports = ((Option<int>[])[_gatewayPort, _siloPort, _httpPort]).Select(o => (o.Name, Port: parsed.GetValue(o))).ToArray();
-        var ranks = parsed.GetValue(_ranks) ?? Math.Max(FewestRanks, Environment.ProcessorCount);
-        var problems = PortProblems(ports).ToList();
-        var node = parsed.GetRequiredValue(_node);
-        if (node.Length == 0 || node.Any(c => c is '@' or '/' || char.IsWhiteSpace(c)))
-            problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
-        var advertise = parsed.GetValue(_advertise);
-        if (advertise is not null && !IPAddress.TryParse(advertise, out _))
-            problems.Add($"--advertise: must be an IP address, got '{advertise}'; give this machine's.");
-        if (parsed.GetValue(_redis) is not null && advertise is null && Environment.GetEnvironmentVariable("PHI3V_ADVERTISE") is null)
+        var silos = parsed.GetValue(_silos);
+        var ranks = parsed.GetValue(_ranks) ?? (silos > 1
+            ? Math.Max(1, Environment.ProcessorCount / silos) : Math.Max(FewestRanks, Environment.ProcessorCount));
+        if (Problems(parsed, silos, ranks).ToList() is { Count: > 0 } problems) throw new InputException(problems);
+        if (parsed.GetValue(_redis) is not null && parsed.GetValue(_advertise) is null && Environment.GetEnvironmentVariable("PHI3V_ADVERTISE") is null)
             output.Error("warning: --redis without --advertise: nodes of other machines cannot reach this one; docs/cluster.md.");
-        if (ranks < 1) problems.Add($"--ranks: must be at least 1, got {ranks}; raise it.");
-        if (problems.Count > 0) throw new InputException(problems);
 
-        var options = new SiloOptions(ports[0].Port, ports[1].Port, ports[2].Port, node, ranks,
-            Path.Combine(UpState.Home, "data"), Path.Combine(UpState.Home, "silo.log"), UntilStdinCloses: false,
-            parsed.GetValue(_redis), advertise);
         UpState.MakeHome();
-        using var silo = await StartAsync(options, interrupted);
-        var state = new UpState(
-            silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort, options.Node, ranks, DateTimeOffset.UtcNow);
-        state.Save();
-        output.Result(
-            new
-            {
-                state.ProcessId,
-                state.GatewayPort,
-                state.SiloPort,
-                state.HttpPort,
-                state.Node,
-                state.Ranks,
-                state.Started,
-                Data = options.DataFolder,
-                Log = options.LogFile,
-            },
-            _ => output.Line(
-                $"up: {Words.Ranks(ranks)} on 127.0.0.1:{state.GatewayPort} (process {state.ProcessId}, log {options.LogFile})\n" +
-                $"metrics: http://127.0.0.1:{state.HttpPort}/metrics\nstop it: phi3v down"));
-        return ExitCode.Done;
-    }
-
-    /// <summary>The data folder is our own choice: who is told that it is in use has not named it.</summary>
-    private static async Task<Process> StartAsync(SiloOptions options, CancellationToken interrupted)
-    {
+        var plan = new ClusterPlan(silos, ranks, parsed.GetValue(_gatewayPort), parsed.GetValue(_siloPort), parsed.GetValue(_httpPort));
         try
         {
-            return await SiloProcess.StartAsync(options, interrupted);
+            if (silos == 1) await StartOneAsync(parsed, plan, output, interrupted);
+            else await StartSeveralAsync(plan, output, interrupted);
         }
         catch (InputException refused) when (refused.Problems.Any(p => p.StartsWith("--data:", StringComparison.Ordinal)))
         {
-            throw new InputException($"up: another `phi3v up` uses {UpState.Home} at this moment, got {options.DataFolder}; "
-                + "use that cluster, or set PHI3V_HOME to another folder.");
+            // The data folder is our own choice: who is told that it is in use has not named it.
+            throw new InputException($"up: another `phi3v up` uses {UpState.Home} at this moment, got {refused.Problems[0]} "
+                + "Use that cluster, or set PHI3V_HOME to another folder.");
         }
+        return ExitCode.Done;
     }
 
-    private static IEnumerable<string> PortProblems((string Name, int Port)[] ports)
+    private async Task StartOneAsync(ParseResult parsed, ClusterPlan plan, Output output, CancellationToken interrupted)
     {
+        var options = new SiloOptions(plan.GatewayPort, plan.SiloPort, plan.HttpPort, parsed.GetValue(_node) ?? Environment.MachineName, plan.Ranks,
+            Path.Combine(UpState.Home, "data"), ClusterPlan.LogOf("silo"), UntilStdinCloses: false,
+            parsed.GetValue(_redis), parsed.GetValue(_advertise));
+        using var silo = await SiloProcess.StartAsync(options, interrupted);
+        var state = new UpState(
+            silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort, options.Node, plan.Ranks, DateTimeOffset.UtcNow)
+        {
+            Silos = [new(options.Node, silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort)],
+        };
+        state.Save();
+        Tell(output, state, options.DataFolder, options.LogFile,
+            $"up: {Words.Ranks(plan.Ranks)} on 127.0.0.1:{state.GatewayPort} (process {state.ProcessId}, log {options.LogFile})");
+    }
+
+    private static async Task StartSeveralAsync(ClusterPlan plan, Output output, CancellationToken interrupted)
+    {
+        using var supervisor = await SupervisorProcess.StartAsync(plan, interrupted);
+        var state = UpState.Running() ?? throw new CommandFailedException(
+            $"the silos ended as soon as they were up; {SupervisorProcess.LogFile} ends with:\n{BackgroundProgram.Tail(SupervisorProcess.LogFile)}");
+        Tell(output, state, StoreProcess.DataFolder, SupervisorProcess.LogFile,
+            $"up: {plan.Silos} silos of {Words.Ranks(plan.Ranks)} on 127.0.0.1:{string.Join(", ", state.Gateways)} "
+            + $"(supervisor {state.ProcessId}, logs {ClusterPlan.LogOf("*")})");
+    }
+
+    private static void Tell(Output output, UpState state, string data, string log, string sentence) => output.Result(
+        new
+        {
+            state.ProcessId,
+            state.GatewayPort,
+            state.SiloPort,
+            state.HttpPort,
+            state.Node,
+            state.Ranks,
+            state.Started,
+            state.Silos,
+            state.Store,
+            Data = data,
+            Log = log,
+        },
+        _ => output.Line($"{sentence}\nmetrics: http://127.0.0.1:{state.HttpPort}/metrics\nstop it: phi3v down"));
+
+    private IEnumerable<string> Problems(ParseResult parsed, int silos, int ranks)
+    {
+        if (silos is < 1 or > MostSilos)
+        {
+            yield return $"--silos: must be 1 to {MostSilos}, got {silos}; choose another number.";
+            yield break; // of how many ports?
+        }
+        foreach (var problem in PortProblems(parsed, silos)) yield return problem;
+        if (ranks < 1) yield return $"--ranks: must be at least 1, got {ranks}; raise it.";
+        var (node, advertise) = (parsed.GetValue(_node), parsed.GetValue(_advertise));
+        if (silos > 1)
+        {
+            if (parsed.GetValue(_redis) is { } redis)
+                yield return $"--redis: several silos of one `up` share a store of their own, got {redis} and --silos {silos}; leave --redis out, "
+                    + "or start each silo by itself with a PHI3V_HOME, ports and --node of its own (docs/cluster.md).";
+            if (advertise is not null)
+                yield return $"--advertise: several silos of one `up` are reached from this machine only, got {advertise} and --silos {silos}; "
+                    + "leave it out, or use a Redis and `up` on each machine (docs/cluster.md).";
+            if (node is not null)
+                yield return $"--node: several silos of one `up` are n1 to n{silos}, got {node} and --silos {silos}; leave it out.";
+            yield break;
+        }
+        if (node is not null && (node.Length == 0 || node.Any(c => c is '@' or '/' || char.IsWhiteSpace(c))))
+            yield return $"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.";
+        if (advertise is not null && !IPAddress.TryParse(advertise, out _))
+            yield return $"--advertise: must be an IP address, got '{advertise}'; give this machine's.";
+    }
+
+    private IEnumerable<string> PortProblems(ParseResult parsed, int silos)
+    {
+        var ports = ((Option<int>[])[_gatewayPort, _siloPort, _httpPort])
+            .SelectMany(option => Enumerable.Range(0, silos).Select(i => (option.Name, Port: parsed.GetValue(option) + i))).ToArray();
         foreach (var (name, port) in ports)
         {
             if (port is < 1 or > ushort.MaxValue) yield return $"{name}: must be 1 to {ushort.MaxValue}, got {port}; choose another.";

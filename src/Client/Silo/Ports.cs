@@ -5,6 +5,8 @@ namespace Phi3VCluster.Client.Silo;
 
 internal static class Ports
 {
+    private const int FirstForServers = 20000, EndForServers = 30000; // Linux gives 32768 and up to outgoing connections
+
     public static bool IsFree(int port)
     {
         try
@@ -16,6 +18,19 @@ internal static class Ports
         catch (SocketException)
         {
             return false;
+        }
+    }
+
+    /// <summary>
+    /// A free port that the system gives to no outgoing connection: a server that is started again finds it free, and those who wait for the
+    /// server cannot meet themselves at it.
+    /// </summary>
+    public static int OneForServers()
+    {
+        while (true)
+        {
+            var port = Random.Shared.Next(FirstForServers, EndForServers); // another command of this moment draws another
+            if (IsFree(port)) return port;
         }
     }
 

@@ -1,13 +1,36 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Silo;
 
-/// <summary>The silo that <c>phi3v up</c> started, as remembered in <c>$PHI3V_HOME/cluster.json</c>.</summary>
+/// <summary>What <c>phi3v up</c> started, as remembered in <c>$PHI3V_HOME/cluster.json</c>. Of several silos it is the first one's ports.</summary>
+/// <param name="ProcessId">The silo; of several, their supervisor, which writes the file anew whenever a process of theirs changes.</param>
+/// <param name="Ranks">Of each silo.</param>
 internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int HttpPort, string Node, int Ranks, DateTimeOffset Started)
 {
     private static readonly JsonSerializerOptions SnakeCase =
         new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
+
+    public IReadOnlyList<UpSilo> Silos { get; init; } = [];
+
+    /// <summary>What several silos share; null where there is one.</summary>
+    public UpStore? Store { get; init; }
+
+    /// <summary>Why they are gone without anybody having asked for it.</summary>
+    public string? Ended { get; init; }
+
+    [JsonIgnore]
+    public IEnumerable<int> Gateways => Silos.Select(silo => silo.GatewayPort).Prepend(GatewayPort).Distinct();
+
+    /// <summary>The one to be stopped first: it may stop the others.</summary>
+    [JsonIgnore]
+    public IEnumerable<EarlierProcess> Processes =>
+    [
+        new(ProcessId, "--gateway-port", GatewayPort),
+        .. Silos.Where(silo => silo.ProcessId is not null).Select(silo => new EarlierProcess(silo.ProcessId!.Value, "--gateway-port", silo.GatewayPort)),
+        .. Store is { ProcessId: { } store } ? (EarlierProcess[])[new(store, "--port", Store.Port)] : [],
+    ];
 
     public static string Home { get; } = Path.GetFullPath(
         Environment.GetEnvironmentVariable("PHI3V_HOME") is { Length: > 0 } home
@@ -29,22 +52,18 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
         }
     }
 
-    /// <summary>Null when none is up. What a silo that died left behind is removed.</summary>
+    /// <summary>Null when none is up. What a silo that died left behind is removed; that several are gone is kept as their end.</summary>
     public static UpState? Running()
     {
-        UpState? state;
-        try
-        {
-            state = JsonSerializer.Deserialize<UpState>(File.ReadAllText(FilePath), SnakeCase);
-        }
-        catch (Exception error) when (error is IOException or JsonException)
-        {
-            return null;
-        }
-        if (state is not null && SiloProcess.IsAlive(state.ProcessId, state.GatewayPort)) return state;
-        Forget();
+        if (Read() is not { Ended: null } state) return null;
+        if (state.Processes.Any(process => process.IsAlive)) return state;
+        if (state.Store is null) Forget();
+        else (state with { Ended = $"its supervisor, process {state.ProcessId}, died, and the silos with it" }).Save();
         return null;
     }
+
+    /// <summary>Why several silos are gone that were not asked to stop; null where that is not so.</summary>
+    public static string? LastEnd() => Running() is null ? Read()?.Ended : null;
 
     public void Save()
     {
@@ -54,4 +73,22 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
     }
 
     public static void Forget() => File.Delete(FilePath);
+
+    private static UpState? Read()
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<UpState>(File.ReadAllText(FilePath), SnakeCase);
+        }
+        catch (Exception error) when (error is IOException or JsonException)
+        {
+            return null;
+        }
+    }
 }
+
+/// <param name="ProcessId">Null while it is being started.</param>
+internal sealed record UpSilo(string Node, int? ProcessId, int GatewayPort, int SiloPort, int HttpPort);
+
+/// <param name="ProcessId">Null while it is being started.</param>
+internal sealed record UpStore(int? ProcessId, int Port);

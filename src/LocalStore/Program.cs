@@ -1,0 +1,3 @@
+using Phi3VCluster.LocalStore;
+
+return await StoreCommandLine.RunAsync(args);
