@@ -35,9 +35,9 @@ internal sealed record ClusterAddress(string Host, int Port)
     /// <exception cref="App.NoClusterException">None is configured.</exception>
     /// <param name="instead">What would do without a cluster, as a part of the message; null where nothing does.</param>
     public static ClusterAddress Require(string? option, string? instead = null) => Find(option)
-        ?? throw new App.NoClusterException((UpState.LastEnd() is { } end ? $"the cluster on this machine has ended: {end}\n" : "")
-            + "no cluster is up on this machine and none is configured; "
-            + $"{(instead is null ? "" : $"{instead}; or ")}start one with `phi3v up`, or give --cluster host:port.");
+        ?? throw new App.NoClusterException("no cluster is up on this machine and none is configured; "
+            + $"{(instead is null ? "" : $"{instead}; or ")}start one with `phi3v up`, or give --cluster host:port."
+            + (UpState.LastEnd() is { } end ? $"\nThe one that `phi3v up` started has ended: {end}" : ""));
 
     public static ClusterAddress Parse(string text, string origin)
     {

@@ -20,7 +20,12 @@ internal sealed class DownCommand : Verb
 
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
     {
-        var up = UpState.Running() ?? throw new NoClusterException("nothing is up on this machine.");
+        if (UpState.Running() is not { } up)
+        {
+            var end = UpState.LastEnd();
+            UpState.Forget();
+            throw new NoClusterException($"nothing is up on this machine{(end is null ? "." : $" any more: {end}")}");
+        }
         if (!parsed.GetValue(_force) && await InProgressAsync(up, interrupted) is { Count: > 0 } runs)
             throw new CommandFailedException($"not stopped: {string.Join(", ", runs)} would be lost; "
                 + $"stay with `phi3v watch {runs[0]}`, end it with `phi3v cancel {runs[0]}`, or give --force.");

@@ -15,7 +15,7 @@ internal sealed class UpCommand : Verb
 
     private readonly Option<int> _silos = new("--silos")
     {
-        Description = "Nodes on this machine, n1, n2, …: one cluster, started again where they die. Each port is the first one's.",
+        Description = "Nodes on this machine, n1, n2, …, as one cluster; one that dies is started again. Each takes the next ports.",
         HelpName = "N",
         DefaultValueFactory = _ => 1,
     };
@@ -43,7 +43,7 @@ internal sealed class UpCommand : Verb
         HelpName = "NAME",
     };
 
-    public UpCommand() : base("up", "Start a cluster on this machine, to stay.", "phi3v up --ranks 2")
+    public UpCommand() : base("up", "Start a cluster on this machine, to stay.", "phi3v up --silos 3 --ranks 2")
     {
         foreach (var option in (Option[])[_silos, _ranks, _gatewayPort, _siloPort, _httpPort, _redis, _advertise, _node]) Options.Add(option);
     }

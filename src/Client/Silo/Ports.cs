@@ -5,7 +5,7 @@ namespace Phi3VCluster.Client.Silo;
 
 internal static class Ports
 {
-    private const int FirstForServers = 20000, EndForServers = 30000; // Linux gives 32768 and up to outgoing connections
+    private const int FirstForServers = 32000, EndForServers = 32768; // where Linux begins with outgoing connections
 
     public static bool IsFree(int port)
     {

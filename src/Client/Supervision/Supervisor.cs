@@ -10,7 +10,7 @@ namespace Phi3VCluster.Client.Supervision;
 /// </summary>
 internal sealed class Supervisor
 {
-    private const int MostDeathsOfTheStore = 5; // in a minute
+    private const int MostDeathsOfTheStore = 4; // in a minute
 
     private static readonly TimeSpan SiloDeadline = TimeSpan.FromMinutes(2); // many start at once, on whatever cores there are
     private static readonly TimeSpan SiloPatience = TimeSpan.FromSeconds(12), StorePatience = TimeSpan.FromSeconds(5);
