@@ -11,6 +11,7 @@ public sealed class ProjectTests
         ["Training"] = ["Spec"],
         ["Grains"] = ["Grains.Interfaces", "Training"],
         ["Silo"] = ["Grains"],
+        ["LocalStore"] = ["Spec"],
         ["Client"] = ["Grains.Interfaces", "Spec", "Samples"],
     };
 
@@ -37,6 +38,14 @@ public sealed class ProjectTests
         MustNotReach("Client", "TorchSharp");
         MustNotReach("Client", "libtorch");
     }
+
+    /// <summary>It is 26 MB that a silo of its own never needs.</summary>
+    [Fact]
+    public void Only_the_local_store_brings_an_embedded_server() => Assert.Equal(
+        ["LocalStore"],
+        from project in Projects.Values
+        where project.Closure(Projects).Any(reached => reached.Packages.Contains("Microsoft.Garnet"))
+        select project.Name);
 
     [Fact]
     public void A_reference_for_build_order_only_is_no_arrow()

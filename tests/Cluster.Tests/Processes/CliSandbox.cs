@@ -16,14 +16,17 @@ public sealed class CliSandbox : IDisposable
     {
         Folder = Directory.CreateTempSubdirectory("phi3v-test-").FullName;
         Directory.CreateDirectory(At("tmp"));
-        _environment = new() { ["PHI3V_HOME"] = At("home"), ["PHI3V_CLUSTER"] = null, ["PHI3V_SILO"] = null, ["TMPDIR"] = At("tmp") };
+        _environment = new() { ["PHI3V_HOME"] = At("home"), ["PHI3V_CLUSTER"] = null, ["PHI3V_SILO"] = null, ["PHI3V_STORE"] = null, ["TMPDIR"] = At("tmp") };
     }
 
     public string Folder { get; }
 
     /// <summary>Where the build put it: artifacts/bin/PROJECT/CONFIGURATION.</summary>
-    public static string Executable { get; } = Path.GetFullPath(Path.Combine(
-        AppContext.BaseDirectory, "../../Client", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "phi3v"));
+    public static string Executable { get; } = Built("Client", "phi3v");
+
+    public static string SiloExecutable { get; } = Built("Silo", "phi3v-silo");
+
+    public static string StoreExecutable { get; } = Built("LocalStore", "phi3v-store");
 
     public string At(string name) => Path.Combine(Folder, name);
 
@@ -76,6 +79,9 @@ public sealed class CliSandbox : IDisposable
         foreach (var left in Processes()) RunningProcess.Signal(left, RunningProcess.Kill); // those of a test that failed
         Directory.Delete(Folder, recursive: true);
     }
+
+    private static string Built(string project, string name) => Path.GetFullPath(Path.Combine(
+        AppContext.BaseDirectory, "../..", project, Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), name));
 
     private static string ReadProc(string process, string file)
     {

@@ -18,12 +18,24 @@ public sealed record FreePorts(int Gateway, int Silo, int Http)
 
     public static FreePorts Take() => new(One(), One(), One());
 
+    /// <summary>The first ports of so many silos: each takes the next of each kind.</summary>
+    public static FreePorts TakeFor(int silos) => new(Run(silos), Run(silos), Run(silos));
+
     public static int One()
     {
         while (true)
         {
             var port = Random.Shared.Next(First, End); // another run of the tests on this machine draws others
             if (IsFree(port) && Given.TryAdd(port, true)) return port;
+        }
+    }
+
+    private static int Run(int count)
+    {
+        while (true)
+        {
+            var ports = Enumerable.Range(Random.Shared.Next(First, End - count), count).ToArray();
+            if (ports.All(IsFree) && ports.All(port => Given.TryAdd(port, true))) return ports[0];
         }
     }
 
