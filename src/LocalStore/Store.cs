@@ -61,8 +61,9 @@ internal sealed class Store : IDisposable
     [
         "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
         "--lua", "--lua-transaction-mode", // Orleans compares etags in scripts
-        "--memory", "64m", "--page", "1m", "--index", "1m", // membership and the state of runs are kilobytes; the defaults are for gigabytes
-        "--checkpointdir", folder, "--recover", "--aof", "--aof-commit-wait", // answered is written: a silo's death and the store's may coincide
+        "--memory", "64m", "--page", "1m", "--index", "1m", // membership and the state of runs are kilobytes
+        "--checkpointdir", folder, "--recover",
+        "--aof", "--aof-commit-wait", // what was answered is written: a silo and the store may die together
         "--aof-memory", "16m", "--aof-page-size", "4m", "--aof-segment-size", "64m",
         "--checkpoint-freq", "600", // seconds; what the checkpoint holds is cut from the log
         "--device-type", "RandomAccess", // .NET's own file access: the native one is looked for where only a portable build has it

@@ -32,7 +32,8 @@ internal static class NodeName
         await table.InitializeMembershipTableAsync(tryInitTableVersion: true, CancellationToken.None);
         foreach (var (entry, _) in (await table.ReadAllAsync(CancellationToken.None)).Members)
         {
-            if (entry.SiloName != settings.Node || entry.SiloAddress.Endpoint.Equals(own.Endpoint)) continue; // what had our port before is gone
+            if (entry.SiloName != settings.Node) continue;
+            if (entry.SiloAddress.Endpoint.Equals(own.Endpoint)) continue; // ourselves, or what had our port before and is gone
             if (entry.Status is not (SiloStatus.Active or SiloStatus.Joining)) continue;
             if (DateTime.UtcNow - entry.IAmAliveTime > LongSilent || !refuses(entry.SiloAddress)) continue;
             if (await AnswersAsync(entry.SiloAddress.Endpoint))

@@ -20,7 +20,8 @@ internal sealed partial class Interrupt : IDisposable
         _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }
             .Select(s => PosixSignalRegistration.Create(s, OnSignal))];
         var parent = getppid();
-        if (endsWithDotnetRun && NameOf(parent) == "dotnet") _parentWatch = new Timer(_ => CancelIfOrphaned(parent), null, ParentCheck, ParentCheck);
+        if (endsWithDotnetRun && NameOf(parent) == "dotnet")
+            _parentWatch = new Timer(_ => CancelIfOrphaned(parent), null, ParentCheck, ParentCheck);
     }
 
     public CancellationToken Token => _source.Token;

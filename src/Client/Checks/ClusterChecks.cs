@@ -15,7 +15,8 @@ internal static class ClusterChecks
 
     private static async Task<CheckRow> ClusterAsync(ClusterAddress? address, CancellationToken interrupted)
     {
-        if (address is null && UpState.LastEnd() is { } end) return new("cluster", false, $"the one that `phi3v up` started has ended: {end}");
+        if (address is null && UpState.LastEnd() is { } end)
+            return new("cluster", false, $"the one that `phi3v up` started has ended: {end}");
         if (address is null) return new("cluster", true, "none configured; commands that wait start their own");
         try
         {

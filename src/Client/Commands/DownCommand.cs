@@ -31,19 +31,21 @@ internal sealed class DownCommand : Verb
                 + $"stay with `phi3v watch {runs[0]}`, end it with `phi3v cancel {runs[0]}`, or give --force.");
         foreach (var process in up.Processes) await process.StopAsync(Patience); // of a supervisor that does its work none is left
         UpState.Forget();
-        output.Result(new { up.ProcessId, up.GatewayPort, up.Silos }, _ => output.Line(
-            up.Store is null ? $"down: stopped process {up.ProcessId}." : $"down: stopped {up.Silos.Count} silos, their supervisor and their store."));
+        output.Result(new { up.ProcessId, up.GatewayPort, up.Silos }, _ => output.Line(up.Store is null
+            ? $"down: stopped process {up.ProcessId}."
+            : $"down: stopped {up.Silos.Count} silos, their supervisor and their store."));
         return ExitCode.Done;
     }
 
-    /// <summary>Runs that have ranks on this node. A silo that does not listen has none.</summary>
+    /// <summary>Runs that have ranks on these nodes. A silo that does not listen has none.</summary>
     private static async Task<IReadOnlyList<string>> InProgressAsync(UpState up, CancellationToken interrupted)
     {
         try
         {
             await using var cluster = await ClusterConnection.OpenQuicklyAsync(new("127.0.0.1", up.GatewayPort), interrupted);
             var runs = await cluster.RunsAsync();
-            return [.. runs.Where(r => r.State == RunState.Running && r.Nodes.Any(n => n.Node == up.Node || up.Silos.Any(silo => silo.Node == n.Node))).Select(r => r.Run)];
+            var own = up.Silos.Select(silo => silo.Node).Append(up.Node).ToHashSet();
+            return [.. runs.Where(r => r.State == RunState.Running && r.Nodes.Any(n => own.Contains(n.Node))).Select(r => r.Run)];
         }
         catch (NoClusterException error) when (error.InnerException is SocketException)
         {

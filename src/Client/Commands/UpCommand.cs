@@ -24,9 +24,7 @@ internal sealed class UpCommand : Verb
         Description = "Most ranks at a time, of each silo. Default: one per core, 2 at least; several silos share the cores.",
         HelpName = "N",
     };
-    private readonly Option<int> _gatewayPort = Port("--gateway-port", 30000, "What the CLI connects to.");
-    private readonly Option<int> _siloPort = Port("--silo-port", 11111, "What other silos connect to.");
-    private readonly Option<int> _httpPort = Port("--http-port", 8080, "Metrics and health.");
+    private readonly PortOptions _ports = new();
     private readonly Option<string?> _redis = new("--redis")
     {
         Description = "Share a cluster with other machines through Redis.",
@@ -45,7 +43,7 @@ internal sealed class UpCommand : Verb
 
     public UpCommand() : base("up", "Start a cluster on this machine, to stay.", "phi3v up --silos 3 --ranks 2")
     {
-        foreach (var option in (Option[])[_silos, _ranks, _gatewayPort, _siloPort, _httpPort, _redis, _advertise, _node]) Options.Add(option);
+        foreach (var option in (Option[])[_silos, _ranks, .. _ports.All, _redis, _advertise, _node]) Options.Add(option);
     }
 
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
@@ -57,11 +55,13 @@ internal sealed class UpCommand : Verb
         var ranks = parsed.GetValue(_ranks) ?? (silos > 1
             ? Math.Max(1, Environment.ProcessorCount / silos) : Math.Max(FewestRanks, Environment.ProcessorCount));
         if (Problems(parsed, silos, ranks).ToList() is { Count: > 0 } problems) throw new InputException(problems);
-        if (parsed.GetValue(_redis) is not null && parsed.GetValue(_advertise) is null && Environment.GetEnvironmentVariable("PHI3V_ADVERTISE") is null)
+        if (parsed.GetValue(_redis) is not null && parsed.GetValue(_advertise) is null
+            && Environment.GetEnvironmentVariable("PHI3V_ADVERTISE") is null)
             output.Error("warning: --redis without --advertise: nodes of other machines cannot reach this one; docs/cluster.md.");
 
         UpState.MakeHome();
-        var plan = new ClusterPlan(silos, ranks, parsed.GetValue(_gatewayPort), parsed.GetValue(_siloPort), parsed.GetValue(_httpPort));
+        var (gatewayPort, siloPort, httpPort) = _ports.Of(parsed);
+        var plan = new ClusterPlan(silos, ranks, gatewayPort, siloPort, httpPort);
         try
         {
             if (silos == 1) await StartOneAsync(parsed, plan, output, interrupted);
@@ -78,8 +78,8 @@ internal sealed class UpCommand : Verb
 
     private async Task StartOneAsync(ParseResult parsed, ClusterPlan plan, Output output, CancellationToken interrupted)
     {
-        var options = new SiloOptions(plan.GatewayPort, plan.SiloPort, plan.HttpPort, parsed.GetValue(_node) ?? Environment.MachineName, plan.Ranks,
-            Path.Combine(UpState.Home, "data"), ClusterPlan.LogOf("silo"), UntilStdinCloses: false,
+        var options = new SiloOptions(plan.GatewayPort, plan.SiloPort, plan.HttpPort,
+            parsed.GetValue(_node) ?? Environment.MachineName, plan.Ranks, Path.Combine(UpState.Home, "data"), ClusterPlan.LogOf("silo"), UntilStdinCloses: false,
             parsed.GetValue(_redis), parsed.GetValue(_advertise));
         using var silo = await SiloProcess.StartAsync(options, interrupted);
         var state = new UpState(
@@ -96,7 +96,8 @@ internal sealed class UpCommand : Verb
     {
         using var supervisor = await SupervisorProcess.StartAsync(plan, interrupted);
         var state = UpState.Running() ?? throw new CommandFailedException(
-            $"the silos ended as soon as they were up; {SupervisorProcess.LogFile} ends with:\n{BackgroundProgram.Tail(SupervisorProcess.LogFile)}");
+            $"the silos ended as soon as they were up; {SupervisorProcess.LogFile} ends with:\n"
+            + BackgroundProgram.Tail(SupervisorProcess.LogFile));
         Tell(output, state, StoreProcess.DataFolder, SupervisorProcess.LogFile,
             $"up: {plan.Silos} silos of {Words.Ranks(plan.Ranks)} on 127.0.0.1:{string.Join(", ", state.Gateways)} "
             + $"(supervisor {state.ProcessId}, logs {ClusterPlan.LogOf("*")})");
@@ -126,17 +127,17 @@ internal sealed class UpCommand : Verb
             yield return $"--silos: must be 1 to {MostSilos}, got {silos}; choose another number.";
             yield break; // of how many ports?
         }
-        foreach (var problem in PortProblems(parsed, silos)) yield return problem;
+        foreach (var problem in _ports.Problems(parsed, silos)) yield return problem;
         if (ranks < 1) yield return $"--ranks: must be at least 1, got {ranks}; raise it.";
         var (node, advertise) = (parsed.GetValue(_node), parsed.GetValue(_advertise));
         if (silos > 1)
         {
             if (parsed.GetValue(_redis) is { } redis)
-                yield return $"--redis: several silos of one `up` share a store of their own, got {redis} and --silos {silos}; leave --redis out, "
-                    + "or start each silo by itself with a PHI3V_HOME, ports and --node of its own (docs/cluster.md).";
+                yield return $"--redis: several silos of one `up` share a store of their own, got {redis} and --silos {silos}; "
+                    + "leave --redis out, or start each silo by itself with a PHI3V_HOME, ports and --node of its own (docs/cluster.md).";
             if (advertise is not null)
-                yield return $"--advertise: several silos of one `up` are reached from this machine only, got {advertise} and --silos {silos}; "
-                    + "leave it out, or use a Redis and `up` on each machine (docs/cluster.md).";
+                yield return $"--advertise: several silos of one `up` are reached from this machine only, got {advertise} and "
+                    + $"--silos {silos}; leave it out, or use a Redis and `up` on each machine (docs/cluster.md).";
             if (node is not null)
                 yield return $"--node: several silos of one `up` are n1 to n{silos}, got {node} and --silos {silos}; leave it out.";
             yield break;
@@ -146,20 +147,4 @@ internal sealed class UpCommand : Verb
         if (advertise is not null && !IPAddress.TryParse(advertise, out _))
             yield return $"--advertise: must be an IP address, got '{advertise}'; give this machine's.";
     }
-
-    private IEnumerable<string> PortProblems(ParseResult parsed, int silos)
-    {
-        var ports = ((Option<int>[])[_gatewayPort, _siloPort, _httpPort])
-            .SelectMany(option => Enumerable.Range(0, silos).Select(i => (option.Name, Port: parsed.GetValue(option) + i))).ToArray();
-        foreach (var (name, port) in ports)
-        {
-            if (port is < 1 or > ushort.MaxValue) yield return $"{name}: must be 1 to {ushort.MaxValue}, got {port}; choose another.";
-            else if (ports.First(p => p.Port == port).Name is var first && first != name)
-                yield return $"{name}: is {first}'s port too, got {port}; choose another.";
-            else if (!Ports.IsFree(port)) yield return $"{name}: the port is in use, got {port}; choose another with {name}.";
-        }
-    }
-
-    private static Option<int> Port(string name, int value, string what) =>
-        new(name) { Description = what, HelpName = "PORT", DefaultValueFactory = _ => value };
 }

@@ -11,8 +11,8 @@ namespace Phi3VCluster.Client.Silo;
 /// <param name="UntilStdinCloses">It ends with this process, however that ends.</param>
 /// <param name="Without">Variables that it must not see.</param>
 internal sealed record BackgroundProgram(
-    string What, string Executable, IReadOnlyList<string> Arguments, string ReadyFile, string LogFile, bool UntilStdinCloses, TimeSpan Deadline,
-    IReadOnlyList<string>? Without = null)
+    string What, string Executable, IReadOnlyList<string> Arguments, string ReadyFile, string LogFile, bool UntilStdinCloses,
+    TimeSpan Deadline, IReadOnlyList<string>? Without = null)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
     private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
@@ -88,7 +88,8 @@ internal sealed record BackgroundProgram(
                 throw new CommandFailedException(
                     $"{What} ended at its start (exit code {process.ExitCode}); {LogFile} ends with:\n{Tail(LogFile)}");
             if (since.Elapsed > Deadline)
-                throw new CommandFailedException($"{What} was not ready in {Deadline.TotalSeconds} s; {LogFile} ends with:\n{Tail(LogFile)}");
+                throw new CommandFailedException(
+                    $"{What} was not ready in {Deadline.TotalSeconds} s; {LogFile} ends with:\n{Tail(LogFile)}");
             await Task.Delay(Poll, interrupted);
         }
     }
@@ -98,7 +99,8 @@ internal sealed record BackgroundProgram(
     {
         using var log = new StreamReader(LogFile);
         log.BaseStream.Seek(logged, SeekOrigin.Begin);
-        return [.. log.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.StartsWith(Output.Prefix, StringComparison.Ordinal) ? line[Output.Prefix.Length..] : line)];
+        var lines = log.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        return [.. lines.Select(l => l.StartsWith(Output.Prefix, StringComparison.Ordinal) ? l[Output.Prefix.Length..] : l)];
     }
 
     private bool IsReady()

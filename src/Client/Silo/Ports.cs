@@ -22,8 +22,8 @@ internal static class Ports
     }
 
     /// <summary>
-    /// A free port that the system gives to no outgoing connection: a server that is started again finds it free, and those who wait for the
-    /// server cannot meet themselves at it.
+    /// A free port that the system gives to no outgoing connection: a server that is started again finds it free, and those who wait
+    /// for the server cannot meet themselves at it.
     /// </summary>
     public static int OneForServers()
     {

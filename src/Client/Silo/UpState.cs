@@ -4,7 +4,9 @@ using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Silo;
 
-/// <summary>What <c>phi3v up</c> started, as remembered in <c>$PHI3V_HOME/cluster.json</c>. Of several silos it is the first one's ports.</summary>
+/// <summary>
+/// What <c>phi3v up</c> started, as remembered in <c>$PHI3V_HOME/cluster.json</c>. Of several silos it has the first one's ports.
+/// </summary>
 /// <param name="ProcessId">The silo; of several, their supervisor, which writes the file anew whenever a process of theirs changes.</param>
 /// <param name="Ranks">Of each silo.</param>
 internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int HttpPort, string Node, int Ranks, DateTimeOffset Started)
@@ -28,7 +30,9 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
     public IEnumerable<EarlierProcess> Processes =>
     [
         new(ProcessId, "--gateway-port", GatewayPort),
-        .. Silos.Where(silo => silo.ProcessId is not null).Select(silo => new EarlierProcess(silo.ProcessId!.Value, "--gateway-port", silo.GatewayPort)),
+        .. from silo in Silos
+           where silo.ProcessId is not null
+           select new EarlierProcess(silo.ProcessId!.Value, "--gateway-port", silo.GatewayPort),
         .. Store is { ProcessId: { } store } ? (EarlierProcess[])[new(store, "--port", Store.Port)] : [],
     ];
 

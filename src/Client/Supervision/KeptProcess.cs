@@ -10,7 +10,8 @@ namespace Phi3VCluster.Client.Supervision;
 /// <param name="say">Writes a line of the supervisor's log.</param>
 /// <param name="mostDeaths">In a minute, before it is given up; null: never.</param>
 internal sealed class KeptProcess(
-    string name, string logFile, Func<CancellationToken, Task<Process>> start, Action<int?> changed, Action<string> say, int? mostDeaths = null)
+    string name, string logFile, Func<CancellationToken, Task<Process>> start, Action<int?> changed, Action<string> say,
+    int? mostDeaths = null)
 {
     private const int SignalBase = 128;
 
@@ -62,5 +63,6 @@ internal sealed class KeptProcess(
         _process.Dispose();
     }
 
-    private static string End(int exitCode) => exitCode > SignalBase ? $"killed by signal {exitCode - SignalBase}" : $"exit code {exitCode}";
+    private static string End(int exitCode) =>
+        exitCode > SignalBase ? $"killed by signal {exitCode - SignalBase}" : $"exit code {exitCode}";
 }

@@ -20,8 +20,8 @@ internal static class StoreProcess
     {
         var readyFile = Path.Combine(DataFolder, "ready.json");
         string[] arguments = ["--port", port.ToString(CultureInfo.InvariantCulture), "--data", DataFolder, "--ready-file", readyFile];
-        return new BackgroundProgram("the store", Executable.Store.Find(), arguments, readyFile, logFile, UntilStdinCloses: true, ReadyDeadline)
-            .StartAsync(interrupted);
+        return new BackgroundProgram("the store", Executable.Store.Find(), arguments, readyFile, logFile, UntilStdinCloses: true,
+            ReadyDeadline).StartAsync(interrupted);
     }
 
     /// <summary>No silo runs: those that an earlier cluster left in the table were killed. New ones would wait to hear from them.</summary>

@@ -21,6 +21,7 @@ internal static class SupervisorProcess
         _ = (Executable.Silo.Find(), Executable.Store.Find()); // what is missing is said here, not in a log
         var readyFile = Path.Combine(UpState.Home, "ready-supervisor.json");
         return new BackgroundProgram("the supervisor", Path.Combine(AppContext.BaseDirectory, "phi3v"),
-            SuperviseCommand.CommandLine(plan, readyFile), readyFile, LogFile, UntilStdinCloses: false, ReadyDeadline).StartAsync(interrupted);
+            SuperviseCommand.CommandLine(plan, readyFile), readyFile, LogFile, UntilStdinCloses: false, ReadyDeadline)
+            .StartAsync(interrupted);
     }
 }

@@ -50,6 +50,7 @@ internal sealed class QuickstartResult(
             "(the best constant answer scores about 0.12).");
         output.Line("What it has learnt: to find the band of a colour on a page and read the word in it. Nothing more; the model is tiny.");
         output.Line($"Everything is in {ended.Output}; the model in its folder model. {Words.Duration(seconds)} in all.");
+        output.Line("Next: `phi3v up --silos 3` starts three nodes on this machine, `phi3v submit SPEC` queues a run of your own.");
     }
 
     private void ShowRow(Output output) => Tables.Write(output,

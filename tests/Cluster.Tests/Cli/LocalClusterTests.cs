@@ -76,6 +76,64 @@ public sealed class LocalClusterTests : IDisposable
         Assert.False(silo.HasStarted);
     }
 
+    [Theory]
+    [InlineData("0", "--silos: must be 1 to 64, got 0; choose another number.")]
+    [InlineData("3 --ranks 0", "--ranks: must be at least 1, got 0; raise it.")]
+    [InlineData("3 --redis here:6379", "--redis: several silos of one `up` share a store of their own, got here:6379 and --silos 3; "
+        + "leave --redis out, or start each silo by itself with a PHI3V_HOME, ports and --node of its own (docs/cluster.md).")]
+    [InlineData("2 --advertise 10.0.0.1", "--advertise: several silos of one `up` are reached from this machine only, got 10.0.0.1 and "
+        + "--silos 2; leave it out, or use a Redis and `up` on each machine (docs/cluster.md).")]
+    [InlineData("2 --node one", "--node: several silos of one `up` are n1 to n2, got one and --silos 2; leave it out.")]
+    public async Task Up_of_several_silos_says_what_does_not_go_with_it(string silos, string problem)
+    {
+        var silo = FakeSilo.ThatGetsReady(_cli);
+
+        var result = await _cli.RunAsync(["up", .. FreePorts.TakeFor(3).Options, "--silos", .. silos.Split(' ')]);
+
+        Assert.Equal((2, $"phi3v: {problem}\n"), (result.ExitCode, result.Stderr));
+        Assert.False(silo.HasStarted);
+    }
+
+    [Fact]
+    public async Task Up_of_several_silos_looks_at_the_ports_of_all()
+    {
+        using var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        var taken = ((IPEndPoint)other.LocalEndpoint).Port;
+
+        var result = await _cli.RunAsync(
+            ["up", "--silos", "3", .. FreePorts.TakeFor(3).Options[..4], "--http-port", $"{taken - 2}"]); // the third silo's
+
+        Assert.Equal((2, true), (result.ExitCode, result.Stderr.Contains($"--http-port: the port is in use, got {taken};")));
+    }
+
+    [Fact]
+    public async Task Up_of_several_silos_without_a_store_to_start_says_where_it_looked()
+    {
+        _cli.Set("PHI3V_STORE", _cli.At("nothing"));
+
+        var result = await _cli.RunAsync(["up", "--silos", "2", .. FreePorts.TakeFor(2).Options]);
+
+        Assert.Equal(
+            (1, $"phi3v: phi3v-store: not found, looked for {_cli.At("nothing")}; build the solution, or set PHI3V_STORE to its path.\n"),
+            (result.ExitCode, result.Stderr));
+        Assert.Empty(_cli.Processes());
+    }
+
+    [Fact]
+    public async Task A_silo_of_several_that_ends_at_its_start_ends_them_all_and_is_named()
+    {
+        FakeSilo.ThatEndsAtOnce(_cli, "no such device: cuda:9");
+
+        var result = await _cli.RunAsync(["up", "--silos", "2", .. FreePorts.TakeFor(2).Options]);
+
+        Assert.Equal(1, result.ExitCode);
+        Assert.Matches("silo n[12] ended at its start \\(exit code 7\\)", result.Stderr);
+        Assert.Contains("no such device: cuda:9", result.Stderr);
+        Assert.Empty(_cli.Processes());
+        Assert.Equal("phi3v: nothing is up on this machine.\n", (await _cli.RunAsync("down")).Stderr);
+    }
+
     [Fact]
     public async Task A_silo_that_ends_at_its_start_is_reported_with_its_last_words()
     {

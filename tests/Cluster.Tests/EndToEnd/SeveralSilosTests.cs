@@ -21,8 +21,7 @@ public sealed class SeveralSilosTests : IDisposable
             .Select(n => (n.GetProperty("node").GetString(), n.GetProperty("state").GetString(), n.GetProperty("ranks").GetInt32(),
                 n.GetProperty("process_id").GetInt32()));
         Assert.Equal(
-            [("n1", "ready", 2, cluster.Silo("n1")!.Value), ("n2", "ready", 2, cluster.Silo("n2")!.Value), ("n3", "ready", 2, cluster.Silo("n3")!.Value)],
-            nodes);
+            ((string[])["n1", "n2", "n3"]).Select(node => ((string?)node, (string?)"ready", 2, cluster.Silo(node)!.Value)), nodes);
         var first = cluster.Up.GetProperty("silos")[0];
         foreach (var same in (string[])["node", "gateway_port", "silo_port", "http_port"])
             Assert.Equal(first.GetProperty(same).ToString(), cluster.Up.GetProperty(same).ToString());
@@ -45,7 +44,8 @@ public sealed class SeveralSilosTests : IDisposable
 
         cluster.Kill("n2");
 
-        await cluster.SeeNodesAsync("n2 is not what it was", nodes => !nodes.Any(n => n.Silo == before.Silo && n.State == NodeState.Ready), patience: FewSeconds);
+        await cluster.SeeNodesAsync("n2 is not what it was",
+            nodes => !nodes.Any(n => n.Silo == before.Silo && n.State == NodeState.Ready), patience: FewSeconds);
         await cluster.UntilReplacedAsync(before.ProcessId, () => cluster.Silo("n2"), "n2 is started again");
         var after = (await cluster.SeeReadyAsync("n1", "n2", "n3")).Single(n => n.Node == "n2");
         Assert.Equal(cluster.Silo("n2"), after.ProcessId);
@@ -69,7 +69,8 @@ public sealed class SeveralSilosTests : IDisposable
         using (cluster.WithoutSupervisor())
         {
             cluster.Kill("n3");
-            await cluster.SeeNodesAsync("n3 is lost", nodes => nodes.All(n => n.Node != "n3" || n.State == NodeState.Lost), patience: FewSeconds);
+            await cluster.SeeNodesAsync(
+                "n3 is lost", nodes => nodes.All(n => n.Node != "n3" || n.State == NodeState.Lost), patience: FewSeconds);
             Assert.Equal(4, cluster.Processes.Count);
         }
 
@@ -105,7 +106,8 @@ public sealed class SeveralSilosTests : IDisposable
         var nodes = await _cli.RunAsync("nodes");
         Assert.Equal(3, nodes.ExitCode);
         Assert.Contains($"The one that `phi3v up` started has ended: its supervisor, process {supervisor}, died", nodes.Stderr);
-        var check = Assert.Single((await _cli.JsonAsync(1, "doctor")).EnumerateArray(), r => r.GetProperty("check").GetString() == "cluster");
+        var checks = (await _cli.JsonAsync(1, "doctor")).EnumerateArray();
+        var check = Assert.Single(checks, r => r.GetProperty("check").GetString() == "cluster");
         Assert.Contains($"process {supervisor}, died", check.GetProperty("detail").GetString());
         Assert.Empty(ReadyFiles());
 
@@ -154,7 +156,9 @@ public sealed class SeveralSilosTests : IDisposable
         await Eventually.Holds(() => cluster.Processes.Count == 0, CliSandbox.Timeout, "the cluster ends");
         var nodes = await _cli.RunAsync("nodes");
         Assert.Equal(3, nodes.ExitCode);
-        Assert.Matches(@"has ended: the store \(process \d+\) ended, .*, for the 5th time in a minute; .*store\.log ends with:\n(.*\n)*no space left", nodes.Stderr);
+        Assert.Matches(
+            @"has ended: the store \(process \d+\) ended, .*, for the 5th time in a minute; .*store\.log ends with:\n(.*\n)*no space left",
+            nodes.Stderr);
         Assert.Equal(3, (await _cli.RunAsync("down")).ExitCode);
         Assert.DoesNotContain("has ended", (await _cli.RunAsync("nodes")).Stderr); // who heard it need not hear it again
     }
@@ -183,6 +187,7 @@ public sealed class SeveralSilosTests : IDisposable
         select fields[1].Split(':')[0] == "0100007F" ? "127.0.0.1" : fields[1];
 
     private const string TooLarge = """
-        { "name": "large", "output": "/o", "model": { "path": "/m" }, "data": { "train": "/t" }, "cluster": { "minRanks": 64, "maxRanks": 64 } }
+        { "name": "large", "output": "/o", "model": { "path": "/m" }, "data": { "train": "/t" },
+          "cluster": { "minRanks": 64, "maxRanks": 64 } }
         """;
 }

@@ -16,7 +16,14 @@ public sealed class CliSandbox : IDisposable
     {
         Folder = Directory.CreateTempSubdirectory("phi3v-test-").FullName;
         Directory.CreateDirectory(At("tmp"));
-        _environment = new() { ["PHI3V_HOME"] = At("home"), ["PHI3V_CLUSTER"] = null, ["PHI3V_SILO"] = null, ["PHI3V_STORE"] = null, ["TMPDIR"] = At("tmp") };
+        _environment = new()
+        {
+            ["PHI3V_HOME"] = At("home"),
+            ["PHI3V_CLUSTER"] = null,
+            ["PHI3V_SILO"] = null,
+            ["PHI3V_STORE"] = null,
+            ["TMPDIR"] = At("tmp"),
+        };
     }
 
     public string Folder { get; }

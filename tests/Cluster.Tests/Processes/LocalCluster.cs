@@ -60,7 +60,8 @@ public sealed class LocalCluster : IAsyncDisposable
 
     /// <summary>Waits until these nodes, and no others, take runs.</summary>
     public Task<IReadOnlyList<NodeInfo>> SeeReadyAsync(params string[] nodes) => SeeNodesAsync(
-        $"{string.Join(", ", nodes)} are ready", all => nodes.SequenceEqual(all.Where(n => n.State == NodeState.Ready).Select(n => n.Node)));
+        $"{string.Join(", ", nodes)} are ready",
+        all => nodes.SequenceEqual(all.Where(n => n.State == NodeState.Ready).Select(n => n.Node)));
 
     public void Kill(string node) => RunningProcess.Signal(Silo(node)!.Value, RunningProcess.Kill);
 
