@@ -39,7 +39,7 @@ public sealed class ProjectTests
         MustNotReach("Client", "libtorch");
     }
 
-    /// <summary>It is 26 MB that a silo of its own never needs.</summary>
+    /// <summary>It is 16 MB that a silo of its own never needs.</summary>
     [Fact]
     public void Only_the_local_store_brings_an_embedded_server() => Assert.Equal(
         ["LocalStore"],

@@ -79,7 +79,8 @@ internal sealed class UpCommand : Verb
     private async Task StartOneAsync(ParseResult parsed, ClusterPlan plan, Output output, CancellationToken interrupted)
     {
         var options = new SiloOptions(plan.GatewayPort, plan.SiloPort, plan.HttpPort,
-            parsed.GetValue(_node) ?? Environment.MachineName, plan.Ranks, Path.Combine(UpState.Home, "data"), ClusterPlan.LogOf("silo"), UntilStdinCloses: false,
+            parsed.GetValue(_node) ?? Environment.MachineName, plan.Ranks,
+            Path.Combine(UpState.Home, "data"), ClusterPlan.LogOf("silo"), UntilStdinCloses: false,
             parsed.GetValue(_redis), parsed.GetValue(_advertise));
         using var silo = await SiloProcess.StartAsync(options, interrupted);
         var state = new UpState(

@@ -37,6 +37,26 @@ public sealed class SeveralSilosTests : IDisposable
     }
 
     [Fact]
+    public async Task A_run_has_a_rank_on_each_of_three_silos_and_down_asks_before_it_is_lost()
+    {
+        await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
+        var tiny = new TinyRun(_cli);
+        var client = await cluster.ClientAsync();
+
+        var run = (await _cli.JsonAsync(0, "submit", tiny.Spec(ranks: 3, epochs: 1))).GetProperty("run").GetString()!;
+        var done = await GatewayClient.SeeAsync("the run ends", client.Run(run).StatusAsync, status => status.IsFinal);
+        Assert.Equal((RunState.Done, null, 3), (done.State, done.Error, done.WorldSize));
+        Assert.Equal(["n1", "n2", "n3"], done.Nodes.Select(n => n.Node).Order());
+
+        var endless = (await _cli.JsonAsync(0, "submit", tiny.EndlessSpec(ranks: 3))).GetProperty("run").GetString()!;
+        await GatewayClient.SeeAsync("the other one runs", client.Run(endless).StatusAsync, status => status.State == RunState.Running);
+        var down = await _cli.RunAsync("down");
+        Assert.Equal(1, down.ExitCode);
+        Assert.StartsWith($"phi3v: not stopped: {endless} would be lost; ", down.Stderr);
+        await cluster.DownAsync();
+    }
+
+    [Fact]
     public async Task A_killed_silo_is_lost_and_comes_back_under_its_name_at_another_address()
     {
         await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
