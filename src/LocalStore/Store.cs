@@ -62,6 +62,7 @@ internal sealed class Store : IDisposable
         "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
         "--lua", "--lua-transaction-mode", // Orleans compares etags in scripts
         "--memory", "64m", "--page", "1m", "--index", "1m", // membership and the state of runs are kilobytes
+        "--storage-tier", "--logdir", folder, // what is more goes to the disk; without, it would be forgotten
         "--checkpointdir", folder, "--recover",
         "--aof", "--aof-commit-wait", // what was answered is written: a silo and the store may die together
         "--aof-memory", "16m", "--aof-page-size", "4m", "--aof-segment-size", "64m",
