@@ -84,6 +84,8 @@ internal sealed record BackgroundProgram(
         {
             if (process.HasExited && process.ExitCode == ExitCode.BadInput && Problems(logged) is { Length: > 0 } problems)
                 throw new InputException(problems);
+            if (process.HasExited && Said(logged) is var said && said.StartsWith(Output.Prefix, StringComparison.Ordinal))
+                throw new CommandFailedException(said[Output.Prefix.Length..].TrimEnd()); // one of ours, whose words are for people
             if (process.HasExited)
                 throw new CommandFailedException(
                     $"{What} ended at its start (exit code {process.ExitCode}); {LogFile} ends with:\n{Tail(LogFile)}");
@@ -97,10 +99,15 @@ internal sealed record BackgroundProgram(
     // One that refuses its options has said why, a line each, and nothing else: the user gave them to us.
     private string[] Problems(long logged)
     {
+        var lines = Said(logged).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        return [.. lines.Select(l => l.StartsWith(Output.Prefix, StringComparison.Ordinal) ? l[Output.Prefix.Length..] : l)];
+    }
+
+    private string Said(long logged)
+    {
         using var log = new StreamReader(LogFile);
         log.BaseStream.Seek(logged, SeekOrigin.Begin);
-        var lines = log.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        return [.. lines.Select(l => l.StartsWith(Output.Prefix, StringComparison.Ordinal) ? l[Output.Prefix.Length..] : l)];
+        return log.ReadToEnd();
     }
 
     private bool IsReady()

@@ -128,7 +128,7 @@ public sealed class LocalClusterTests : IDisposable
         var result = await _cli.RunAsync(["up", "--silos", "2", .. FreePorts.TakeFor(2).Options]);
 
         Assert.Equal(1, result.ExitCode);
-        Assert.Matches("silo n[12] ended at its start \\(exit code 7\\)", result.Stderr);
+        Assert.Matches("^phi3v: silo n[12] ended at its start \\(exit code 7\\)", result.Stderr);
         Assert.Contains("no such device: cuda:9", result.Stderr);
         Assert.Empty(_cli.Processes());
         Assert.Equal("phi3v: nothing is up on this machine.\n", (await _cli.RunAsync("down")).Stderr);
