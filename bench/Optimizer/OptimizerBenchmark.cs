@@ -24,13 +24,14 @@ internal sealed class OptimizerBenchmark : IBenchmark
         set_num_threads(1);
         var entries = Enumerable.Range(0, Tensors).Select(i => new FlatEntry(new($"{i}.weight", [Rows, Columns]), Decays: true));
         using var parameters = new FlatParameters([.. entries], CPU);
-        using var gradients = new WholeGradients(parameters, ShardLayout.Whole(parameters.Count, 0, 1), _ => { });
+        using var gradients = WholeGradients.Sharded(parameters, ShardLayout.Whole(parameters.Count, 0, 1), _ => { });
         using (no_grad())
         {
             parameters.Values.normal_();
             foreach (var entry in parameters.Entries) parameters[entry.Tensor.Name].grad!.normal_();
         }
-        using var optimizer = new AdamW(parameters, gradients, new OptimizerSpec());
+        using var state = new OptimizerState(parameters, gradients.Layout);
+        using var optimizer = new AdamW(parameters, gradients, state, new OptimizerSpec());
         var peer = options.Peers ? new Peer() : null;
 
         yield return Row("AdamW step", Timing.Median(WarmUps, Repetitions, () => optimizer.Step(LearningRate)), peer?.Step());

@@ -56,8 +56,9 @@ internal sealed class ShardMemoryBenchmark : IBenchmark
         var layout = new ShardLayout([.. buckets], rank: 0, worldSize);
         using GradientStore gradients = scattered
             ? new ScatteredGradients(parameters, layout, _ => { })
-            : new WholeGradients(parameters, layout, _ => { });
-        using var optimizer = new AdamW(parameters, gradients, new OptimizerSpec());
+            : WholeGradients.Sharded(parameters, layout, _ => { });
+        using var state = new OptimizerState(parameters, gradients.Layout);
+        using var optimizer = new AdamW(parameters, gradients, state, new OptimizerSpec());
         using (no_grad()) parameters.Values.fill_(1);
         gradients.Zero();
         foreach (var unit in entries.Reverse())

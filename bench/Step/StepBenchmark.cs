@@ -53,10 +53,15 @@ internal sealed class StepBenchmark : IBenchmark
             foreach (var peer in peers) contenders.Add(new(peer.Name, peer.Start(job)));
             var ours = new StepProcess("ours", StepWorker.Start(job));
             contenders.Add(ours);
+            var half = CpuBf16.IsFast ? new StepProcess("ours, bf16", StepWorker.Start(job with { Precision = "bf16" })) : null;
+            if (half is not null) contenders.Add(half);
             for (var step = 0; step < WarmUps + Steps; step++) contenders.ForEach(contender => contender.TakeStep());
-            return peers.Count == 0
-                ? [.. Rows(job, ours, null, absence)]
-                : [.. contenders.Where(contender => contender != ours).SelectMany(peer => Rows(job, ours, peer, null))];
+            var others = contenders.Where(contender => contender != ours && contender != half).ToList();
+            return
+            [
+                .. peers.Count == 0 ? Rows(job, ours, null, absence) : others.SelectMany(peer => Rows(job, ours, peer, null)),
+                .. half is null ? [] : HalfRows(job, ours, half),
+            ];
         }
         finally
         {
@@ -77,6 +82,16 @@ internal sealed class StepBenchmark : IBenchmark
             new(what, measured, unit) { Peer = peer?.Name, PeerMeasured = agree ? theirs : null, Note = note };
     }
 
+    /// <summary>The same step in bf16, beside ours in float32.</summary>
+    private static IEnumerable<BenchRow> HalfRows(StepJob job, StepProcess ours, StepProcess half)
+    {
+        var label = $"{job.Method}, {job.Threads} {(job.Threads == 1 ? "thread" : "threads")}, bf16";
+        var losses = FormattableString.Invariant($"losses {half.Losses[^1]:F5} and {ours.Losses[^1]:F5} at step {ours.Losses.Count}");
+        var (mine, whole) = (job.Pages / half.MedianSeconds(WarmUps), job.Pages / ours.MedianSeconds(WarmUps));
+        yield return new(label, mine, "img/s") { Peer = "ours, fp32", PeerMeasured = whole, Note = losses };
+        yield return new($"{label}, peak memory", half.PeakBytes / 1e9, "GB") { Peer = "ours, fp32", PeerMeasured = ours.PeakBytes / 1e9 };
+    }
+
     private static string Losses(IReadOnlyList<double> ours, IReadOnlyList<double> theirs, bool agree) => FormattableString.Invariant(
         $"{(agree ? "losses agree" : "LOSSES DIFFER")} within {Difference(ours, theirs):0.0e+0}: {ours[^1]:F5} and {theirs[^1]:F5} at step {ours.Count}");
 
@@ -90,4 +105,7 @@ internal sealed record StepJob(StepFiles Files, string Method, int Threads, int 
 {
     /// <summary>What our step is to do differently.</summary>
     public Saving Change { get; init; } = Saving.None;
+
+    /// <summary>What ours computes in.</summary>
+    public string Precision { get; init; } = "fp32";
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Training;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Data;
@@ -24,7 +25,10 @@ internal static class StepWorker
         var program = Environment.ProcessPath!;
         var start = new ProcessStartInfo(program);
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(typeof(StepWorker).Assembly.Location);
-        string[] arguments = [Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate), job.Change.ToString()];
+        string[] arguments =
+        [
+            Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate), job.Change.ToString(), job.Precision,
+        ];
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         return start;
     }
@@ -35,7 +39,7 @@ internal static class StepWorker
         LibTorch.Load();
         var job = new StepJob(new(arguments[0], new()), arguments[1], int.Parse(arguments[2], CultureInfo.InvariantCulture),
             int.Parse(arguments[3], CultureInfo.InvariantCulture), double.Parse(arguments[4], CultureInfo.InvariantCulture))
-        { Change = Enum.Parse<Saving>(arguments[5]) };
+        { Change = Enum.Parse<Saving>(arguments[5]), Precision = arguments[6] };
         // A thread of its own, as a rank has: allocators and libtorch treat the main thread differently.
         var rank = new Thread(() => TakeTurns(job));
         rank.Start();
@@ -51,17 +55,19 @@ internal static class StepWorker
         using var model = TrainedModel.Load(spec, RankCompute.Of(spec, cudaDevice: null));
         using var feed = new SampleFeed(new SampleOrder(samples.Count, job.Pages, spec.Seed, shuffle: false), Epochs, 0, 1, (_, index) => samples[index]);
         using var world = Catalog<ICollectiveBackend>.Find("loopback", "step").Open("").Connect(1, 0, [""], CancellationToken.None);
-        using var gradients = new WholeGradients(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
-        using var optimizer = new AdamW(model.Parameters, gradients, spec.Optimizer);
+        using var gradients = WholeGradients.Sharded(
+            model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
+        using var state = new TrainingState(spec, model.Plan, model.Parameters, StepPlan.Of(spec, samples.Count));
+        state.Own(gradients.Layout);
+        using var optimizer = new AdamW(model.Parameters, gradients, state.Optimizer, spec.Optimizer);
         using var folder = new RunFolder(job.Files.Folder, writes: false);
         // Without a cache every step sees new pages, as far as it knows.
         using var features = job.Change == Saving.KeptFeatures && !model.Model.VisionIsTrained ? FeatureCache.Open("step", "memory") : null;
         var inputs = new ModelInputs(model.Model, RankCompute.Plain, features);
-        var scaler = LossScaler.None();
-        var step = new TrainingStep(model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), model.Parameters, gradients, optimizer,
-            Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step"), scaler,
-            new Trainability(model.Plan, model.Parameters, gradients, world, folder), new StepObjections(world, scaler, spec.Optimizer), world,
-            spec.Optimizer, new PhaseClock(new RankMetrics("step", spec, 0, 1, "cpu", "local")));
+        var step = new TrainingStep(model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), state, gradients, optimizer,
+            Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step"),
+            new Trainability(model.Plan, model.Parameters, gradients, state, sums: null, folder),
+            new StepObjections(world, state, spec.Optimizer), world, spec.Optimizer, new PhaseClock(), wantsBoundary: () => false);
 
         Console.WriteLine("ready");
         for (var n = 0; Console.ReadLine() is not null; n++)
@@ -84,6 +90,7 @@ internal static class StepWorker
             Adapter = job.Method == "lora" ? job.Files.Adapter : null,
         },
         Batch = new() { Global = job.Pages },
+        Precision = job.Precision,
         Attention = job.Change == Saving.FusedAttention ? "eager" : "auto",
         ActivationCheckpointing = job.Change == Saving.KeptActivations ? "full" : "none",
         Epochs = Epochs,

@@ -1,10 +1,10 @@
 namespace Phi3VCluster.Grains.Interfaces;
 
-/// <summary>What became of a message that carries a generation.</summary>
+/// <summary>What became of a message.</summary>
 [GenerateSerializer, Alias("phi3v.Answer")]
 public enum Answer
 {
     Accepted,
-    /// <summary>Of a generation or a phase that is over; nothing was changed, and the sender must stop acting on it.</summary>
+    /// <summary>Of a phase that is over; nothing was changed, and the sender must stop acting on it.</summary>
     Stale,
 }

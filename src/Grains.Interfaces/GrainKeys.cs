@@ -18,8 +18,8 @@ public static class GrainKeys
 
     public static IRunGrain GetRun(this IGrainFactory grains, string run) => grains.GetGrain<IRunGrain>(run);
 
-    public static IRankGrain GetRank(this IGrainFactory grains, string run, int rank, string node) =>
-        grains.GetGrain<IRankGrain>(new RankKey(run, rank, node).ToString());
+    public static IRankGrain GetRank(this IGrainFactory grains, string run, int seat, string node) =>
+        grains.GetGrain<IRankGrain>(new SeatKey(run, seat, node).ToString());
 
     public static IModelJobGrain GetModelJob(this IGrainFactory grains, Guid job, string node) =>
         grains.GetGrain<IModelJobGrain>($"job/{job:N}@{node}");
@@ -28,19 +28,19 @@ public static class GrainKeys
     public static string? NodeOf(string? key) => key?.IndexOf('@') is { } at and > 0 && at < key.Length - 1 ? key[(at + 1)..] : null;
 }
 
-/// <summary>Key of a rank's grain, <c>run/rank@node</c>: the node in it decides where the grain lives, for good.</summary>
-public readonly record struct RankKey(string Run, int Rank, string Node)
+/// <summary>Key of a seat's grain, <c>run/seat@node</c>: the node in it decides where the grain lives, for good.</summary>
+public readonly record struct SeatKey(string Run, int Seat, string Node)
 {
-    public override string ToString() => $"{Run}/{Rank}@{Node}";
+    public override string ToString() => $"{Run}/{Seat}@{Node}";
 
-    public static bool TryParse(string? text, [NotNullWhen(true)] out RankKey? key)
+    public static bool TryParse(string? text, [NotNullWhen(true)] out SeatKey? key)
     {
         key = null;
         var at = text?.IndexOf('@') ?? -1;
         var slash = at < 0 ? -1 : text!.LastIndexOf('/', at);
         if (slash < 1 || at == text!.Length - 1
-            || !int.TryParse(text.AsSpan(slash + 1, at - slash - 1), out var rank) || rank < 0) return false;
-        key = new RankKey(text[..slash], rank, text[(at + 1)..]);
+            || !int.TryParse(text.AsSpan(slash + 1, at - slash - 1), out var seat) || seat < 0) return false;
+        key = new SeatKey(text[..slash], seat, text[(at + 1)..]);
         return true;
     }
 }

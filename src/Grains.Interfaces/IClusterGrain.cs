@@ -26,7 +26,28 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("RegisterNode")]
     Task RegisterNodeAsync(NodeInfo node);
 
-    /// <summary>A run's grain says that the run has ended and its ranks are free. Idempotent.</summary>
+    /// <summary>
+    /// Queues a run that failed or was cancelled again, or one that this cluster does not know. Refusals are in the reply.
+    /// </summary>
+    [Alias("Resume"), AlwaysInterleave] // as Submit
+    Task<SubmitReply> ResumeAsync(ResumeRequest request);
+
+    /// <summary>Empties a node: it gets no runs, and those it has leave it at their next boundary.</summary>
+    /// <returns>Why it cannot be; empty if it is done.</returns>
+    [Alias("Drain")]
+    Task<IReadOnlyList<string>> DrainAsync(string node);
+
+    /// <summary>Takes that back.</summary>
+    /// <returns>Why it cannot be; empty if it is done.</returns>
+    [Alias("Undrain")]
+    Task<IReadOnlyList<string>> UndrainAsync(string node);
+
+    /// <summary>A run's grain says that the run has ended and its seats are free. Idempotent.</summary>
     [Alias("Release")]
     Task ReleaseAsync(RunStatus final);
+
+    /// <summary>What a run gives back and wants, taken in in a turn of its own.</summary>
+    /// <returns>Whether it got more seats.</returns>
+    [Alias("Adjust")]
+    Task<bool> AdjustAsync(string run, int life, RunNeeds needs);
 }

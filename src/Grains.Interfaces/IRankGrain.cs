@@ -1,29 +1,17 @@
 namespace Phi3VCluster.Grains.Interfaces;
 
 /// <summary>
-/// Control plane for one rank of a run, on the rank's own node. Its key is a <see cref="RankKey"/>. Every call returns at once and may
-/// be repeated; calls of an older generation are answered stale.
+/// Control plane of a seat, on the seat's own node. Its key is a <see cref="SeatKey"/>. It hands over what the coordinator orders, for
+/// this seat and the run's others on the node; every call returns at once and may be repeated.
 /// </summary>
 [Alias("phi3v.IRankGrain")]
 public interface IRankGrain : IGrainWithStringKey
 {
-    /// <summary>Checks that the node can run the rank; the result comes by <see cref="IRunGrain.JoinAsync"/>.</summary>
-    [Alias("Prepare")]
-    Task<Answer> PrepareAsync(Preparation preparation);
+    /// <returns>Seats that refused: the coordinator's view of them is old, and their next report is newer.</returns>
+    [Alias("Obey")]
+    Task<IReadOnlyList<int>> ObeyAsync(NodeOrders orders);
 
-    /// <summary>Starts the prepared rank.</summary>
-    [Alias("Begin")]
-    Task<Answer> BeginAsync(Assignment assignment);
-
-    /// <summary>All ranks have ended <paramref name="epoch"/>: go on.</summary>
-    [Alias("PassBarrier")]
-    Task<Answer> PassBarrierAsync(long generation, int epoch);
-
-    /// <summary>Writes down, in the run's folder of results, how a run ended that leaves no report. Of no generation.</summary>
+    /// <summary>Writes down, in the run's folder of results, how a run ended that leaves no report.</summary>
     [Alias("Record")]
     Task RecordAsync(RunEnd end);
-
-    /// <summary>Ends the rank in this and every older generation.</summary>
-    [Alias("Abort")]
-    Task AbortAsync(long generation, string reason);
 }

@@ -1,6 +1,6 @@
 namespace Phi3VCluster.Grains.Interfaces;
 
-/// <summary>Coordinates one run, whose id is its key: rendezvous, epoch barriers, and how the run ends.</summary>
+/// <summary>Coordinates one run, whose id is its key: who trains together, what comes of faults and losses, and how the run ends.</summary>
 [Alias("phi3v.IRunGrain")]
 public interface IRunGrain : IGrainWithStringKey
 {
@@ -18,7 +18,7 @@ public interface IRunGrain : IGrainWithStringKey
     [Alias("Log")]
     Task<LogPage> LogAsync(long fromLine);
 
-    /// <summary>From the cluster: the run was submitted and waits.</summary>
+    /// <summary>From the cluster: the run was submitted, or an ended one is resumed, and waits.</summary>
     [Alias("Queue")]
     Task QueueAsync(QueuedRun run);
 
@@ -26,23 +26,11 @@ public interface IRunGrain : IGrainWithStringKey
     [Alias("Wait")]
     Task<Answer> WaitAsync(string waitingFor);
 
-    /// <summary>From the cluster: these ranks are the run's now. <see cref="Answer.Stale"/> gives them back.</summary>
-    [Alias("Start")]
-    Task<Answer> StartAsync(Lease lease);
+    /// <summary>From the cluster, each second: the run's seats, and which are lost or wanted back.</summary>
+    [Alias("Tend")]
+    Task<RunNeeds> TendAsync(Tending tending);
 
-    /// <summary>From the cluster: a silo is gone, and the ranks on it. The node's next silo is another one.</summary>
-    [Alias("NodeLost")]
-    Task NodeLostAsync(string node, string silo, string reason);
-
-    /// <summary>From a rank's grain: the rank is ready, or says why it cannot be.</summary>
-    [Alias("Join")]
-    Task<Answer> JoinAsync(RankJoin join);
-
-    /// <summary>From a node, every second and whenever a rank waits: where all its ranks of this run are.</summary>
+    /// <summary>From a node, every second and whenever a seat waits: where all its seats of this run are.</summary>
     [Alias("Report")]
     Task<ReportReply> ReportAsync(NodeReport report);
-
-    /// <summary>A rank cannot be reached. Stale generations are ignored.</summary>
-    [Alias("RankLost")]
-    Task RankLostAsync(long generation, int rank, string reason);
 }

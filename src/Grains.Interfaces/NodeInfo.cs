@@ -18,23 +18,27 @@ public sealed record NodeInfo
     /// <summary>Set by the cluster: the runs that lease ranks here.</summary>
     [Id(6)] public IReadOnlyList<string> LeasedTo { get; init; } = [];
     [Id(7)] public NodeState State { get; init; } = NodeState.Ready;
-    /// <summary>Ranks that hold something of the node, whether they are leased or not: threads may compute after their run's end.</summary>
-    [Id(8)] public IReadOnlyList<OccupiedRank> Occupied { get; init; } = [];
+    /// <summary>Seats that hold something of the node, whether they are leased or not: threads may compute after their run's end.</summary>
+    [Id(8)] public IReadOnlyList<OccupiedSeat> Occupied { get; init; } = [];
+    /// <summary>When its silo started: what an earlier one says is old.</summary>
+    [Id(9)] public DateTimeOffset StartedAt { get; init; }
 }
 
-/// <summary>A rank that prepares, computes, or frees what it had.</summary>
-[GenerateSerializer, Immutable, Alias("phi3v.OccupiedRank")]
-public sealed record OccupiedRank(
+/// <summary>A seat that loads, computes, or frees what it had.</summary>
+[GenerateSerializer, Immutable, Alias("phi3v.OccupiedSeat")]
+public sealed record OccupiedSeat(
     [property: Id(0)] string Run,
-    [property: Id(1)] int Rank);
+    [property: Id(1)] int Seat);
 
 [GenerateSerializer, Alias("phi3v.NodeState")]
 public enum NodeState
 {
     /// <summary>Takes runs.</summary>
     Ready,
-    /// <summary>Shuts down; takes no new run.</summary>
+    /// <summary>Shuts down; takes no new run, and those it has leave it.</summary>
     Stopping,
     /// <summary>Its silo died or has been silent for too long.</summary>
     Lost,
+    /// <summary>Somebody asked for it to be emptied: takes no new run, and those it has leave it.</summary>
+    Draining,
 }

@@ -1,19 +1,57 @@
 namespace Phi3VCluster.Grains.Interfaces;
 
-/// <param name="Collective">The collective's name, never "auto".</param>
-[GenerateSerializer, Immutable, Alias("phi3v.Preparation")]
-public sealed record Preparation(
-    [property: Id(0)] long Generation,
-    [property: Id(1)] string SpecJson,
-    [property: Id(2)] string Collective);
+/// <summary>What a run's coordinator orders on one node.</summary>
+/// <param name="Silo">The silo that is meant: a later one of the same node knows nothing of these seats.</param>
+/// <param name="Version">Of the coordinator's state that the orders follow from; a seat refuses one lower than any it has seen.</param>
+[GenerateSerializer, Immutable, Alias("phi3v.NodeOrders")]
+public sealed record NodeOrders(
+    [property: Id(0)] string Run,
+    [property: Id(1)] string Silo,
+    [property: Id(2)] long Version,
+    [property: Id(3)] IReadOnlyList<RankOrder> Orders);
 
-/// <param name="Addresses">Every rank's address, by rank; as many as the world has ranks.</param>
-/// <param name="Output">The run's folder of results, the same for all ranks.</param>
-[GenerateSerializer, Immutable, Alias("phi3v.Assignment")]
-public sealed record Assignment(
+/// <summary>An order to one seat, as <see cref="NodeOrders"/> carries it.</summary>
+[GenerateSerializer, Immutable, Alias("phi3v.RankOrder")]
+public abstract record RankOrder([property: Id(0)] int Seat);
+
+/// <param name="Collective">The collective's name, never "auto".</param>
+/// <param name="Output">The run's folder of results, the same for all seats.</param>
+/// <param name="Step">The step whose checkpoint is resumed; null: the newest there is, or the start.</param>
+[GenerateSerializer, Immutable, Alias("phi3v.TakeOrder")]
+public sealed record TakeOrder(
+    int Seat,
+    [property: Id(0)] string SpecJson,
+    [property: Id(1)] string Collective,
+    [property: Id(2)] string Output,
+    [property: Id(3)] long? Step) : RankOrder(Seat);
+
+/// <param name="Addresses">Every rank's, by rank.</param>
+/// <param name="Source">The rank whose state all adopt.</param>
+/// <param name="Cause">Why the generation was formed.</param>
+[GenerateSerializer, Immutable, Alias("phi3v.JoinOrder")]
+public sealed record JoinOrder(
+    int Seat,
     [property: Id(0)] long Generation,
-    [property: Id(1)] IReadOnlyList<string> Addresses,
-    [property: Id(2)] string Output);
+    [property: Id(1)] int Rank,
+    [property: Id(2)] IReadOnlyList<string> Addresses,
+    [property: Id(3)] int Source,
+    [property: Id(4)] string Cause) : RankOrder(Seat);
+
+[GenerateSerializer, Immutable, Alias("phi3v.PartOrder")]
+public sealed record PartOrder(
+    int Seat,
+    [property: Id(0)] long Generation) : RankOrder(Seat);
+
+[GenerateSerializer, Immutable, Alias("phi3v.BreakOrder")]
+public sealed record BreakOrder(
+    int Seat,
+    [property: Id(0)] long Generation,
+    [property: Id(1)] string Reason) : RankOrder(Seat);
+
+[GenerateSerializer, Immutable, Alias("phi3v.LeaveOrder")]
+public sealed record LeaveOrder(
+    int Seat,
+    [property: Id(0)] string Reason) : RankOrder(Seat);
 
 /// <param name="Output">The run's folder of results; made where it is not there.</param>
 /// <param name="Spec">The run's spec as YAML, for a run that never wrote its own.</param>
@@ -23,11 +61,3 @@ public sealed record RunEnd(
     [property: Id(0)] string Output,
     [property: Id(1)] string Spec,
     [property: Id(2)] string Text);
-
-/// <summary>A rank's answer to <see cref="IRankGrain.PrepareAsync"/>: an address, or problems.</summary>
-[GenerateSerializer, Immutable, Alias("phi3v.RankJoin")]
-public sealed record RankJoin(
-    [property: Id(0)] long Generation,
-    [property: Id(1)] int Rank,
-    [property: Id(2)] string Address,
-    [property: Id(3)] IReadOnlyList<string> Problems);

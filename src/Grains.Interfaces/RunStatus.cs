@@ -4,7 +4,7 @@ namespace Phi3VCluster.Grains.Interfaces;
 public enum RunState
 {
     Queued,
-    /// <summary>Has its ranks: they gather, train, evaluate or stop.</summary>
+    /// <summary>Has its seats: they gather, train, evaluate, regroup or stop.</summary>
     Running,
     Done,
     Failed,
@@ -19,7 +19,7 @@ public sealed record RunStatus
     /// <summary>Name of the spec.</summary>
     [Id(1)] public string Name { get; init; } = "";
     [Id(2)] public RunState State { get; init; }
-    /// <summary>What it does within its state: queued, gathering, starting, training, evaluating-after, stopping …</summary>
+    /// <summary>What it does within its state: queued, gathering, training, parting, regrouping, short, stopping …</summary>
     [Id(3)] public string Phase { get; init; } = "";
     /// <summary>Last committed step; 0 before the first.</summary>
     [Id(4)] public long Step { get; init; }
@@ -32,10 +32,12 @@ public sealed record RunStatus
     [Id(10)] public double? GradNorm { get; init; }
     /// <summary>Over all ranks.</summary>
     [Id(11)] public double? ImagesPerSecond { get; init; }
-    /// <summary>0 before ranks were leased.</summary>
+    /// <summary>Of the present generation, or of the last; 0 before the first.</summary>
     [Id(12)] public int WorldSize { get; init; }
     [Id(13)] public long Generation { get; init; }
-    /// <summary>What a run that waits is waiting for.</summary>
+    /// <summary>
+    /// What a run that waits is waiting for; of one that has begun, why: "regrouping after n2 was lost: 2 of 3 seats parked".
+    /// </summary>
     [Id(14)] public string? WaitingFor { get; init; }
     [Id(15)] public string? Error { get; init; }
     [Id(16)] public IReadOnlyList<NodeRanks> Nodes { get; init; } = [];
@@ -57,9 +59,30 @@ public sealed record RunStatus
     /// <summary>How far rank 0 is with what takes long within the phase; null where nothing is counted.</summary>
     [Id(27)] public ReportedPart? Part { get; init; }
 
+    /// <summary>The newest generations, oldest first.</summary>
+    [Id(28)] public IReadOnlyList<FormedGeneration> Generations { get; init; } = [];
+    /// <summary>How often it was resumed.</summary>
+    [Id(29)] public int Life { get; init; }
+    /// <summary>Seats that were ever numbered: those of a resumed run go on from there.</summary>
+    [Id(30)] public int SeatsNumbered { get; init; }
+    /// <summary>The newest step that a complete checkpoint holds; 0 for none.</summary>
+    [Id(31)] public long CheckpointStep { get; init; }
+
     /// <summary>Done, failed or cancelled: nothing will change any more.</summary>
     public bool IsFinal => State is RunState.Done or RunState.Failed or RunState.Cancelled;
 }
+
+/// <summary>How a generation of a run came about.</summary>
+/// <param name="Cause">"start", "resume", "n2 was lost" …</param>
+/// <param name="FirstStep">The first that it trains.</param>
+/// <param name="Seconds">From its cause until all seats were told to join.</param>
+[GenerateSerializer, Immutable, Alias("phi3v.FormedGeneration")]
+public sealed record FormedGeneration(
+    [property: Id(0)] long Generation,
+    [property: Id(1)] int WorldSize,
+    [property: Id(2)] string Cause,
+    [property: Id(3)] long FirstStep,
+    [property: Id(4)] double Seconds);
 
 /// <summary>The ranks of a run that one node has.</summary>
 [GenerateSerializer, Immutable, Alias("phi3v.NodeRanks")]

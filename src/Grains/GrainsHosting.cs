@@ -25,8 +25,11 @@ public static class GrainsHosting
         silo.Services.TryAddSingleton(new ClusterShape(Grows: true));
         silo.Services.AddSingleton<SiloLiveness>();
         silo.Services.AddSingleton<IGrainStorageSerializer, JsonStateSerializer>();
-        silo.Services.AddSingleton<NodeReporter>();
-        silo.Services.AddHostedService(services => services.GetRequiredService<NodeReporter>());
+        silo.Services.TryAddSingleton(new DrainGrace(TimeSpan.FromSeconds(25)));
+        silo.Services.AddSingleton<Heartbeat>();
+        silo.Services.AddHostedService(services => services.GetRequiredService<Heartbeat>());
+        silo.Services.AddHostedService<RankReports>();
+        silo.Services.AddHostedService<Drain>(); // the last: it stops first, and the others' voices are needed until it has
         return silo.Configure<ClusterMembershipOptions>(DetectFailuresFast);
     }
 

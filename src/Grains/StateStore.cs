@@ -8,8 +8,8 @@ public static class StateStore
     /// <summary>Name of the grain storage that runs and the cluster keep their state in.</summary>
     public const string Name = "phi3v";
 
-    /// <summary>Why a run failed that was in progress when its silo ended.</summary>
-    internal const string SiloStopped = "the silo stopped while the run was in progress";
+    /// <summary>Why a seat stopped that was in its place when its silo ended.</summary>
+    internal const string SiloStopped = "its silo stopped";
 }
 
 /// <summary>Grain state as plain JSON: the same text in a file and in Redis, readable by people.</summary>

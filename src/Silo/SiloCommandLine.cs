@@ -57,6 +57,20 @@ internal static class SiloCommandLine
         HelpName = "path",
     };
 
+    private static readonly Option<int> Threads = new("--threads")
+    {
+        Description = "Threads that its ranks compute with on the CPU, all together.",
+        HelpName = "count",
+        DefaultValueFactory = _ => Environment.ProcessorCount,
+    };
+
+    private static readonly Option<int> DrainSeconds = new("--drain-seconds")
+    {
+        Description = "When told to stop (SIGTERM), wait so long for ranks to leave at a step's end, if another node can go on.",
+        HelpName = "seconds",
+        DefaultValueFactory = _ => 25,
+    };
+
     private static readonly Option<LogLevel> Level = new("--log-level")
     {
         Description = "Least level of what is logged to standard error.",
@@ -72,7 +86,8 @@ internal static class SiloCommandLine
     {
         var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
         {
-            GatewayPort, SiloPort, HttpPort, Node, Ranks, Data, Redis, Advertise, UntilStdinCloses, ReadyFile, Level, Check,
+            GatewayPort, SiloPort, HttpPort, Node, Ranks, Data, Redis, Advertise, UntilStdinCloses, ReadyFile, Threads, DrainSeconds,
+            Level, Check,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
@@ -111,6 +126,8 @@ internal static class SiloCommandLine
             Advertise = parsed.GetValue(Advertise) is { } address ? IPAddress.Parse(address) : null,
             UntilStdinCloses = parsed.GetValue(UntilStdinCloses),
             ReadyFile = parsed.GetValue(ReadyFile),
+            Threads = parsed.GetValue(Threads),
+            DrainGrace = TimeSpan.FromSeconds(parsed.GetValue(DrainSeconds)),
             LogLevel = parsed.GetValue(Level),
         };
         return settings;
@@ -129,6 +146,10 @@ internal static class SiloCommandLine
             problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
         if (!unread.Contains(Ranks) && parsed.GetValue(Ranks) < 1)
             problems.Add($"--ranks: must be at least 1, got {parsed.GetValue(Ranks)}; raise it.");
+        if (!unread.Contains(Threads) && parsed.GetValue(Threads) < 1)
+            problems.Add($"--threads: must be at least 1, got {parsed.GetValue(Threads)}; raise it.");
+        if (!unread.Contains(DrainSeconds) && parsed.GetValue(DrainSeconds) is < 0 or > 3600)
+            problems.Add($"--drain-seconds: must be 0 to 3600, got {parsed.GetValue(DrainSeconds)}; 25 is usual.");
         if (parsed.GetValue(Advertise) is { } address && !IPAddress.TryParse(address, out _))
             problems.Add($"--advertise: must be an IP address, got '{address}'; give this machine's.");
         return problems;

@@ -12,7 +12,8 @@ namespace Phi3VCluster.Silo;
 internal static class SiloHost
 {
     /// <summary>More than the ranks' second and the grains' stop take; less than a supervisor's patience.</summary>
-    private static readonly TimeSpan ShutdownPatience = TimeSpan.FromSeconds(8);
+    /// <summary>For everything that ends a silo but the drain of its seats.</summary>
+    private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(8);
 
     /// <exception cref="InputException">A port, a folder or the name cannot be used, or Redis cannot be reached.</exception>
     public static async Task<int> RunAsync(SiloSettings settings)
@@ -22,12 +23,12 @@ internal static class SiloHost
         await using var app = Build(settings);
         app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
         if (settings.Redis is not null) await NodeName.RequireFreeAsync(app.Services, settings);
-        EndSurely.WhenStopping(app.Lifetime, ShutdownPatience);
+        EndSurely.WhenStopping(app.Lifetime, settings.DrainGrace + EndPatience);
         if (settings.UntilStdinCloses) StandardInput.WhenItEnds(app.Lifetime.StopApplication);
         await app.StartAsync();
         if (settings.Redis is not null) await NodeName.RequireFirstAsync(app.Services, settings);
         var stopped = app.WaitForShutdownAsync();
-        await Task.WhenAny(app.Services.GetRequiredService<NodeReporter>().Registered, stopped);
+        await Task.WhenAny(app.Services.GetRequiredService<Heartbeat>().Registered, stopped);
         if (settings.ReadyFile is { } path && !stopped.IsCompleted) await ReadyFile.WriteAsync(path, settings);
         await stopped;
         return 0;
@@ -44,7 +45,8 @@ internal static class SiloHost
             .AddSimpleConsole(options => (options.SingleLine, options.TimestampFormat) = (true, "HH:mm:ss.fff "))
             .Services.Configure<ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, settings.HttpPort));
-        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = ShutdownPatience);
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.DrainGrace + EndPatience);
+        builder.Services.AddSingleton(new DrainGrace(settings.DrainGrace));
         builder.Services.AddRankWorkers(settings);
         builder.Services.AddOpenTelemetry().WithMetrics(metrics =>
             metrics.AddMeter(RunMetrics.MeterName, "Microsoft.Orleans").AddPrometheusExporter());

@@ -25,6 +25,10 @@ internal sealed record SiloSettings
     public bool UntilStdinCloses { get; init; }
     /// <summary>File that says, once the silo takes calls, how to reach it.</summary>
     public string? ReadyFile { get; init; }
+    /// <summary>Threads that its ranks compute with on the CPU, all together.</summary>
+    public required int Threads { get; init; }
+    /// <summary>How long a silo that is told to stop waits for its ranks to leave at a step's end, where another node can go on.</summary>
+    public TimeSpan DrainGrace { get; init; }
     public LogLevel LogLevel { get; init; } = LogLevel.Warning;
 
     /// <summary>Listens on this machine only unless others are told an address.</summary>

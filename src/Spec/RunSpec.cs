@@ -26,7 +26,7 @@ public sealed record RunSpec
     public OptimizerSpec Optimizer { get; init; } = new();
     public EvaluationSpec Evaluation { get; init; } = new();
     public ClusterSpec Cluster { get; init; } = new();
-    /// <summary>Not given, null.</summary>
+    /// <summary>Null: as <see cref="CheckpointSpec"/> is by itself.</summary>
     public CheckpointSpec? Checkpoint { get; init; }
     public int Seed { get; init; } = 42;
     /// <summary>Folder that receives a folder of its own for each run.</summary>
@@ -165,15 +165,23 @@ public sealed record ClusterSpec
     public string Device { get; init; } = "auto";
     /// <summary>How gradients travel between ranks: a collective's name; auto: loopback for one rank, the fastest for more.</summary>
     public string Collective { get; init; } = "auto";
+    /// <summary>
+    /// replicated: every rank keeps the whole optimizer state, and losing one loses nothing. sharded: each keeps a part (ZeRO-2), and
+    /// losing one goes back to the last checkpoint. auto: replicated up to 1 GiB.
+    /// </summary>
+    public string State { get; init; } = "auto";
 }
 
-/// <summary>
-/// When a run's state is written out while it trains. This version accepts and keeps it but writes no checkpoints during a run:
-/// only the result at its end. <see cref="RunSpecValidation.Warnings"/> says so.
-/// </summary>
+/// <summary>When a run's state is written out while it trains, in the background.</summary>
 public sealed record CheckpointSpec
 {
+    private static readonly CheckpointSpec Usual = new();
+
+    /// <summary>0: never.</summary>
     public int EverySteps { get; init; } = 100;
     /// <summary>How many of the newest checkpoints stay.</summary>
     public int Keep { get; init; } = 2;
+
+    /// <summary>What a run does.</summary>
+    public static CheckpointSpec Of(RunSpec spec) => spec.Checkpoint ?? Usual;
 }

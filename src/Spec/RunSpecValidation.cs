@@ -20,8 +20,6 @@ public static class RunSpecValidation
     public static IReadOnlyList<string> Warnings(RunSpec spec)
     {
         var warnings = new List<string>();
-        if (spec.Checkpoint is not null)
-            warnings.Add("checkpoint: this version writes no checkpoints during a run; only the result at its end is written.");
         if (spec.Data is { EvalRows: { } rows, Eval: { } eval } && eval != spec.Data.Train)
             warnings.Add($"data.evalRows: all rows of data.eval evaluate, got {rows} beside it; leave one of the two out.");
         if (spec.Data.Eval is null && spec.Data.EvalRows is null or 0 && KnownNames.HeldOutRows(spec.Data.Kind) == 0)
@@ -92,6 +90,8 @@ public static class RunSpecValidation
             yield return $"batch.global: must give each of cluster.maxRanks = {s.Cluster.MaxRanks} ranks a sample, got {s.Batch.Global}; " +
                 "raise it or lower cluster.maxRanks.";
         if (s.Batch.Micro < 1) yield return AtLeast("batch.micro", 1, s.Batch.Micro.Value);
+        if (s is { Cluster.State: "replicated", Batch.ReduceEvery: "micro" })
+            yield return "batch.reduceEvery: a replicated state is reduced once a step, got micro; write step, or cluster.state: sharded.";
         if (s.Batch.ReduceEvery is not ("step" or "micro")) yield return OneOf("batch.reduceEvery", s.Batch.ReduceEvery, "step", "micro");
     }
 
@@ -131,12 +131,14 @@ public static class RunSpecValidation
         else if (s.MaxRanks < s.MinRanks)
             yield return $"cluster.maxRanks: must be at least cluster.minRanks = {s.MinRanks}, got {s.MaxRanks}; raise it.";
         if (s.Device is not ("auto" or "cpu" or "cuda")) yield return OneOf("cluster.device", s.Device, "auto", "cpu", "cuda");
+        if (s.State is not ("auto" or "replicated" or "sharded"))
+            yield return OneOf("cluster.state", s.State, "auto", "replicated", "sharded");
         if (Blank(s.Collective)) yield return Required("cluster.collective", "a collective's name, or auto");
     }
 
     private static IEnumerable<string> Checkpoint(CheckpointSpec? s)
     {
-        if (s is { EverySteps: < 1 }) yield return AtLeast("checkpoint.everySteps", 1, s.EverySteps);
+        if (s is { EverySteps: < 0 }) yield return AtLeast("checkpoint.everySteps", 0, s.EverySteps);
         if (s is { Keep: < 1 }) yield return AtLeast("checkpoint.keep", 1, s.Keep);
     }
 

@@ -13,6 +13,16 @@ public sealed class WireTests
         Enum.GetValues<ReportedPhase>().Select(p => ((int)p, p.ToString())));
 
     [Fact]
+    public void The_stages_on_the_wire_are_the_data_planes() => Assert.Equal(
+        Enum.GetValues<TrainingStage>().Select(p => ((int)p, p.ToString())),
+        Enum.GetValues<ReportedStage>().Select(p => ((int)p, p.ToString())));
+
+    [Fact]
+    public void The_kinds_of_fault_on_the_wire_are_the_data_planes() => Assert.Equal(
+        Enum.GetValues<FaultKind>().Select(p => ((int)p, p.ToString())),
+        Enum.GetValues<ReportedFault>().Select(p => ((int)p, p.ToString())));
+
+    [Fact]
     public void The_states_of_a_job_on_the_wire_begin_with_the_data_planes() => Assert.Equal(
         Enum.GetValues<JobState>().Select(s => ((int)s, s.ToString())).Append(((int)ModelJobState.Lost, nameof(ModelJobState.Lost))),
         Enum.GetValues<ModelJobState>().Select(s => ((int)s, s.ToString())));
@@ -28,10 +38,10 @@ public sealed class WireTests
     [Theory]
     [InlineData("vqa-20260102-030405-ab12/3@gpu-1", "vqa-20260102-030405-ab12", 3, "gpu-1")]
     [InlineData("a/b/0@n", "a/b", 0, "n")]
-    public void A_rank_key_names_run_rank_and_node(string text, string run, int rank, string node)
+    public void A_seat_key_names_run_seat_and_node(string text, string run, int seat, string node)
     {
-        Assert.True(RankKey.TryParse(text, out var key));
-        Assert.Equal(new RankKey(run, rank, node), key);
+        Assert.True(SeatKey.TryParse(text, out var key));
+        Assert.Equal(new SeatKey(run, seat, node), key);
         Assert.Equal(text, key.ToString());
     }
 
@@ -44,7 +54,7 @@ public sealed class WireTests
     [InlineData("run/-1@node")]
     [InlineData("run/1@")]
     [InlineData("/1@node")]
-    public void Other_texts_are_no_rank_keys(string text) => Assert.False(RankKey.TryParse(text, out _));
+    public void Other_texts_are_no_seat_keys(string text) => Assert.False(SeatKey.TryParse(text, out _));
 
     [Fact]
     public void The_log_keeps_the_newest_thousand_lines_and_their_numbers()
@@ -64,13 +74,24 @@ public sealed class WireTests
     public void Progress_never_goes_back_and_a_lagging_rank_adds_nothing()
     {
         var progress = new RunProgress()
-            .With(new() { Generation = 1, Rank = 0, Phase = ReportedPhase.Training, Step = 5, TotalSteps = 9, Epoch = 1, Loss = 2 })
-            .With(new() { Generation = 1, Rank = 0, Phase = ReportedPhase.Training, Step = 5, EvalBefore = 0.25 })
-            .With(new() { Generation = 1, Rank = 1, Phase = ReportedPhase.Starting, Step = 4, TotalSteps = 9, Loss = 3 });
+            .With(new() { Seat = 4, Rank = 0, Phase = ReportedPhase.Training, Step = 5, TotalSteps = 9, Epoch = 1, Loss = 2 })
+            .With(new() { Seat = 4, Rank = 0, Phase = ReportedPhase.Training, Step = 5, EvalBefore = 0.25 })
+            .With(new() { Seat = 5, Rank = 1, Phase = ReportedPhase.Joining, Step = 4, TotalSteps = 9, Loss = 3 });
 
         Assert.Equal((5, 2.0, 0.25, ReportedPhase.Training), (progress.Step, progress.Loss, progress.EvalBefore, progress.Phase));
         Assert.Equal(
             ["anls before training: 0.25", "first of 9 steps committed", "epoch 1 of 2 ended at step 5, loss 2"],
             progress.NewsSince(new RunProgress(), "anls", 2));
+    }
+
+    [Fact]
+    public void Progress_follows_the_history_when_a_generation_begins_further_back_and_another_rank_0_repeats_no_notes()
+    {
+        var progress = new RunProgress().With(new() { Seat = 0, Rank = 0, Phase = ReportedPhase.Training, Step = 9, Notes = ["a", "b"] })
+            .At(new FormedGeneration(2, 1, "n1 was lost", FirstStep: 6, Seconds: 1))
+            .With(new() { Seat = 1, Rank = 0, Phase = ReportedPhase.Joining, Step = 5, Notes = ["b", "c"] });
+
+        Assert.Equal((5, ReportedPhase.Joining), (progress.Step, progress.Phase));
+        Assert.Equal(["a", "b", "c"], progress.Notes);
     }
 }

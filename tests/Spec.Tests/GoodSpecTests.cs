@@ -147,10 +147,11 @@ public sealed class GoodSpecTests
     }
 
     [Fact]
-    public void A_checkpoint_section_is_kept_and_warned_about()
+    public void A_checkpoint_section_is_kept_and_means_what_it_says()
     {
-        var warned = RunSpecYaml.Parse(Whole, ["data.evalRows=null"]);
-        Assert.Contains("no checkpoints during a run", Assert.Single(RunSpecValidation.Warnings(warned)));
-        Assert.Empty(RunSpecValidation.Warnings(RunSpecYaml.Parse(Small, ["data.eval=/e.jsonl"])));
+        var spec = RunSpecYaml.Parse(Whole, ["data.evalRows=null"]);
+        Assert.Empty(RunSpecValidation.Warnings(spec));
+        Assert.Equal((10, 3), (CheckpointSpec.Of(spec).EverySteps, CheckpointSpec.Of(spec).Keep));
+        Assert.Equal((100, 2), (CheckpointSpec.Of(new()).EverySteps, CheckpointSpec.Of(new()).Keep));
     }
 }

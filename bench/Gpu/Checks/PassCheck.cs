@@ -24,8 +24,9 @@ internal sealed class PassCheck : IGpuCheck
         var spec = new RunSpec { Method = new() { Kind = "lora", Rank = 64, Alpha = 128 }, Precision = "bf16", Model = new() { Path = "random weights", NumCrops = 16 } };
         var compute = RankCompute.Of(spec, cudaDevice: 0);
         using var model = TrainedModel.Load(spec, compute, new RandomWeights(RandomWeights.Released));
-        using var gradients = new WholeGradients(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), _ => { });
-        using var optimizer = new AdamW(model.Parameters, gradients, spec.Optimizer);
+        using var gradients = WholeGradients.Sharded(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), _ => { });
+        using var state = new OptimizerState(model.Parameters, gradients.Layout);
+        using var optimizer = new AdamW(model.Parameters, gradients, state, spec.Optimizer);
         var page = StepSamples.Make(1, RandomWeights.Released.VocabularySize, text: new(5, 34, 12))[0];
         long[] ids = [.. Enumerable.Range(0, Tokens).Select(i => 3L + i * 7919 % 32000)];
         var text = new ModelInput(ids, [.. ids.Select((id, i) => i >= Tokens - 12 ? id : ModelInput.Ignored)], []);

@@ -64,14 +64,14 @@ internal sealed class TrainingCheck : IGpuCheck
         using var workers = new RankWorkers(1);
         var changes = new BlockingCollection<bool>(); // not disposed: a rank may still be leaving
         workers.ReportSoon += () => changes.Add(true);
-        var id = new RankId(Path.GetFileName(output), 1, 0);
-        workers.Begin(id, 1, [workers.Prepare(id, RunSpecJson.ToText(spec), "loopback")], output);
+        var id = new SeatId(Path.GetFileName(output), 0);
+        workers.Take(id, version: 1, new(RunSpecJson.ToText(spec), "tcp", output));
         while (true)
         {
             var now = workers.Progress().Single();
-            if (now.Phase is RankPhase.Failed or RankPhase.Stopped) throw new InvalidOperationException(now.Error);
+            if (now.Error is not null) throw new InvalidOperationException(now.Error);
             if (now.Phase == RankPhase.Finished) break;
-            if (now.Phase == RankPhase.AtBarrier) workers.PassBarrier(id, now.Epoch);
+            if (now.Offer is { } offer) workers.Join(id, version: 2, new(Generation: 1, Rank: 0, [offer.Address], Source: 0));
             if (!changes.TryTake(out _, Patience)) throw new TimeoutException($"the run stands at {now.Phase}, step {now.Step}");
         }
         return [.. File.ReadLines(Path.Combine(output, "steps.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];

@@ -45,9 +45,13 @@ internal static class Phi3VApp
             _ when Repeatable(parsed, unknown) is { } option => $"'{unknown}' is one word too many; write {option} before each.",
             _ => $"'{unknown}' is one word too many.",
         };
-        Console.Error.WriteLine($"phi3v: {message} See `{(verb == root ? "phi3v" : $"phi3v {verb.Name}")} --help`.");
+        Console.Error.WriteLine($"phi3v: {message} See `{PathOf(verb)} --help`.");
         return ExitCode.BadInput;
     }
+
+    /// <summary>E.g. "phi3v nodes drain".</summary>
+    private static string PathOf(Command verb) =>
+        verb.Parents.OfType<Command>().FirstOrDefault() is { } parent ? $"{PathOf(parent)} {verb.Name}" : "phi3v";
 
     /// <summary>The option whose second value the word may have been meant to be.</summary>
     private static string? Repeatable(ParseResult parsed, string word)

@@ -76,9 +76,22 @@ internal sealed class ClusterConnection : IAsyncDisposable
         return reply.Problems.Count == 0 ? reply : throw new InputException(reply.Problems);
     }
 
+    /// <exception cref="InputException">The run cannot go on; why.</exception>
+    public async Task<SubmitReply> ResumeAsync(ResumeRequest request)
+    {
+        var reply = await AskAsync(() => _grains.GetCluster().ResumeAsync(request));
+        return reply.Problems.Count == 0 ? reply : throw new InputException(reply.Problems);
+    }
+
     public Task<IReadOnlyList<RunStatus>> RunsAsync() => AskAsync(() => _grains.GetCluster().RunsAsync());
 
     public Task<IReadOnlyList<NodeInfo>> NodesAsync() => AskAsync(() => _grains.GetCluster().NodesAsync());
+
+    /// <returns>Why it cannot be; empty if it is done.</returns>
+    public Task<IReadOnlyList<string>> DrainAsync(string node) => AskAsync(() => _grains.GetCluster().DrainAsync(node));
+
+    /// <returns>Why it cannot be; empty if it is done.</returns>
+    public Task<IReadOnlyList<string>> UndrainAsync(string node) => AskAsync(() => _grains.GetCluster().UndrainAsync(node));
 
     /// <summary>The run that a user means: by its whole id, by how it begins, or the newest as <c>last</c>.</summary>
     /// <exception cref="InputException">There is none, or there are several.</exception>

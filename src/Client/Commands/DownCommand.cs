@@ -27,7 +27,7 @@ internal sealed class DownCommand : Verb
             throw new NoClusterException($"nothing is up on this machine{(end is null ? "." : $" any more: {end}")}");
         }
         if (!parsed.GetValue(_force) && await InProgressAsync(up, interrupted) is { Count: > 0 } runs)
-            throw new CommandFailedException($"not stopped: {string.Join(", ", runs)} would be lost; "
+            throw new CommandFailedException($"not stopped: {string.Join(", ", runs)} would wait for the next `phi3v up`; "
                 + $"stay with `phi3v watch {runs[0]}`, end it with `phi3v cancel {runs[0]}`, or give --force.");
         foreach (var process in up.Processes) await process.StopAsync(Patience); // of a supervisor that does its work none is left
         UpState.Forget();

@@ -61,10 +61,11 @@ internal static class JobSession
     private static string NodeFor(ModelJob job, IReadOnlyList<NodeInfo> nodes)
     {
         var ready = nodes.Where(n => n.State == NodeState.Ready).ToList();
-        return ready.Where(n => n.Free > 0 || job is InspectJob or MergeJob).MaxBy(n => n.Free)?.Node ?? throw new CommandFailedException(
-            $"no node has a free rank: {Words.Ranks(ready.Sum(n => n.Ranks))}, all leased to " +
-            $"{string.Join(", ", ready.SelectMany(n => n.LeasedTo).Distinct())}; wait for a run to end, see `phi3v runs`, " +
-            $"or give --cluster {ClusterAddress.Local} for a silo beside them.");
+        return ready.Where(n => n.Free > 0 || job is InspectJob or MergeJob or ExportJob).MaxBy(n => n.Free)?.Node
+            ?? throw new CommandFailedException(
+                $"no node has a free rank: {Words.Ranks(ready.Sum(n => n.Ranks))}, all leased to "
+                + $"{string.Join(", ", ready.SelectMany(n => n.LeasedTo).Distinct())}; wait for a run to end, see `phi3v runs`, "
+                + $"or give --cluster {ClusterAddress.Local} for a silo beside them.");
     }
 
     private static async Task<ModelJobStatus> FollowAsync(

@@ -6,9 +6,14 @@ using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
 
-internal sealed class NodesCommand()
-    : ClusterVerb("nodes", "The cluster's nodes and who leases their ranks.", "phi3v nodes --cluster 127.0.0.1:30000")
+internal sealed class NodesCommand : ClusterVerb
 {
+    public NodesCommand() : base("nodes", "The cluster's nodes and who leases their ranks.", "phi3v nodes --cluster 127.0.0.1:30000")
+    {
+        Subcommands.Add(new DrainCommand());
+        Subcommands.Add(new UndrainCommand());
+    }
+
     protected override async Task<int> AskAsync(ClusterConnection cluster, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var nodes = await cluster.NodesAsync();

@@ -37,5 +37,5 @@ internal sealed class RunsCommand() : ClusterVerb("runs", "All runs of the clust
             $"{r.SubmittedAt.UtcDateTime:yyyy-MM-dd HH:mm}", Note(r),
         ]));
 
-    private static string Note(RunStatus r) => (r.Error ?? (r.WaitingFor is { } wait ? $"waits for {wait}" : "")).Split('\n')[0].Trim();
+    private static string Note(RunStatus r) => (r.Error ?? RunWords.Waiting(r) ?? "").Split('\n')[0].Trim();
 }

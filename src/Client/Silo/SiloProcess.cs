@@ -9,7 +9,11 @@ namespace Phi3VCluster.Client.Silo;
 /// <param name="UntilStdinCloses">It ends with this process, however that ends.</param>
 internal sealed record SiloOptions(
     int GatewayPort, int SiloPort, int HttpPort, string Node, int? Ranks, string DataFolder,
-    string LogFile, bool UntilStdinCloses, string? Redis = null, string? Advertise = null);
+    string LogFile, bool UntilStdinCloses, string? Redis = null, string? Advertise = null)
+{
+    /// <summary>Cores that it may compute with; null: all of the machine's.</summary>
+    public int? Threads { get; init; }
+}
 
 /// <summary>Starts silo processes.</summary>
 internal static class SiloProcess
@@ -39,6 +43,7 @@ internal static class SiloProcess
             "--node", o.Node, "--data", o.DataFolder, "--ready-file", readyFile,
         ];
         if (o.Ranks is { } ranks) arguments = arguments.Concat(["--ranks", Text(ranks)]);
+        if (o.Threads is { } threads) arguments = arguments.Concat(["--threads", Text(threads)]);
         if (o.Redis is { } redis) arguments = arguments.Concat(["--redis", redis]);
         if (o.Advertise is { } advertise) arguments = arguments.Concat(["--advertise", advertise]);
         return o.UntilStdinCloses ? arguments.Append("--until-stdin-closes") : arguments;

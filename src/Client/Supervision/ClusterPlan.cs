@@ -17,7 +17,10 @@ internal sealed record ClusterPlan(int Silos, int Ranks, int GatewayPort, int Si
     public SiloOptions Silo(int index, int storePort) => new(
         GatewayPort + index, SiloPort + index, HttpPort + index, NodeOf(index), Ranks, Path.Combine(UpState.Home, "data"),
         LogOf($"silo-{NodeOf(index)}"), UntilStdinCloses: true,
-        Redis: string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{storePort}"));
+        Redis: string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{storePort}"))
+    {
+        Threads = Math.Max(1, Environment.ProcessorCount / Silos),
+    };
 
     /// <summary>As the supervisor remembers it, before anything runs.</summary>
     public UpState State(int storePort) =>

@@ -11,6 +11,9 @@ internal sealed record RunReport(long? Steps, double? FinalLoss, double? ImagesP
     /// <summary>The folder within the run's that holds its result: adapter or model.</summary>
     public string? Exported { get; private init; }
 
+    /// <summary>The run has come to its end.</summary>
+    public bool IsDone { get; private init; }
+
     public static RunReport Read(string folder) =>
         ReadJson(Path.Combine(folder, "report.json")) is { ValueKind: JsonValueKind.Object } report
         ? new((long?)Number(report, "steps"), Number(report, "final_loss"), Number(report, "images_per_second"),
@@ -19,6 +22,7 @@ internal sealed record RunReport(long? Steps, double? FinalLoss, double? ImagesP
             HeldOutLosses = report.TryGetProperty("evaluations", out var list) && list.ValueKind == JsonValueKind.Array
                 ? [.. Objects(list).Select(e => Number(e, "loss")).OfType<double>()] : [],
             Exported = Text(report, "exported"),
+            IsDone = report.TryGetProperty("done", out var done) && done.ValueKind == JsonValueKind.True,
         }
         : new(null, null, null, null, null);
 

@@ -7,14 +7,14 @@ namespace Phi3VCluster.Client.Views;
 /// <summary>One run, for a person.</summary>
 internal static class RunSummary
 {
-    private const int NameWidth = 14;
+    private const int NameWidth = 14, MostGenerations = 5;
 
     /// <param name="phase">The last one before the run ended, where somebody saw it.</param>
     public static void Show(Output to, RunStatus s, string phase = "")
     {
         Row("run", s.Run);
         Row("state", StateOf(s, phase));
-        if (s.WaitingFor is { } wait) Row("waits for", wait);
+        if (s.WaitingFor is { } wait) Row(s.Phase is "regrouping" or "parting" ? "now" : "waits for", wait);
         if (s.Error is { } error) Row("error", error);
         if (s.TotalSteps > 0) Row("step", $"{s.Step} of {s.TotalSteps}");
         if (s.TotalSteps > 0) Row("epochs done", $"{s.Epoch} of {s.Epochs}");
@@ -22,6 +22,7 @@ internal static class RunSummary
         if (s.ImagesPerSecond is { } speed) Row("images/s", Words.Number(speed, "0.0"));
         if (s.WorldSize > 0) Row("ranks", string.Join("; ", s.Nodes.Select(n => $"{string.Join(", ", n.Ranks)} on {n.Node}")));
         var report = RunReport.Read(s.Output);
+        if (s.Generations.Count > 1) Row("generation", string.Join('\n', s.Generations.TakeLast(MostGenerations).Select(Generation)));
         if ((s.EvalBefore is not null || s.EvalAfter is not null) && s.Metric != EvaluationSpec.Loss)
             Row(s.Metric ?? "score", $"{Words.Number(s.EvalBefore)} → {Words.Number(s.EvalAfter)}");
         if (report.HeldOutLosses is [var first, .., var last]) Row("held-out loss", $"{Words.Number(first)} → {Words.Number(last)}");
@@ -35,6 +36,9 @@ internal static class RunSummary
 
     /// <summary>The exit code of a command that waited for the run.</summary>
     public static int ExitCodeOf(RunStatus s) => s.State == RunState.Done ? ExitCode.Done : ExitCode.Failed;
+
+    private static string Generation(FormedGeneration g) =>
+        $"{g.Generation}: {g.Cause}; {Words.Ranks(g.WorldSize)} from step {g.FirstStep}, after {Words.Number(g.Seconds, "0.0")} s";
 
     private static string StateOf(RunStatus s, string phase)
     {

@@ -10,6 +10,13 @@ internal static class RunWords
     /// <summary>E.g. "evaluating after".</summary>
     public static string Phase(RunStatus s) => (s.Phase.Length > 0 ? s.Phase : Words.Of(s.State)).Replace('-', ' ');
 
+    /// <summary>What the run waits for, or, where its phase is a wait, how far that is.</summary>
+    public static string? Waiting(RunStatus s) => s.WaitingFor is not { } wait ? null
+        : s.Phase is "regrouping" or "parting" && wait.StartsWith(s.Phase, StringComparison.Ordinal)
+            ? wait[s.Phase.Length..].TrimStart(',', ' ')
+        : wait.StartsWith("the drain", StringComparison.Ordinal) ? wait
+        : $"waits for {wait}";
+
     /// <summary>Of what the bar shows: the steps while there are some to come, and what is counted within another phase.</summary>
     public static double Share(RunStatus s) => s.Phase != Training && PartShare(s) is { } part ? part
         : s.TotalSteps > 0 ? (double)s.Step / s.TotalSteps : 0;
@@ -19,7 +26,7 @@ internal static class RunWords
     public static string Progress(RunStatus s, double? phaseSeconds)
     {
         var parts = new List<string> { Phase(s) };
-        if (s.WaitingFor is { } wait) parts.Add($"waits for {wait}");
+        if (Waiting(s) is { } wait) parts.Add(wait);
         if (s.Part is { Total: > 0 } part && (s.Phase != Training || StepsAreLong(s))) parts.Add(Part(part));
         if (s.TotalSteps > 0 && (s.Phase == Training || s.Step > 0)) parts.Add($"step {s.Step}/{s.TotalSteps}");
         if (s.Step > 0 && s.Phase == Training) parts.Add($"epoch {Math.Min(s.Epoch + 1, s.Epochs)}/{s.Epochs}");
@@ -28,6 +35,7 @@ internal static class RunWords
         if (SecondsLeft(s, phaseSeconds) is { } left) parts.Add($"ETA {Words.Duration(left)}");
         if (phaseSeconds is { } seconds && s.Phase != Training) parts.Add(Words.Duration(seconds));
         if (s.WorldSize > 0) parts.Add(Words.Ranks(s.WorldSize));
+        if (s.Generation > 1) parts.Add($"generation {s.Generation}");
         return string.Join("  ", parts);
     }
 

@@ -25,16 +25,21 @@ internal sealed class NodeBook(Func<string, bool> isAlive, Func<IEnumerable<stri
     public bool IsComplete =>
         time.GetElapsedTime(_openedAt) > PatienceForAll || active().All(silo => _nodes.Values.Any(n => n.Node.Silo == silo));
 
-    public void Hear(NodeInfo node) => _nodes[node.Node] = (node, time.GetTimestamp());
-
-    /// <summary>A run has ended: its ranks are in their places until their nodes' next heartbeats say that they are not.</summary>
-    public void Occupy(Lease lease)
+    /// <summary>A heartbeat may be late, and of a silo that the node's present one has followed: it says nothing any more.</summary>
+    public void Hear(NodeInfo node)
     {
-        foreach (var places in lease.Places.GroupBy(p => p.Node))
+        if (_nodes.TryGetValue(node.Node, out var known) && known.Node.StartedAt > node.StartedAt) return;
+        _nodes[node.Node] = (node, time.GetTimestamp());
+    }
+
+    /// <summary>Seats were given back: they are in their places until their nodes' next heartbeats say that they are not.</summary>
+    public void Occupy(string run, IEnumerable<SeatPlace> given)
+    {
+        foreach (var places in given.GroupBy(p => (p.Node, p.Silo)))
         {
-            if (!_nodes.TryGetValue(places.Key, out var entry)) continue;
-            var occupied = entry.Node.Occupied.Union(places.Select(p => new OccupiedRank(lease.Run, p.Rank)));
-            _nodes[places.Key] = entry with { Node = entry.Node with { Occupied = [.. occupied] } };
+            if (!_nodes.TryGetValue(places.Key.Node, out var entry) || entry.Node.Silo != places.Key.Silo) continue;
+            var occupied = entry.Node.Occupied.Union(places.Select(p => new OccupiedSeat(run, p.Seat)));
+            _nodes[places.Key.Node] = entry with { Node = entry.Node with { Occupied = [.. occupied] } };
         }
     }
 
@@ -44,30 +49,33 @@ internal sealed class NodeBook(Func<string, bool> isAlive, Func<IEnumerable<stri
             _nodes.Remove(name);
     }
 
-    /// <returns>Why the silo that a rank was leased on is lost, or null if it is not.</returns>
-    public string? LossOf(RankPlace place)
+    /// <returns>Why the silo that a seat was leased on is lost, or null if it is not.</returns>
+    public string? LossOf(SeatPlace place)
     {
         var known = _nodes.TryGetValue(place.Node, out var entry);
-        if (known && entry.Node.Silo != place.Silo) return $"node {place.Node} was lost: its silo was restarted";
-        if (!isAlive(place.Silo)) return $"node {place.Node} was lost: its silo is gone";
+        if (known && entry.Node.Silo != place.Silo) return $"{place.Node} was lost: its silo was restarted";
+        if (!isAlive(place.Silo)) return $"{place.Node} was lost: its silo is gone";
         var silence = time.GetElapsedTime(known ? entry.HeardAt : _openedAt);
-        return silence > SilenceUntilLost ? $"node {place.Node} was lost: it has been silent for {silence.TotalSeconds:0} s" : null;
+        return silence > SilenceUntilLost ? $"{place.Node} was lost: it has been silent for {silence.TotalSeconds:0} s" : null;
     }
 
-    public IReadOnlyList<NodeInfo> All(GangQueue queue) => [.. _nodes.Values.Select(n => Complete(n.Node, n.HeardAt, queue))];
+    /// <param name="draining">Nodes that somebody asked to be emptied.</param>
+    public IReadOnlyList<NodeInfo> All(LeaseBook leases, IReadOnlySet<string> draining) =>
+        [.. _nodes.Values.Select(n => Complete(n.Node, n.HeardAt, leases, draining))];
 
     /// <summary>The nodes that take runs.</summary>
-    public IReadOnlyList<NodeCapacity> Capacities(GangQueue queue) =>
-        [.. All(queue).Where(n => n.State == NodeState.Ready).Select(n => new NodeCapacity(n.Node, n.Silo, n.Device, n.Ranks, n.Free))];
+    public IReadOnlyList<NodeCapacity> Capacities(LeaseBook leases, IReadOnlySet<string> draining) =>
+        [.. All(leases, draining).Where(n => n.State == NodeState.Ready)
+            .Select(n => new NodeCapacity(n.Node, n.Silo, n.Device, n.Ranks, n.Free))];
 
-    private NodeInfo Complete(NodeInfo node, long heardAt, GangQueue queue)
+    private NodeInfo Complete(NodeInfo node, long heardAt, LeaseBook book, IReadOnlySet<string> draining)
     {
-        var leases = queue.LeasesOn(node.Node);
-        var taken = leases.SelectMany(l => l.Ranks.Select(rank => new OccupiedRank(l.Run, rank))).Union(node.Occupied).Count();
+        var leases = book.On(node.Silo);
+        var taken = leases.SelectMany(l => l.Seats.Select(seat => new OccupiedSeat(l.Run, seat))).Union(node.Occupied).Count();
         var lost = time.GetElapsedTime(heardAt) > SilenceUntilLost || !isAlive(node.Silo);
         return node with
         {
-            State = lost ? NodeState.Lost : node.State,
+            State = lost ? NodeState.Lost : node.State == NodeState.Ready && draining.Contains(node.Node) ? NodeState.Draining : node.State,
             LeasedTo = [.. leases.Select(l => l.Run)],
             Free = lost ? 0 : Math.Max(0, node.Ranks - taken),
         };

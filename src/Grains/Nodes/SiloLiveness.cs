@@ -11,4 +11,17 @@ internal sealed class SiloLiveness(IClusterMembershipService membership)
     public bool IsAlive(string silo) =>
         membership.CurrentSnapshot.Members.TryGetValue(SiloAddress.FromParsableString(silo), out var member)
         && member.Status is SiloStatus.Active or SiloStatus.ShuttingDown or SiloStatus.Stopping;
+
+    /// <summary>
+    /// Whether a silo is known to have died, or its node has another by now. One that was never heard of is not: it may have joined
+    /// just now.
+    /// </summary>
+    public bool IsDead(string silo)
+    {
+        var members = membership.CurrentSnapshot.Members;
+        var address = SiloAddress.FromParsableString(silo);
+        return members.TryGetValue(address, out var member)
+            ? member.Status == SiloStatus.Dead
+            : members.Keys.Any(other => other.Endpoint.Equals(address.Endpoint) && other.Generation > address.Generation);
+    }
 }

@@ -2,8 +2,8 @@ using System.Collections.Immutable;
 
 namespace Phi3VCluster.Grains.Protocol;
 
-/// <summary>One thing that ended a run, as it was heard of.</summary>
-/// <param name="Who">The rank and its node; empty where the text says it.</param>
+/// <summary>One thing that ended a generation or a run, as it was heard of.</summary>
+/// <param name="Who">The rank or seat and its node; empty where the text says it.</param>
 /// <param name="IsEcho">Broke because a peer or a connection did.</param>
 internal sealed record Fault(string Who, string Text, bool IsEcho = false)
 {
@@ -32,7 +32,7 @@ internal sealed record Fault(string Who, string Text, bool IsEcho = false)
             {
                 0 => same.Key,
                 1 => $"{who[0]}: {same.Key}",
-                _ => $"{who[0]} and {(who.Count == 2 ? "1 other rank" : $"{who.Count - 1} other ranks")}: {same.Key}",
+                _ => $"{who[0]} and {(who.Count == 2 ? "1 other" : $"{who.Count - 1} others")}: {same.Key}",
             };
         }
         if (texts.Count > MostCauses) yield return $"and {texts.Count - MostCauses} more";

@@ -10,6 +10,7 @@ namespace Phi3VCluster.Grains.Protocol;
 [JsonDerivedType(typeof(Queued), "queued")]
 [JsonDerivedType(typeof(Gathering), "gathering")]
 [JsonDerivedType(typeof(Running), "running")]
+[JsonDerivedType(typeof(Parting), "parting")]
 [JsonDerivedType(typeof(Stopping), "stopping")]
 [JsonDerivedType(typeof(Done), "done")]
 [JsonDerivedType(typeof(Failed), "failed")]
@@ -18,30 +19,41 @@ internal abstract record RunPhase
 {
     private RunPhase() { } // closed: only the records below
 
-    /// <summary>Has no ranks yet.</summary>
+    /// <summary>Has no seats yet.</summary>
     public sealed record Queued : RunPhase;
 
-    /// <param name="Addresses">Of the ranks that have joined, by rank.</param>
-    public sealed record Gathering(ImmutableSortedDictionary<int, string> Addresses) : RunPhase;
+    /// <summary>Waits for seats to park, to make the next generation of them.</summary>
+    /// <param name="Why">What ended the last one; what the first is called.</param>
+    /// <param name="IsFirst">No generation was formed since the run got seats: it waits for all of them.</param>
+    /// <param name="Since">When the last one's end began.</param>
+    /// <param name="OpenedAt">When all that were left of it had parked.</param>
+    /// <param name="Refusals">Of seats that could not be had, while it is the first.</param>
+    public sealed record Gathering(
+        string Why, bool IsFirst, DateTimeOffset Since, DateTimeOffset OpenedAt, ImmutableList<Fault> Refusals) : RunPhase;
 
-    /// <param name="Addresses">Every rank's, by rank.</param>
-    /// <param name="Waiting">Ranks at an epoch barrier, and the epoch.</param>
-    /// <param name="PassedEpoch">Newest barrier that was passed; -1 before the first.</param>
-    /// <param name="Finished">Ranks that have nothing left to do.</param>
-    public sealed record Running(
-        ImmutableSortedDictionary<int, string> Addresses,
-        ImmutableSortedDictionary<int, int> Waiting,
-        int PassedEpoch,
-        ImmutableSortedSet<int> Finished) : RunPhase;
+    /// <param name="Boundary">Why all should part after the next committed step; empty if they should not.</param>
+    /// <param name="AskedAt">When the first of them was heard of.</param>
+    public sealed record Running(ImmutableSortedSet<string> Boundary, DateTimeOffset? AskedAt) : RunPhase
+    {
+        public static Running Plain { get; } = new(ImmutableSortedSet<string>.Empty, null);
+    }
+
+    /// <summary>A generation ends, and its seats stay.</summary>
+    /// <param name="Remaining">Seats that have not parked.</param>
+    /// <param name="Breakup">What is known of its end.</param>
+    /// <param name="IsBroken">The remaining were told to break off; otherwise they part by themselves.</param>
+    /// <param name="Deadline">Whoever has not broken off by then is lost; whoever has not parted is told to break off.</param>
+    public sealed record Parting(
+        ImmutableSortedSet<int> Remaining, Breakup Breakup, bool IsBroken, DateTimeOffset Since, DateTimeOffset Deadline) : RunPhase;
 
     /// <param name="Final">How the run ends: failed or cancelled.</param>
-    /// <param name="Remaining">Ranks that were told to stop and have not said that they did.</param>
     /// <param name="Faults">What was heard of so far; none where the run was cancelled.</param>
-    public sealed record Stopping(RunPhase Final, ImmutableSortedSet<int> Remaining, ImmutableList<Fault> Faults) : RunPhase;
+    /// <param name="Deadline">Nobody is waited for any longer.</param>
+    public sealed record Stopping(RunPhase Final, ImmutableList<Fault> Faults, DateTimeOffset Deadline) : RunPhase;
 
     public sealed record Done : RunPhase;
 
-    /// <param name="Error">What the user reads; a line for each rank that failed of itself.</param>
+    /// <param name="Error">What the user reads; a line for each seat that failed of itself.</param>
     public sealed record Failed(string Error) : RunPhase;
 
     public sealed record Cancelled : RunPhase;
@@ -50,7 +62,7 @@ internal abstract record RunPhase
     public RunState State => this switch
     {
         Queued => RunState.Queued,
-        Gathering or Running or Stopping => RunState.Running,
+        Gathering or Running or Parting or Stopping => RunState.Running,
         Done => RunState.Done,
         Failed => RunState.Failed,
         Cancelled => RunState.Cancelled,

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Nodes;
@@ -6,19 +7,21 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Grains.Queue;
 
 /// <summary>
-/// The cluster's front desk: takes runs in, leases ranks to them and takes the ranks back. The rules are <see cref="GangQueue"/>'s.
+/// The cluster's front desk: takes runs in, leases seats to them and takes the seats back. The rules are <see cref="GangQueue"/>'s.
 /// Runs are told without waiting for them, so that one on a dying silo holds up nobody; a tick each second makes up for what was lost.
 /// </summary>
 [KeepAlive] // its tick has to go on
 internal sealed class ClusterGrain(
-    [PersistentState("cluster", StateStore.Name)] IPersistentState<StoredCluster> stored,
+    [PersistentState("cluster-2", StateStore.Name)] IPersistentState<StoredCluster> stored,
     SiloLiveness silos, ClusterShape shape, TimeProvider time, ILogger<ClusterGrain> log) : Grain, IClusterGrain
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan StatusPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan TellPatience = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan TellAgain = TimeSpan.FromMilliseconds(20);
 
     private readonly NodeBook _nodes = new(silos.IsAlive, () => silos.Active, time);
+    private readonly Dictionary<string, RunNeeds> _needs = []; // as the runs said last
     private readonly HashSet<string> _tended = []; // runs that are being told or asked something: one thing at a time
 
     private GangQueue Queue => stored.State.Queue;
@@ -32,37 +35,40 @@ internal sealed class ClusterGrain(
 
     public async Task<SubmitReply> SubmitAsync(SubmitRequest request)
     {
-        RunSpec spec;
-        try
-        {
-            spec = RunSpecText.Parse(request.SpecJson);
-        }
-        catch (InputException e)
-        {
-            return new SubmitReply("", "", e.Problems);
-        }
-        if (!shape.Grows && DeviceProblem(spec) is { } never) return new SubmitReply("", "", [never]);
+        if (!TryRead(request.SpecJson, out var spec, out var problems)) return Refuse([.. problems]);
         var now = time.GetUtcNow();
         var run = request.RunId ?? RunIds.New(spec.Name, now);
         var reply = new SubmitReply(run, Path.Combine(spec.Output, run), []);
         if (Queue.Knows(run) || stored.State.Ended.Exists(r => r.Run == run)) return reply; // submitted twice, for the answer was lost
-
-        // First the queue, in a turn of its own, so that nothing is lost; then the run's grain, which may be on a silo that is dying: it is
-        // waited for so that whoever asks for the run's status next gets one, but not for long, and told again until it answers.
-        await this.AsReference<IClusterGrain>().EnqueueAsync(new QueuedRun(run, request.SpecJson, reply.Output, now));
-        for (var since = time.GetTimestamp(); stored.State.Untold.ContainsKey(run) && time.GetElapsedTime(since) < StatusPatience;)
-        {
-            await Task.WhenAny(TendAsync(run, TellAsync), Task.Delay(StatusPatience));
-            if (stored.State.Untold.ContainsKey(run)) await Task.Delay(TellAgain);
-        }
+        await QueueAsync(new QueuedRun(run, request.SpecJson, reply.Output, now));
         return reply;
+    }
+
+    public async Task<SubmitReply> ResumeAsync(ResumeRequest request)
+    {
+        var run = request.RunId;
+        if (!TryRead(request.SpecJson, out var spec, out var problems)) return Refuse([.. problems]);
+        var known = await FindAsync(run);
+        if (Queue.Knows(run) || known is { IsFinal: false })
+            return Refuse(
+                $"run: must have ended to be resumed, got {run}, which is {(known?.State is RunState.Running ? "running" : "queued")}; "
+                + $"wait for it, or end it with `phi3v cancel {run}`.");
+        if (known is { State: RunState.Done } && !Resumption.HasMoreToDo(known, spec))
+            return Refuse($"run: must have something left to do, got {run}, which is done after {known.Step} steps; "
+                + "raise epochs or maxSteps, or submit a new run.");
+        var output = known?.Output ?? request.Output;
+        var queued = new QueuedRun(
+            run, request.SpecJson, output, known?.SubmittedAt ?? time.GetUtcNow(),
+                (known?.Life ?? -1) + 1, known?.SeatsNumbered ?? 0, request.Step);
+        await QueueAsync(queued);
+        return new SubmitReply(run, output, []);
     }
 
     public async Task EnqueueAsync(QueuedRun run)
     {
-        if (Queue.Knows(run.Run) || stored.State.Ended.Exists(r => r.Run == run.Run)) return;
-        stored.State.Untold = stored.State.Untold.SetItem(run.Run, run);
-        await StoreAsync(Queue.Enqueue(RankDemand.Of(run.Run, RunSpecText.Parse(run.SpecJson))));
+        if (Queue.Knows(run.Run) || stored.State.Ended.Exists(r => r.Run == run.Run && r.Life >= run.Life)) return;
+        stored.State.Enqueue(run, RankDemand.Of(run.Run, RunSpecText.Parse(run.SpecJson), run.Life, run.FirstSeat));
+        await StoreAsync();
         await LeaseAsync();
     }
 
@@ -74,25 +80,79 @@ internal sealed class ClusterGrain(
 
     public async Task ReleaseAsync(RunStatus final)
     {
-        if (!Queue.Knows(final.Run)) return;
-        if (Queue.Leases.TryGetValue(final.Run, out var lease)) _nodes.Occupy(lease);
+        if (Queue.DemandOf(final.Run) is not { } demand || demand.Life != final.Life) return; // what it says of an earlier life is old
+        if (Queue.Leases.Runs.TryGetValue(final.Run, out var leased)) _nodes.Occupy(final.Run, leased.Seats);
         stored.State.End(final);
-        await StoreAsync(Queue);
+        _needs.Remove(final.Run);
+        await StoreAsync();
         await LeaseAsync();
     }
 
-    public Task<IReadOnlyList<NodeInfo>> NodesAsync() => Task.FromResult(_nodes.All(Queue));
+    public Task<IReadOnlyList<NodeInfo>> NodesAsync() => Task.FromResult(_nodes.All(Queue.Leases, stored.State.Draining));
+
+    public async Task<IReadOnlyList<string>> DrainAsync(string node)
+    {
+        var nodes = await NodesAsync();
+        if (Unknown(node, nodes) is { } problem) return [problem];
+        if (!nodes.Any(other => other.Node != node && other.State == NodeState.Ready))
+            return [$"node: must not be the only one that takes runs, got {node}; start another, or stop its runs with `phi3v cancel`."];
+        await SetDrainingAsync(stored.State.Draining.Add(node));
+        return [];
+    }
+
+    public async Task<IReadOnlyList<string>> UndrainAsync(string node)
+    {
+        if (!stored.State.Draining.Contains(node) && Unknown(node, await NodesAsync()) is { } problem) return [problem];
+        await SetDrainingAsync(stored.State.Draining.Remove(node));
+        return [];
+    }
 
     public async Task<IReadOnlyList<RunStatus>> RunsAsync()
     {
-        var active = await Task.WhenAll(Queue.Leases.Keys.Concat(Queue.Waiting.Select(d => d.Run)).Select(StatusOrLessAsync));
+        var active = await Task.WhenAll(Queue.Leases.Runs.Keys.Concat(Queue.Waiting.Select(d => d.Run)).Select(StatusOrLessAsync));
         return [.. stored.State.Ended.Concat(active).DistinctBy(r => r.Run).OrderByDescending(r => r.SubmittedAt)];
     }
+
+    /// <summary>
+    /// First the queue, in a turn of its own, so that nothing is lost; then the run's grain, which may be on a silo that is dying: it is
+    /// waited for so that whoever asks for the run's status next gets one, but not for long, and told again until it answers.
+    /// </summary>
+    private async Task QueueAsync(QueuedRun run)
+    {
+        await this.AsReference<IClusterGrain>().EnqueueAsync(run);
+        for (var since = time.GetTimestamp(); stored.State.Untold.ContainsKey(run.Run) && time.GetElapsedTime(since) < StatusPatience;)
+        {
+            await Task.WhenAny(TendAsync(run.Run, TellAsync), Task.Delay(StatusPatience));
+            if (stored.State.Untold.ContainsKey(run.Run)) await Task.Delay(TellAgain);
+        }
+    }
+
+    private bool TryRead(string specJson, out RunSpec spec, out IReadOnlyList<string> problems)
+    {
+        (spec, problems) = (new(), []);
+        try
+        {
+            spec = RunSpecText.Parse(specJson);
+        }
+        catch (InputException e)
+        {
+            problems = e.Problems;
+            return false;
+        }
+        if (!shape.Grows && DeviceProblem(spec) is { } never) problems = [never];
+        return problems.Count == 0;
+    }
+
+    private static SubmitReply Refuse(params IReadOnlyList<string> problems) => new("", "", problems);
+
+    private static string? Unknown(string node, IReadOnlyList<NodeInfo> nodes) => nodes.Any(known => known.Node == node)
+        ? null
+        : $"node: must be one of the cluster's, got {node}; choose one of {string.Join(", ", nodes.Select(known => known.Node))}.";
 
     /// <summary>A run for devices that this cluster has not, and never will, would wait for ever.</summary>
     private string? DeviceProblem(RunSpec spec)
     {
-        var nodes = _nodes.Capacities(Queue);
+        var nodes = Capacities();
         if (nodes.Count == 0 || RankDemand.Of("", spec).Kinds().Any(kind => nodes.Any(node => node.Has(kind)))) return null;
         var devices = string.Join(", ", nodes.Select(n => n.Device).Distinct());
         return $"cluster.device: this cluster is one node, and it has {devices}, got {spec.Cluster.Device}; "
@@ -103,8 +163,8 @@ internal sealed class ClusterGrain(
     {
         _nodes.ForgetLongLost();
         await LeaseAsync();
-        foreach (var lease in Queue.Leases.Values) _ = TendAsync(lease.Run, run => ReconcileAsync(run, lease));
-        var capacities = _nodes.Capacities(Queue);
+        foreach (var run in Queue.Leases.Runs.Keys) _ = TendAsync(run, ReconcileAsync);
+        var capacities = Capacities();
         foreach (var demand in Queue.Waiting) _ = TendAsync(demand.Run, run => WaitAsync(run, Queue.WaitingFor(demand, capacities)));
     }
 
@@ -124,30 +184,84 @@ internal sealed class ClusterGrain(
         stored.State.Untold = stored.State.Untold.Remove(queued.Run); // stored with the next change: to tell it twice is harmless
     }
 
-    /// <summary>Leases ranks to as many runs from the head of the queue as there are ranks for.</summary>
+    /// <summary>Leases seats to as many runs from the head of the queue as there are places for.</summary>
     private async Task LeaseAsync()
     {
         if (!_nodes.IsComplete) return; // the tick comes back to it
-        while (Queue.LeaseNext(_nodes.Capacities(Queue)) is { Lease: { } lease } next)
+        while (!AnyoneIsOwed() && Queue.LeaseNext(Capacities()) is { Lease: { } lease } next)
         {
-            await StoreAsync(next.Queue);
-            _ = TendAsync(lease.Run, run => ReconcileAsync(run, lease));
+            stored.State.Queue = next.Queue;
+            await StoreAsync();
+            _ = TendAsync(lease.Demand.Run, ReconcileAsync);
         }
     }
 
-    /// <summary>Brings a run and its lease together, whichever message between them was lost, and tells it of lost nodes.</summary>
-    private async Task ReconcileAsync(IRunGrain run, Lease lease)
+    private bool AnyoneIsOwed()
+    {
+        var nodes = Capacities();
+        return Queue.Leases.Runs.Any(run =>
+        {
+            var said = _needs.GetValueOrDefault(run.Key);
+            var live = run.Value.Seats.Count(place => _nodes.LossOf(place) is null);
+            return said is not { Wants: 0 } && GangQueue.IsOwed(run.Value, live, said?.Refusing ?? [], nodes);
+        });
+    }
+
+    /// <summary>Brings a run and its lease together, whichever message between them was lost.</summary>
+    private async Task ReconcileAsync(IRunGrain run)
     {
         await TellAsync(run);
-        var status = await run.StatusAsync();
-        if (status.State == RunState.Queued && await run.StartAsync(lease) == Answer.Stale) status = await run.StatusAsync();
-        if (status.IsFinal)
+        var name = run.GetPrimaryKeyString();
+        if (!Queue.Leases.Runs.TryGetValue(name, out var leased)) return;
+        var needs = await run.TendAsync(new(leased.ToLease(), Lost(leased), Draining(leased)));
+        _needs[name] = needs;
+        if (needs.Final is { } final)
         {
-            await this.AsReference<IClusterGrain>().ReleaseAsync(status);
+            await this.AsReference<IClusterGrain>().ReleaseAsync(final);
             return;
         }
-        foreach (var place in lease.Places.DistinctBy(p => p.Silo))
-            if (_nodes.LossOf(place) is { } reason) await run.NodeLostAsync(place.Node, place.Silo, reason);
+        if (needs.GivenUp.Count == 0 && needs.Wants == 0) return;
+        var hasGrown = await this.AsReference<IClusterGrain>().AdjustAsync(name, leased.Demand.Life, needs);
+        if (hasGrown && Queue.Leases.Runs.TryGetValue(name, out var grown))
+            await run.TendAsync(new(grown.ToLease(), Lost(grown), Draining(grown)));
+    }
+
+    public async Task<bool> AdjustAsync(string run, int life, RunNeeds needs)
+    {
+        if (!Queue.Leases.Runs.TryGetValue(run, out var leased) || leased.Demand.Life != life) return false;
+        _nodes.Occupy(run, leased.Seats.Where(place => needs.GivenUp.Contains(place.Seat)));
+        var queue = Queue.GiveUp(run, needs.GivenUp);
+        if (_nodes.IsComplete) queue = queue.Grow(run, needs, _nodes.Capacities(queue.Leases, stored.State.Draining));
+        if (ReferenceEquals(queue, Queue)) return false;
+        stored.State.Queue = queue;
+        await StoreAsync();
+        await LeaseAsync();
+        return queue.Leases.Runs[run].NextSeat != leased.NextSeat;
+    }
+
+    private IReadOnlyList<LostSilo> Lost(Leased leased) =>
+    [
+        .. from place in leased.Seats.DistinctBy(p => p.Silo)
+           let reason = _nodes.LossOf(place)
+           where reason is not null
+           select new LostSilo(place.Silo, reason),
+    ];
+
+    private IReadOnlyList<DrainingNode> Draining(Leased leased) =>
+    [
+        .. from node in _nodes.All(Queue.Leases, stored.State.Draining)
+           where node.State is NodeState.Draining or NodeState.Stopping && leased.Seats.Exists(place => place.Node == node.Node)
+           select new DrainingNode(node.Node, node.State == NodeState.Stopping),
+    ];
+
+    private IReadOnlyList<NodeCapacity> Capacities() => _nodes.Capacities(Queue.Leases, stored.State.Draining);
+
+    private async Task SetDrainingAsync(ImmutableSortedSet<string> draining)
+    {
+        if (ReferenceEquals(draining, stored.State.Draining)) return;
+        stored.State.Draining = draining;
+        await StoreAsync();
+        foreach (var run in Queue.Leases.Runs.Keys) _ = TendAsync(run, ReconcileAsync);
     }
 
     /// <summary>Tells a run something without being waited for; what did not arrive is said again at the next tick.</summary>
@@ -156,7 +270,7 @@ internal sealed class ClusterGrain(
         if (!_tended.Add(run)) return;
         try
         {
-            await what(GrainFactory.GetRun(run));
+            await what(GrainFactory.GetRun(run)).WaitAsync(TellPatience);
         }
         catch (Exception e)
         {
@@ -165,6 +279,18 @@ internal sealed class ClusterGrain(
         finally
         {
             _tended.Remove(run);
+        }
+    }
+
+    private async Task<RunStatus?> FindAsync(string run)
+    {
+        try
+        {
+            return await GrainFactory.GetRun(run).StatusAsync();
+        }
+        catch (RunNotFoundException)
+        {
+            return null;
         }
     }
 
@@ -180,9 +306,8 @@ internal sealed class ClusterGrain(
         }
     }
 
-    private async Task StoreAsync(GangQueue queue)
+    private async Task StoreAsync()
     {
-        stored.State.Queue = queue;
         try
         {
             await stored.WriteStateAsync();

@@ -4,9 +4,12 @@ namespace Phi3VCluster.Grains.Queue;
 
 /// <summary>The ranks that a run asks for.</summary>
 /// <param name="Device">auto | cpu | cuda.</param>
-internal sealed record RankDemand(string Run, int MinRanks, int MaxRanks, string Device)
+/// <param name="Life">How often the run was resumed: what an earlier life says is not about this one.</param>
+/// <param name="FirstSeat">Lowest number for its seats.</param>
+internal sealed record RankDemand(string Run, int MinRanks, int MaxRanks, string Device, int Life = 0, int FirstSeat = 0)
 {
-    public static RankDemand Of(string run, RunSpec spec) => new(run, spec.Cluster.MinRanks, spec.Cluster.MaxRanks, spec.Cluster.Device);
+    public static RankDemand Of(string run, RunSpec spec, int life = 0, int firstSeat = 0) =>
+        new(run, spec.Cluster.MinRanks, spec.Cluster.MaxRanks, spec.Cluster.Device, life, firstSeat);
 
     /// <summary>Kinds of device that would do, the preferred one first: all ranks of a run compute on the same kind.</summary>
     public IEnumerable<string> Kinds() => Device == "auto" ? ["cuda", "cpu"] : [Device];

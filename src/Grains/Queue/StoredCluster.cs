@@ -8,8 +8,11 @@ internal sealed class StoredCluster
 {
     private const int MostEndedRuns = 500;
 
-    /// <summary>Counts what a reader of an earlier build could not make sense of.</summary>
-    public const int ThisFormat = 1;
+    /// <summary>
+    /// Counts what a reader of an earlier build could not make sense of. Format 1 is stored under another name: it knew no seats, and
+    /// nothing of it can be gone on with.
+    /// </summary>
+    public const int ThisFormat = 2;
 
     public int Format { get; set; } = ThisFormat;
 
@@ -20,6 +23,17 @@ internal sealed class StoredCluster
 
     /// <summary>How the newest runs ended, oldest first; older ones are known to their own grain only.</summary>
     public ImmutableList<RunStatus> Ended { get; set; } = ImmutableList<RunStatus>.Empty;
+
+    /// <summary>Nodes that somebody asked to be emptied.</summary>
+    public ImmutableSortedSet<string> Draining { get; set; } = ImmutableSortedSet<string>.Empty;
+
+    /// <summary>The run is in the queue, for the first time or again.</summary>
+    public void Enqueue(QueuedRun run, RankDemand demand)
+    {
+        Untold = Untold.SetItem(run.Run, run);
+        Ended = Ended.RemoveAll(ended => ended.Run == run.Run);
+        Queue = Queue.Enqueue(demand);
+    }
 
     public void End(RunStatus final)
     {

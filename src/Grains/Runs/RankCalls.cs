@@ -1,76 +1,54 @@
 using Microsoft.Extensions.Logging;
 using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Grains.Protocol;
 
 namespace Phi3VCluster.Grains.Runs;
 
 /// <summary>
-/// Sends a coordinator's commands without waiting for them. One that is lost costs a second: the rank's next report shows that it did not
-/// hear it, or it is asked again while it gathers. A rank that answers "stale" is lost: it holds this generation to be over.
+/// Sends a coordinator's orders without waiting for them, a node at a time. One that is lost costs a second: the seat's next report shows
+/// that it did not hear it, and one that was not heard of is told again that it is taken.
 /// </summary>
-internal sealed class RankCalls(IGrainFactory grains, IRunGrain coordinator, ILogger log)
+/// <param name="refused">Told of seats that refused to join: what they offered is not so any more.</param>
+internal sealed class RankCalls(IGrainFactory grains, Action<IReadOnlyList<int>> refused, ILogger log)
 {
-    /// <summary>A command is handed over, not carried out, before it is answered: a node that does not answer is frozen or gone.</summary>
+    /// <summary>An order is handed over, not carried out, before it is answered: a node that does not answer is frozen or gone.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
 
-    public void Prepare(string run, RankPlace place, Preparation preparation) =>
-        _ = TellAsync(run, place, preparation.Generation, rank => rank.PrepareAsync(preparation));
+    public void Send(string run, long version, IEnumerable<(Seat Seat, RankOrder Order)> orders)
+    {
+        foreach (var node in orders.GroupBy(order => (order.Seat.Node, order.Seat.Silo)))
+            _ = SendAsync(node.Key.Node, new(run, node.Key.Silo, version, [.. node.Select(order => order.Order)]));
+    }
 
-    public void Begin(string run, RankPlace place, Assignment assignment) =>
-        _ = TellAsync(run, place, assignment.Generation, rank => rank.BeginAsync(assignment));
-
-    public void PassBarrier(string run, RankPlace place, long generation, int epoch) =>
-        _ = TellAsync(run, place, generation, rank => rank.PassBarrierAsync(generation, epoch));
-
-    public void Abort(string run, RankPlace place, long generation, string reason) =>
-        _ = TellAsync(run, place, generation, async rank =>
-        {
-            await rank.AbortAsync(generation, reason);
-            return Answer.Accepted;
-        });
-
-    /// <summary>By the first node of the run that can.</summary>
-    public void Record(string run, IReadOnlyList<RankPlace> places, RunEnd end) => _ = RecordAsync(run, places, end);
+    /// <summary>By the first node that can.</summary>
+    public void Record(string run, IReadOnlyList<SeatPlace> places, RunEnd end) => _ = RecordAsync(run, places, end);
 
     /// <summary>If it is lost, the cluster asks what became of the run.</summary>
     public void Release(RunStatus final) => _ = ReleaseAsync(final);
 
-    private async Task TellAsync(string run, RankPlace place, long generation, Func<IRankGrain, Task<Answer>> command)
+    private async Task SendAsync(string node, NodeOrders orders)
     {
         try
         {
-            var answer = await command(grains.GetRank(run, place.Rank, place.Node)).WaitAsync(Patience);
-            if (answer == Answer.Stale) await LoseAsync(place, generation, "it holds this generation to be over");
+            // Any of the node's seats takes all of them; the first one's grain is as good as another.
+            var answer = await grains.GetRank(orders.Run, orders.Orders[0].Seat, node).ObeyAsync(orders).WaitAsync(Patience);
+            if (answer.Count == 0) return;
+            log.OrdersRefused(orders.Run, node, string.Join(", ", answer));
+            refused([.. orders.Orders.Where(order => order is JoinOrder && answer.Contains(order.Seat)).Select(order => order.Seat)]);
         }
-        catch (Exception e) when (e is TimeoutException or OrleansException) // the way there broke; whether for good, the cluster finds out
+        catch (Exception e) // the way there broke; whether for good, the cluster finds out
         {
-            log.CallFailed(place.Rank, place.Node, e.Message);
-        }
-        catch (Exception e) // the rank's own: it would say the same again
-        {
-            log.CallFailed(place.Rank, place.Node, e.Message);
-            await LoseAsync(place, generation, e.Message);
+            log.CallFailed(orders.Run, node, e.Message);
         }
     }
 
-    private async Task LoseAsync(RankPlace place, long generation, string reason)
-    {
-        try
-        {
-            await coordinator.RankLostAsync(generation, place.Rank, reason);
-        }
-        catch (Exception e) // the coordinator could not store it and starts anew: it then says everything again
-        {
-            log.CallFailed(place.Rank, place.Node, e.Message);
-        }
-    }
-
-    private async Task RecordAsync(string run, IReadOnlyList<RankPlace> places, RunEnd end)
+    private async Task RecordAsync(string run, IReadOnlyList<SeatPlace> places, RunEnd end)
     {
         foreach (var place in places.DistinctBy(p => p.Node))
         {
             try
             {
-                await grains.GetRank(run, place.Rank, place.Node).RecordAsync(end).WaitAsync(Patience);
+                await grains.GetRank(run, place.Seat, place.Node).RecordAsync(end).WaitAsync(Patience);
                 return;
             }
             catch (Exception e) // a lost node, a full disk: another may have the folder too

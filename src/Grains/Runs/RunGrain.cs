@@ -1,6 +1,5 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
+using Orleans.Storage;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Nodes;
 using Phi3VCluster.Grains.Protocol;
@@ -10,42 +9,52 @@ namespace Phi3VCluster.Grains.Runs;
 
 /// <summary>
 /// Coordinates one run. The rules are <see cref="Rendezvous"/>'s; this stores what they decide and then carries it out. It waits for
-/// no other grain: answers come back as calls of their own, so that it can always be asked and always be cancelled.
+/// no other grain: answers come back as reports, so that it can always be asked and always be cancelled.
 /// </summary>
 internal sealed class RunGrain(
-    [PersistentState("run", StateStore.Name)] IPersistentState<StoredRun> stored,
+    [PersistentState("run-2", StateStore.Name)] IPersistentState<StoredRun> stored,
     SiloLiveness silos, RunTimings timings, TimeProvider time, ILogger<RunGrain> log) : Grain, IRunGrain
 {
-    private static readonly JsonSerializerOptions EndForm = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, // people read it
-        WriteIndented = true,
-    };
+    /// <summary>A storage that is down comes back, or this activation has to go.</summary>
+    private static readonly TimeSpan StorePatience = TimeSpan.FromSeconds(20), StoreAgain = TimeSpan.FromMilliseconds(200);
 
     private RunSpec _spec = new();
     private RankCalls _ranks = null!; // set on activation
-    private long? _gatheringSince;    // timestamp; null when this activation did not see the generation open
+    private Heard _heard = null!;     // so is it
+    private IGrainTimer? _ticks;      // while the run has seats
+    private string? _specOfSeats;     // as it is sent to them
 
     private StoredRun Run => stored.State;
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        _ranks = new RankCalls(GrainFactory, this.AsReference<IRunGrain>(), log);
+        _ranks = new RankCalls(GrainFactory, ForgetNews, log);
+        _heard = Heard.Nothing(time.GetUtcNow());
         if (Run.Submitted is null) return;
-        _spec = RunSpecJson.FromText(Run.Submitted.SpecJson);
         Formats.Require(Run.Format, StoredRun.ThisFormat, $"run {Run.Submitted.Run}");
-        foreach (var silo in Run.Rendezvous.Places.Select(p => p.Silo).Distinct().Where(silo => !silos.IsAlive(silo)))
-            await HandleAsync(new RunEvent.NodeLost(silo, StateStore.SiloStopped));
+        _spec = RunSpecJson.FromText(Run.Submitted.SpecJson);
         await HandleAsync(new RunEvent.Reactivated());
     }
 
     public async Task QueueAsync(QueuedRun run)
     {
-        if (Run.Submitted is not null) return;
-        _spec = RunSpecJson.FromText(run.SpecJson);
+        if (Run.Submitted is { } known && known.Life >= run.Life) return; // said again
+        (_spec, _specOfSeats) = (RunSpecJson.FromText(run.SpecJson), null);
+        RankLimits limits = new(_spec.Cluster.MinRanks, _spec.Cluster.MaxRanks);
+        var now = time.GetUtcNow();
+        if (Run.Submitted is null)
+        {
+            Run.Rendezvous = Rendezvous.New(limits) with { NextSeat = run.FirstSeat };
+            Run.Log = Run.Log.Add(run.SubmittedAt, $"submitted; results go to {run.Output}");
+        }
+        else
+        {
+            Run.Rendezvous = Run.Rendezvous.Apply(_heard, new RunEvent.Resumed(limits), now, timings).State;
+            _heard = Heard.Nothing(now);
+            Run.Log = Run.Log.Add(now, $"resumed, from {(run.Step is { } step ? $"step {step}" : "its newest checkpoint")}");
+            (Run.Device, Run.FinishedAt, Run.WaitingFor) = (null, null, null);
+        }
         Run.Submitted = run;
-        Run.Log = Run.Log.Add(run.SubmittedAt, $"submitted; results go to {run.Output}");
         await StoreAsync();
     }
 
@@ -57,50 +66,40 @@ internal sealed class RunGrain(
         return Task.FromResult(Answer.Accepted);
     }
 
-    public async Task<Answer> StartAsync(Lease lease)
+    public async Task<RunNeeds> TendAsync(Tending tending)
     {
         Submitted();
-        if (Run.Lease is not null) return Run.Rendezvous.Phase.IsFinal ? Answer.Stale : Answer.Accepted; // said again
-        if (Run.Rendezvous.Phase is not RunPhase.Queued) return Answer.Stale;
-        Run.Lease = lease;
-        _gatheringSince = time.GetTimestamp();
-        return await HandleAsync(new RunEvent.Leased(lease.Places));
+        var lease = tending.Lease;
+        if (!Run.Rendezvous.Phase.IsFinal)
+        {
+            Run.Device ??= lease.Device;
+            if (lease.Seats.Any(seat => seat.Seat >= Run.Rendezvous.NextSeat))
+                Run.Places = [.. Run.Places.UnionBy(lease.Seats, place => place.Seat)];
+            await HandleAsync(new RunEvent.Tended(lease.Seats, tending.Lost, tending.Draining));
+        }
+        return Run.Rendezvous.NeedsOf(lease, Run.Rendezvous.Phase.IsFinal ? Status() : null);
     }
-
-    public Task<Answer> JoinAsync(RankJoin join) => HandleAsync(join.Problems.Count == 0
-        ? new RunEvent.Joined(join.Generation, join.Rank, join.Address)
-        : new RunEvent.Refused(join.Generation, join.Rank, join.Problems));
 
     public async Task<ReportReply> ReportAsync(NodeReport report)
     {
-        var before = Run.Progress;
-        foreach (var rank in report.Ranks.Where(r => r.Generation == Run.Rendezvous.Generation && !Run.Rendezvous.Phase.IsFinal))
-            Run.Progress = Run.Progress.With(rank);
-        foreach (var news in Run.Progress.NewsSince(before, _spec.Evaluation.Metric, _spec.Epochs))
-            Run.Log = Run.Log.Add(time.GetUtcNow(), news);
-
-        var stale = new List<StaleRank>();
-        foreach (var rank in report.Ranks)
-            if (await HandleAsync(EventOf(rank)) == Answer.Stale)
-                stale.Add(new StaleRank(rank.Generation, rank.Rank));
-        return new ReportReply(stale);
+        var told = Run.Log;
+        if (!_heard.IsLate(report.Silo, report.Number)) TakeProgress(report);
+        if (!ReferenceEquals(told, Run.Log)) await StoreAsync(); // a line tells when it happened: lost, it would be told later, as of then
+        var stale = await HandleAsync(new RunEvent.Reported(report.Silo, report.Number, report.Seats));
+        return new(stale, Run.Rendezvous.Version);
     }
-
-    public Task RankLostAsync(long generation, int rank, string reason) => HandleAsync(new RunEvent.RankLost(generation, rank, reason));
-
-    public Task NodeLostAsync(string node, string silo, string reason) => HandleAsync(new RunEvent.NodeLost(silo, reason));
 
     public async Task<RunStatus> CancelAsync()
     {
         Submitted();
         await HandleAsync(new RunEvent.CancelRequested());
-        return await StatusAsync();
+        return Status();
     }
 
     public Task<RunStatus> StatusAsync()
     {
         Submitted();
-        return Task.FromResult(Run.StatusAt(time.GetUtcNow(), _spec));
+        return Task.FromResult(Status());
     }
 
     public Task<LogPage> LogAsync(long fromLine)
@@ -110,112 +109,126 @@ internal sealed class RunGrain(
     }
 
     /// <summary>The state is stored before any command goes out: a coordinator that starts anew can then only repeat itself.</summary>
-    private async Task<Answer> HandleAsync(RunEvent happened)
+    /// <returns>Seats of a report that the run does not have.</returns>
+    private async Task<IReadOnlyList<int>> HandleAsync(RunEvent happened)
     {
-        var decision = Run.Rendezvous.Apply(happened);
-        if (decision.Stale) return Answer.Stale;
+        var decision = Run.Rendezvous.Apply(_heard, happened, time.GetUtcNow(), timings);
+        _heard = decision.Heard;
         if (!ReferenceEquals(decision.State, Run.Rendezvous))
         {
             TakeOver(decision);
             await StoreAsync();
         }
-        foreach (var command in decision.Commands) CarryOut(command);
-        return Answer.Accepted;
+        var run = Submitted().Run;
+        var orders = decision.Commands.OfType<RunCommand.ToSeat>().Select(command => (command.Seat, OrderOf(command)));
+        _ranks.Send(run, Run.Rendezvous.Version, orders);
+        foreach (var recovery in decision.Commands.OfType<RunCommand.CountRecovery>())
+            RunMetrics.GenerationEnded(run, Words.Kebab(recovery.Cause.ToString()));
+        if (decision.Commands.Any(command => command is RunCommand.Release)) Release();
+        KeepTicking();
+        return decision.Stale;
     }
 
     private void TakeOver(Decision decision)
     {
         var now = time.GetUtcNow();
-        if (decision.State.Phase is RunPhase.Running && _gatheringSince is { } since)
-        {
-            RunMetrics.RendezvousEnded(Submitted().Run, Run.Lease!, time.GetElapsedTime(since));
-            _gatheringSince = null;
-        }
+        var before = Run.Rendezvous;
         Run.Rendezvous = decision.State;
-        if (Run.Lease is not null) Run.StartedAt ??= now;
+        if (decision.State.Generation > before.Generation && decision.State.History[^1] is var formed)
+        {
+            Run.Progress = Run.Progress.At(formed);
+            RunMetrics.RendezvousEnded(Submitted().Run, Run.Device!, formed.WorldSize, formed.Seconds);
+        }
+        if (decision.State.Phase is not RunPhase.Queued && !decision.State.Phase.IsFinal) Run.StartedAt ??= now;
         if (decision.State.Phase.IsFinal) Run.FinishedAt ??= now;
         foreach (var line in decision.Commands.OfType<RunCommand.Log>()) Run.Log = Run.Log.Add(now, line.Text);
     }
 
+    private void TakeProgress(NodeReport report)
+    {
+        if (Run.Rendezvous.Phase is RunPhase.Stopping || Run.Rendezvous.Phase.IsFinal) return;
+        var before = Run.Progress;
+        foreach (var seat in report.Seats)
+            if (seat.Generation == Run.Rendezvous.Generation
+                && seat.Phase is not (ReportedPhase.Parked or ReportedPhase.Failed or ReportedPhase.Stopped))
+                Run.Progress = Run.Progress.With(seat);
+        foreach (var news in Run.Progress.NewsSince(before, _spec.Evaluation.Metric, _spec.Epochs))
+            Run.Log = Run.Log.Add(time.GetUtcNow(), news);
+    }
+
+    /// <summary>
+    /// A write that failed is tried again in place, with nothing sent meanwhile; a conflict means that another activation is ahead.
+    /// </summary>
     private async Task StoreAsync()
     {
-        try
+        var since = time.GetTimestamp();
+        while (true)
         {
-            await stored.WriteStateAsync();
-        }
-        catch
-        {
-            DeactivateOnIdle(); // what is in memory was not stored and must not be acted upon: start anew from what was
-            throw;
-        }
-    }
-
-    private void CarryOut(RunCommand command)
-    {
-        var generation = Run.Rendezvous.Generation;
-        switch (command)
-        {
-            case RunCommand.Prepare c:
-                var preparation = new Preparation(generation, SpecOfRanks(Run.Lease!), CollectiveChoice.For(_spec, Run.Lease!));
-                _ranks.Prepare(Submitted().Run, c.Place, preparation);
-                break;
-            case RunCommand.Begin c:
-                _ranks.Begin(Submitted().Run, c.Place, new Assignment(generation, c.Addresses, Submitted().Output));
-                break;
-            case RunCommand.PassBarrier c:
-                _ranks.PassBarrier(Submitted().Run, c.Place, generation, c.Epoch);
-                break;
-            case RunCommand.Abort c:
-                _ranks.Abort(Submitted().Run, c.Place, generation, c.Reason);
-                break;
-            case RunCommand.StartTimer c:
-                StartTimer(c.Kind, generation);
-                break;
-            case RunCommand.Release:
-                var final = Run.StatusAt(time.GetUtcNow(), _spec);
-                if (final.State != RunState.Done && Run.Lease is { } lease)
-                    _ranks.Record(final.Run, lease.Places, new(final.Output, RunSpecYaml.ToText(_spec), EndText(final)));
-                _ranks.Release(final);
-                break;
-            case RunCommand.Log: // written when the state was
-                break;
-        }
-    }
-
-    private void StartTimer(RunTimer kind, long generation)
-    {
-        IGrainTimer? timer = null;
-        timer = this.RegisterGrainTimer(
-            () =>
+            try
             {
-                timer!.Dispose(); // it is due once, and a generation that gathers for minutes starts many
-                return HandleAsync(new RunEvent.TimedOut(generation, kind));
-            },
-            new GrainTimerCreationOptions(timings.Of(kind), Timeout.InfiniteTimeSpan) { KeepAlive = true });
+                await stored.WriteStateAsync();
+                return;
+            }
+            catch (Exception e) when (e is not InconsistentStateException && time.GetElapsedTime(since) < StorePatience)
+            {
+                log.StoreFailed(this.GetPrimaryKeyString(), e.Message);
+                await Task.Delay(StoreAgain);
+            }
+            catch
+            {
+                DeactivateOnIdle(); // what is in memory was not stored and must not be acted upon: start anew from what was
+                throw;
+            }
+        }
     }
 
-    private static RunEvent.Reported EventOf(RankReport rank) =>
-        new(rank.Generation, rank.Rank, rank.Phase, rank.Epoch, rank.Error, rank.Address, rank.IsEcho);
+    private RankOrder OrderOf(RunCommand.ToSeat command) => command switch
+    {
+        RunCommand.Take c => new TakeOrder(
+            c.Seat.Number, _specOfSeats ??= SpecOfSeats(), CollectiveChoice.For(_spec, Run.Device!), Submitted().Output, Submitted().Step),
+        RunCommand.Join c => new JoinOrder(c.Seat.Number, c.Generation, c.Rank, c.Addresses, c.Source, c.Cause),
+        RunCommand.Part c => new PartOrder(c.Seat.Number, c.Generation),
+        RunCommand.Break c => new BreakOrder(c.Seat.Number, c.Generation, c.Reason),
+        RunCommand.Leave c => new LeaveOrder(c.Seat.Number, c.Reason),
+        _ => throw new System.Diagnostics.UnreachableException(command.GetType().Name), // a new command must decide here
+    };
 
-    /// <summary>What the cluster knows of the run, and its log: after a while it will know neither.</summary>
-    private string EndText(RunStatus final) => JsonSerializer.Serialize(
-        new
+    private void Release()
+    {
+        var final = Status();
+        if (final.State != RunState.Done && Run.Places.Count > 0)
+            _ranks.Record(final.Run, Run.Places, new(final.Output, RunSpecYaml.ToText(_spec), EndText.Of(final, Run.Log)));
+        _ranks.Release(final);
+    }
+
+    private void KeepTicking()
+    {
+        var phase = Run.Rendezvous.Phase;
+        if (phase is RunPhase.Queued || phase.IsFinal)
         {
-            final.Run,
-            State = final.State.ToString().ToLowerInvariant(),
-            final.Error,
-            final.Step,
-            final.TotalSteps,
-            final.WorldSize,
-            final.SubmittedAt,
-            final.StartedAt,
-            final.FinishedAt,
-            Log = Run.Log.Lines,
-        },
-        EndForm);
+            _ticks?.Dispose();
+            _ticks = null;
+        }
+        else
+        {
+            _ticks ??= this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(timings.Tick, timings.Tick) { KeepAlive = true });
+        }
+    }
 
-    /// <summary>With the device that "auto" has come to: all ranks of a run compute on the same kind.</summary>
-    private string SpecOfRanks(Lease lease) => RunSpecJson.ToText(_spec with { Cluster = _spec.Cluster with { Device = lease.Device } });
+    /// <summary>The cluster tells of lost silos too, and of more; what this silo knows itself is told sooner.</summary>
+    private async Task TickAsync()
+    {
+        var dead = Run.Rendezvous.Seats.Values.DistinctBy(seat => seat.Silo).Where(seat => silos.IsDead(seat.Silo))
+            .Select(seat => new LostSilo(seat.Silo, $"{seat.Node} was lost: its silo is gone")).ToList();
+        await HandleAsync(dead.Count > 0 ? new RunEvent.SilosLost(dead) : new RunEvent.Tick());
+    }
+
+    private void ForgetNews(IReadOnlyList<int> seats) => _heard = _heard with { Seats = _heard.Seats.RemoveRange(seats) };
+
+    /// <summary>With the device that "auto" has come to: all seats of a run compute on the same kind.</summary>
+    private string SpecOfSeats() => RunSpecJson.ToText(_spec with { Cluster = _spec.Cluster with { Device = Run.Device! } });
+
+    private RunStatus Status() => Run.StatusAt(time.GetUtcNow(), _spec, _heard);
 
     private QueuedRun Submitted() => Run.Submitted ?? throw RunNotFoundException.For(this.GetPrimaryKeyString());
 }

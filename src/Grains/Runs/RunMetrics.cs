@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Grains.Runs;
 
@@ -14,10 +13,17 @@ public static class RunMetrics
     private static readonly Histogram<double> RendezvousTime = Meter.CreateHistogram(
         "phi3v.rendezvous",
         unit: "s",
-        description: "From the opening of a generation until all its ranks have joined.",
+        description: "From a generation's cause until all its seats were told to join.",
         advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100] });
 
-    /// <param name="lease">Labelled with its GPUs as the ranks' metrics are: none where they compute on CPUs.</param>
-    internal static void RendezvousEnded(string run, Lease lease, TimeSpan took) => RendezvousTime.Record(
-        took.TotalSeconds, new("run", run), new("gpus", lease.Device == "cpu" ? 0 : lease.Places.Count));
+    /// <summary>Exported as phi3v_recoveries_total.</summary>
+    private static readonly Counter<long> Recoveries = Meter.CreateCounter<long>(
+        "phi3v.recoveries",
+        description: "Generations that ended before their run did, by cause: loss, fault, stall, echo, missed, boundary.");
+
+    /// <param name="device">Labelled with its GPUs as the ranks' metrics are: none where they compute on CPUs.</param>
+    internal static void RendezvousEnded(string run, string device, int ranks, double seconds) => RendezvousTime.Record(
+        seconds, new("run", run), new("gpus", device == "cpu" ? 0 : ranks));
+
+    internal static void GenerationEnded(string run, string cause) => Recoveries.Add(1, new("run", run), new("cause", cause));
 }

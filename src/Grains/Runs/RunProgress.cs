@@ -2,7 +2,7 @@ using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Grains.Runs;
 
-/// <summary>What the ranks' reports say of the run as a whole.</summary>
+/// <summary>What the seats' reports say of the run as a whole.</summary>
 internal sealed record RunProgress
 {
     /// <summary>Rank 0's.</summary>
@@ -17,11 +17,22 @@ internal sealed record RunProgress
     public double? EvalBefore { get; init; }
     public double? EvalAfter { get; init; }
     public double TrainSeconds { get; init; }
+    public long CheckpointStep { get; init; }
     public IReadOnlyList<string> Notes { get; init; } = [];
     /// <summary>Rank 0's.</summary>
     public ReportedPart? Part { get; init; }
 
-    /// <summary>Takes a report in. A rank that is behind adds nothing: a step is committed by all ranks or by none.</summary>
+    /// <summary>A generation begins, and what comes after its first step is done anew.</summary>
+    public RunProgress At(FormedGeneration begun) => this with
+    {
+        Phase = ReportedPhase.Joining,
+        Step = Math.Min(Step, begun.FirstStep - 1),
+        Part = null,
+    };
+
+    /// <summary>
+    /// Takes a report of the present generation in. A seat that is behind adds nothing: a step is committed by all ranks or by none.
+    /// </summary>
     public RunProgress With(RankReport report)
     {
         var next = report.Step < Step ? this : this with
@@ -37,11 +48,13 @@ internal sealed record RunProgress
         };
         return next with
         {
-            Phase = report.Rank == 0 && report.Phase != ReportedPhase.Prepared ? report.Phase : Phase,
+            Phase = report.Rank == 0 ? report.Phase : Phase,
             Part = report.Rank == 0 ? report.Part : Part,
             EvalBefore = report.EvalBefore ?? EvalBefore,
             EvalAfter = report.EvalAfter ?? EvalAfter,
-            Notes = report.Notes.Count > Notes.Count ? report.Notes : Notes,
+            CheckpointStep = Math.Max(CheckpointStep, report.CheckpointStep),
+            // Another seat may be rank 0 now, and say again what the first one said.
+            Notes = report.Notes.Any(note => !Notes.Contains(note)) ? [.. Notes.Union(report.Notes)] : Notes,
         };
     }
 
@@ -52,7 +65,8 @@ internal sealed record RunProgress
         foreach (var note in Notes.Skip(before.Notes.Count)) yield return note;
         if (before.EvalBefore is null && EvalBefore is { } untrained) yield return $"{metric} before training: {untrained:G6}";
         if (before.Step == 0 && Step > 0) yield return $"first of {TotalSteps} steps committed";
-        if (Epoch > before.Epoch) yield return $"epoch {Epoch} of {epochs} ended at step {Step}, loss {Loss:G6}";
+        for (var epoch = before.Epoch + 1; epoch <= Epoch; epoch++) // several, where they are shorter than the time between two reports
+            yield return $"epoch {epoch} of {epochs} ended" + (epoch == Epoch ? $" at step {Step}, loss {Loss:G6}" : "");
         if (before.EvalAfter is null && EvalAfter is { } trained) yield return $"{metric} after training: {trained:G6}";
     }
 }

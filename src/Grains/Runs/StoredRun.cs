@@ -7,21 +7,24 @@ namespace Phi3VCluster.Grains.Runs;
 /// <summary>What a run's grain knows, and stores whenever the protocol moves on.</summary>
 internal sealed class StoredRun
 {
-    /// <summary>Counts what a reader of an earlier build could not make sense of.</summary>
-    public const int ThisFormat = 1;
+    /// <summary>Counts what a reader of an earlier build could not make sense of. Format 1 is stored under another name.</summary>
+    public const int ThisFormat = 2;
 
     public int Format { get; set; } = ThisFormat;
     /// <summary>Null until the run was submitted.</summary>
     public QueuedRun? Submitted { get; set; }
-    public Lease? Lease { get; set; }
-    public Rendezvous Rendezvous { get; set; } = Rendezvous.New;
+    /// <summary>Kind of device that all seats have, from the first lease on.</summary>
+    public string? Device { get; set; }
+    /// <summary>All seats that the run ever had: a node of one of them writes down its end.</summary>
+    public IReadOnlyList<SeatPlace> Places { get; set; } = [];
+    public Rendezvous Rendezvous { get; set; } = Rendezvous.New(new(1, 1));
     public RunProgress Progress { get; set; } = new();
     public RunLog Log { get; set; } = RunLog.Empty;
     public string? WaitingFor { get; set; }
     public DateTimeOffset? StartedAt { get; set; }
     public DateTimeOffset? FinishedAt { get; set; }
 
-    public RunStatus StatusAt(DateTimeOffset now, RunSpec spec)
+    public RunStatus StatusAt(DateTimeOffset now, RunSpec spec, Heard heard)
     {
         var phase = Rendezvous.Phase;
         return new()
@@ -29,7 +32,7 @@ internal sealed class StoredRun
             Run = Submitted!.Run,
             Name = spec.Name,
             State = phase.State,
-            Phase = PhaseWord(phase),
+            Phase = RunWords.Phase(Rendezvous, heard, Progress),
             Step = Progress.Step,
             TotalSteps = Progress.TotalSteps,
             Epoch = Progress.Epoch,
@@ -38,15 +41,11 @@ internal sealed class StoredRun
             LearningRate = Progress.LearningRate,
             GradNorm = Progress.GradNorm,
             ImagesPerSecond = Progress.ImagesPerSecond,
-            WorldSize = Rendezvous.Places.Length,
+            WorldSize = Rendezvous.Members.Length,
             Generation = Rendezvous.Generation,
-            WaitingFor = WaitingForAt(phase),
+            WaitingFor = phase is RunPhase.Queued ? WaitingFor : RunWords.WaitingFor(Rendezvous, heard, now),
             Error = phase is RunPhase.Failed failed ? failed.Error : null,
-            Nodes =
-            [
-                .. Rendezvous.Places.GroupBy(p => (p.Node, p.Silo))
-                    .Select(g => new NodeRanks(g.Key.Node, g.Key.Silo, [.. g.Select(p => p.Rank)])),
-            ],
+            Nodes = Nodes(),
             Metric = spec.Data.Eval is null && Progress.EvalBefore is null && Progress.EvalAfter is null ? null : spec.Evaluation.Metric,
             EvalBefore = Progress.EvalBefore,
             EvalAfter = Progress.EvalAfter,
@@ -58,17 +57,22 @@ internal sealed class StoredRun
             SubmittedAt = Submitted.SubmittedAt,
             StartedAt = StartedAt,
             FinishedAt = FinishedAt,
+            Generations = Rendezvous.History,
+            Life = Submitted.Life,
+            SeatsNumbered = Rendezvous.NextSeat,
+            CheckpointStep = Progress.CheckpointStep,
         };
     }
 
-    private string? WaitingForAt(RunPhase phase) => phase switch
+    /// <summary>The ranks of the newest generation, by node.</summary>
+    private IReadOnlyList<NodeRanks> Nodes()
     {
-        RunPhase.Queued => WaitingFor,
-        RunPhase.Gathering g => $"{Rendezvous.Places.Length - g.Addresses.Count} of {Rendezvous.Places.Length} ranks to join",
-        RunPhase.Stopping s => $"{s.Remaining.Count} of {Rendezvous.Places.Length} ranks to stop",
-        _ => null,
-    };
-
-    private string PhaseWord(RunPhase phase) =>
-        phase is RunPhase.Running ? Words.Kebab(Progress.Phase.ToString()) : Words.Kebab(phase.GetType().Name);
+        var nodes = Places.ToDictionary(place => place.Seat);
+        return
+        [
+            .. Rendezvous.Members.Select((member, rank) => (nodes[member.Seat].Node, nodes[member.Seat].Silo, Rank: rank))
+                .GroupBy(rank => (rank.Node, rank.Silo))
+                .Select(node => new NodeRanks(node.Key.Node, node.Key.Silo, [.. node.Select(rank => rank.Rank)])),
+        ];
+    }
 }

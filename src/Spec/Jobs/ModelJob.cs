@@ -5,7 +5,7 @@ namespace Phi3VCluster.Spec.Jobs;
 /// <summary>Work for one node that trains nothing. Paths are as the node sees them.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "job")]
 [JsonDerivedType(typeof(GenerateJob), "generate"), JsonDerivedType(typeof(EvaluateJob), "eval"), JsonDerivedType(typeof(MergeJob), "merge")]
-[JsonDerivedType(typeof(InspectJob), "inspect")]
+[JsonDerivedType(typeof(InspectJob), "inspect"), JsonDerivedType(typeof(ExportJob), "export")]
 public abstract record ModelJob
 {
     /// <summary>Checkpoint folder in Hugging Face layout.</summary>
@@ -91,4 +91,15 @@ public sealed record MergeJob : ModelJob
     public string To { get; init; } = "";
     /// <summary>One of <see cref="Dtypes"/>.</summary>
     public string Dtype { get; init; } = "fp32";
+}
+
+/// <summary>An adapter or a checkpoint from what a run had trained at a step.</summary>
+public sealed record ExportJob : ModelJob
+{
+    /// <summary>The run's folder of results.</summary>
+    public string Run { get; init; } = "";
+    /// <summary>The step of a checkpoint; null for the newest.</summary>
+    public long? Step { get; init; }
+    /// <summary>Folder to make.</summary>
+    public string To { get; init; } = "";
 }

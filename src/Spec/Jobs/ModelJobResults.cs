@@ -54,3 +54,10 @@ public sealed record EvaluateRow(string Id, double? Loss, string? Prediction, IR
 /// <param name="Bytes">Of all tensors.</param>
 /// <param name="Seconds">From the files to the files.</param>
 public sealed record MergeResult(string Output, string Dtype, int Tensors, int Merged, long Bytes, double Seconds) : JobResult;
+
+/// <param name="Output">The folder that was made.</param>
+/// <param name="Step">Of the checkpoint.</param>
+/// <param name="Kind">adapter | model.</param>
+/// <param name="Tensors">That were trained.</param>
+/// <param name="Seconds">From the files to the files.</param>
+public sealed record ExportResult(string Output, string Run, long Step, string Kind, int Tensors, double Seconds) : JobResult;

@@ -12,6 +12,7 @@ public static class ModelJobValidation
         EvaluateJob evaluate => Evaluate(evaluate),
         MergeJob merge => Merge(merge),
         InspectJob inspect => Inspect(inspect),
+        ExportJob export => Export(export),
         _ => [],
     }];
 
@@ -27,8 +28,8 @@ public static class ModelJobValidation
         if (job is InspectJob inspect && !Blank(inspect.Data)) Add("KIND:PATH", GivenFolder.SamplesProblem(inspect.Data));
         if (((job as EvaluateJob)?.ImageRoot ?? (job as InspectJob)?.ImageRoot) is { } root && !Blank(root) && !Directory.Exists(root))
             problems.Add($"--image-root: no such folder, got {root}; give the folder that image paths start from.");
-        if (job is MergeJob merge && !Blank(merge.To) && TargetProblem(merge) is { } problem)
-            problems.Add($"--to: {problem}, got {merge.To}; give a new folder.");
+        if (((job as MergeJob)?.To ?? (job as ExportJob)?.To) is { } to && !Blank(to) && TargetProblem(to, job.Model) is { } problem)
+            problems.Add($"--to: {problem}, got {to}; give a new folder.");
         return problems;
 
         void Add(string option, string? what)
@@ -37,12 +38,12 @@ public static class ModelJobValidation
         }
     }
 
-    private static string? TargetProblem(MergeJob job)
+    private static string? TargetProblem(string to, string model)
     {
-        if (File.Exists(job.To)) return "is a file";
-        if (!Directory.Exists(job.To)) return null;
-        if (!Blank(job.Model) && SamePath(job.To, job.Model)) return "is the model's own folder";
-        return Directory.EnumerateFileSystemEntries(job.To).Any() ? "the folder is not empty" : null;
+        if (File.Exists(to)) return "is a file";
+        if (!Directory.Exists(to)) return null;
+        if (!Blank(model) && SamePath(to, model)) return "is the model's own folder";
+        return Directory.EnumerateFileSystemEntries(to).Any() ? "the folder is not empty" : null;
     }
 
     private static bool SamePath(string one, string other) =>
@@ -50,7 +51,8 @@ public static class ModelJobValidation
 
     private static IEnumerable<string> Common(ModelJob job)
     {
-        if (job is not InspectJob && Blank(job.Model)) yield return "--model: is empty, got nothing; give a checkpoint folder.";
+        if (job is not (InspectJob or ExportJob) && Blank(job.Model))
+            yield return "--model: is empty, got nothing; give a checkpoint folder.";
         if (job.Adapter is { } adapter && Blank(adapter))
             yield return "--adapter: is empty, got nothing; give a PEFT adapter folder, or leave it out.";
         if (job is not AskJob ask) yield break;
@@ -94,6 +96,13 @@ public static class ModelJobValidation
         if (Blank(job.To)) yield return "--to: is empty, got nothing; give the folder to make.";
         if (!MergeJob.Dtypes.Contains(job.Dtype))
             yield return $"--dtype: unknown, got {job.Dtype}; choose one of {string.Join(", ", MergeJob.Dtypes)}.";
+    }
+
+    private static IEnumerable<string> Export(ExportJob job)
+    {
+        if (Blank(job.Run)) yield return "RUN: is empty, got nothing; give a run's id or its folder.";
+        if (Blank(job.To)) yield return "--to: is empty, got nothing; give the folder to make.";
+        if (job.Step < 1) yield return $"--step: must be at least 1, got {job.Step}; see `phi3v checkpoints`.";
     }
 
     private static bool Blank(string text) => string.IsNullOrWhiteSpace(text);

@@ -9,7 +9,7 @@ namespace Phi3VCluster.Spec.Reading;
 /// </summary>
 internal sealed class SpecBinder(List<string> problems)
 {
-    private static readonly NullabilityInfoContext Nullability = new();
+    private readonly NullabilityInfoContext _nullability = new(); // one a reading: it is not for several threads
 
     public T Bind<T>(SpecNode root) where T : new() => (T)Section(root, typeof(T), path: "");
 
@@ -40,7 +40,7 @@ internal sealed class SpecBinder(List<string> problems)
     {
         var type = property.PropertyType;
         var optional = Nullable.GetUnderlyingType(type) is not null
-            || (!type.IsValueType && Nullability.Create(property).WriteState == NullabilityState.Nullable);
+            || (!type.IsValueType && _nullability.Create(property).WriteState == NullabilityState.Nullable);
         if (optional && node is SpecScalar { IsNull: true }) property.SetValue(section, null);
         else if (SpecKeys.IsSection(type)) property.SetValue(section, Section(node, type, path));
         else if (type == typeof(IReadOnlyList<double>)) SetList<double>(section, property, node, path, "numbers", "[0.9, 0.95]");

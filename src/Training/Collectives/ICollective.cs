@@ -67,4 +67,8 @@ public interface ICollectiveEndpoint : IDisposable
 }
 
 /// <summary>An operation between ranks failed; the run's generation is over for this rank.</summary>
-public sealed class CollectiveException(string message, Exception? inner = null) : Exception(message, inner);
+/// <param name="peer">The rank to whom the connection broke; null where that is not known.</param>
+public sealed class CollectiveException(string message, Exception? inner = null, int? peer = null) : Exception(message, inner)
+{
+    public int? Peer => peer ?? (InnerException as CollectiveException)?.Peer;
+}

@@ -31,7 +31,8 @@ internal sealed class RingAcceptor(IReadOnlyList<Socket> listeners, RingHandshak
                 stranger = $" Refused a peer: {refusal}.";
             }
         }
-        throw new CollectiveException($"rank {peer} did not come to rank {own.Rank} of generation {own.Generation} in time.{stranger}");
+        throw new CollectiveException(
+            $"rank {peer} did not come to rank {own.Rank} of generation {own.Generation} in time.{stranger}");
     }
 
     private Socket? Greet(Socket listener, CancellationToken abort, out string refusal)

@@ -29,12 +29,13 @@ internal static class RingConnector
         catch (OperationCanceledException late)
         {
             socket?.Dispose();
-            throw new CollectiveException($"{where} did not answer {who} in time.", late);
+            throw new CollectiveException($"{where} did not answer {who} in time.", late, peer);
         }
         catch (SocketException lost)
         {
             socket?.Dispose();
-            throw new CollectiveException($"{where} cannot be reached by {who}: {lost.Message}.", lost);
+            throw new CollectiveException($"{where} cannot be reached by {who}: {lost.Message}.", lost,
+                RingSockets.IsNetworks(lost.SocketErrorCode) ? peer : null);
         }
         catch (CollectiveException)
         {

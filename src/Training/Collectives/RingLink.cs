@@ -26,7 +26,9 @@ internal sealed class RingLink : IDisposable
     public int TrySend(ReadOnlySpan<byte> data)
     {
         var sent = _next.Send(data, SocketFlags.None, out var error);
-        return error is SocketError.Success or SocketError.WouldBlock ? sent : throw Lost(NextRank, error.ToString());
+        return error is SocketError.Success or SocketError.WouldBlock
+            ? sent
+            : throw Lost(NextRank, error.ToString(), RingSockets.IsNetworks(error));
     }
 
     /// <returns>Bytes received; 0 when none are there yet.</returns>
@@ -38,7 +40,7 @@ internal sealed class RingLink : IDisposable
             SocketError.WouldBlock => 0,
             SocketError.Success when received > 0 => received,
             SocketError.Success => throw Lost(PreviousRank, "closed by the peer"),
-            _ => throw Lost(PreviousRank, error.ToString()),
+            _ => throw Lost(PreviousRank, error.ToString(), RingSockets.IsNetworks(error)),
         };
     }
 
@@ -78,7 +80,10 @@ internal sealed class RingLink : IDisposable
         _previous.Dispose();
     }
 
-    private CollectiveException Lost(int peer, string cause) => new(_broken ?? $"lost the connection to rank {peer}: {cause}");
+    /// <param name="isNetworks">The peer may be well; otherwise it has hung up, for a reason of its own.</param>
+    private CollectiveException Lost(int peer, string cause, bool isNetworks = false) => _broken is { } reason
+        ? new(reason)
+        : new($"lost the connection to rank {peer}: {cause}", peer: isNetworks ? peer : null);
 
     private static void Shutdown(Socket socket)
     {

@@ -16,6 +16,9 @@ internal static class RingSockets
 
     private const int Backlog = 64, KeepAliveSeconds = 5, KeepAliveProbeSeconds = 2, KeepAliveProbes = 3;
 
+    /// <summary>Linux's TCP_USER_TIMEOUT: what was sent and is not acknowledged for so long ends the connection.</summary>
+    private const int TcpUserTimeout = 18, TcpLevel = 6, UserTimeoutMilliseconds = 5000;
+
     public static Socket Listen(EndPoint at, ProtocolType protocol)
     {
         var socket = new Socket(at.AddressFamily, SocketType.Stream, protocol);
@@ -78,6 +81,10 @@ internal static class RingSockets
         }
     }
 
+    /// <summary>Whether it is the way to a peer that failed, and not the peer that went.</summary>
+    public static bool IsNetworks(SocketError error) => error is SocketError.TimedOut or SocketError.HostUnreachable
+        or SocketError.NetworkUnreachable or SocketError.NetworkDown or SocketError.HostDown;
+
     public static Socket Tune(Socket socket)
     {
         if (socket.AddressFamily == AddressFamily.Unix)
@@ -90,6 +97,7 @@ internal static class RingSockets
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, KeepAliveSeconds);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, KeepAliveProbeSeconds);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, KeepAliveProbes);
+        if (OperatingSystem.IsLinux()) socket.SetRawSocketOption(TcpLevel, TcpUserTimeout, BitConverter.GetBytes(UserTimeoutMilliseconds));
         return socket;
     }
 

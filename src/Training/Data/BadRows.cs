@@ -23,9 +23,11 @@ internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyL
     public IReadOnlyList<string> Ids { get; init; } = [];
 
     /// <param name="check">What is looked at besides texts, structure and whether images are there.</param>
+    /// <param name="progress">Rows done; called from several threads.</param>
     /// <exception cref="InputException">A file is damaged.</exception>
-    public static BadRows Find(IDatasetReader reader, int first, int end, RowCheck? check, CancellationToken stop) =>
-        RowScan.Run(reader, first, end, check?.Problems ?? (_ => []), Math.Max(MostExplained, (end - first) / OneIn), _ => { }, stop);
+    public static BadRows Find(
+        IDatasetReader reader, int first, int end, RowCheck? check, CancellationToken stop, Action<int>? progress = null) => RowScan.Run(
+            reader, first, end, check?.Problems ?? (_ => []), Math.Max(MostExplained, (end - first) / OneIn), progress ?? (_ => { }), stop);
 
     /// <param name="onBadSample">fail | skip.</param>
     /// <param name="where">What the rows are called.</param>

@@ -42,12 +42,13 @@ public static class RunData
         var files = DataFiles.Find(spec, path).Select(name => new FileInfo(name));
         var key = string.Join('\n', [$"{kind.Name} {spec} {path} {first} {held} {check?.Key}",
             .. files.Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc.Ticks))]);
-        return new(SharedRows.Take(key, () =>
+        return new(SharedRows.Take(key, progress =>
         {
             var reader = held.Order(kind.Open(spec, path));
             try
             {
-                var bad = BadRows.Find(reader, first, end(reader.Count), check, stop);
+                var last = end(reader.Count);
+                var bad = BadRows.Find(reader, first, last, check, stop, done => progress(done, last - first));
                 bad.Check(spec.OnBadSample, $"{DataFiles.Setting(spec, path)}: {path}");
                 return new(reader, first, bad);
             }
@@ -56,7 +57,7 @@ public static class RunData
                 reader.Dispose();
                 throw;
             }
-        }, stop), shape);
+        }, check?.Progress, stop), shape);
     }
 
     /// <summary>Whether a row may train and evaluate: evaluation then measures what was learned by heart.</summary>

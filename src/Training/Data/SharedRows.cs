@@ -13,16 +13,20 @@ internal sealed class SharedRows
     private readonly string _key;
     private readonly Lock _opening = new();
     private RunSlice? _slice;
-    private int _users;
+    private int _users, _done, _total;
 
     private SharedRows(string key) => _key = key;
 
     public RunSlice Slice => _slice!;
 
     /// <param name="key">Equal for equal rows.</param>
-    /// <param name="open">Called by the first; the others wait for it, and the next one tries where it failed.</param>
+    /// <param name="open">
+    /// Called by the first, with what to tell of rows done and rows in all; the others wait for it, and the next one tries where it failed.
+    /// </param>
+    /// <param name="progress">Told so by whoever opens, and while this one waits for it.</param>
     /// <param name="stop">Ends the wait for another one's opening.</param>
-    public static SharedRows Take(string key, Func<RunSlice> open, CancellationToken stop = default)
+    public static SharedRows Take(
+        string key, Func<Action<int, int>, RunSlice> open, Action<int, int>? progress = null, CancellationToken stop = default)
     {
         SharedRows? rows;
         lock (Opened)
@@ -32,10 +36,19 @@ internal sealed class SharedRows
         }
         try
         {
-            while (!rows._opening.TryEnter(LookAtStop)) stop.ThrowIfCancellationRequested();
+            while (!rows._opening.TryEnter(LookAtStop))
+            {
+                stop.ThrowIfCancellationRequested();
+                progress?.Invoke(Volatile.Read(ref rows._done), Volatile.Read(ref rows._total));
+            }
             try
             {
-                rows._slice ??= open();
+                rows._slice ??= open((done, total) =>
+                {
+                    Volatile.Write(ref rows._total, total);
+                    Volatile.Write(ref rows._done, done);
+                    progress?.Invoke(done, total);
+                });
             }
             finally
             {

@@ -11,8 +11,8 @@ public static class GradientNorm
     /// <summary>Keeps a norm of zero from dividing by zero; PyTorch's.</summary>
     private const double Epsilon = 1e-6;
 
-    /// <summary>Sum of squares over a rank's own gradients, in float64. Not finite if a gradient is not.</summary>
-    public static double SquareSum(GradientStore gradients) => gradients.Layout.Pieces.Where(piece => piece.Flat.Count > 0).Sum(piece =>
+    /// <summary>Sum of squares over what a rank measures of the summed gradients, in float64. Not finite if a gradient is not.</summary>
+    public static double SquareSum(GradientStore gradients) => gradients.Measured.Where(piece => piece.Flat.Count > 0).Sum(piece =>
     {
         using var part = gradients.Own(piece, piece.Flat);
         return SquareSums.Of(part);

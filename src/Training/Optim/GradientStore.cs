@@ -13,6 +13,9 @@ public abstract class GradientStore(FlatParameters parameters, ShardLayout layou
 
     public ShardLayout Layout { get; } = layout;
 
+    /// <summary>The sums whose squares this rank adds to the global norm: the ranks' parts together are all, each once.</summary>
+    public virtual IReadOnlyList<ShardPiece> Measured => Layout.Pieces;
+
     /// <summary>Whether every pass waits for the other ranks: then all ranks make as many, some of them empty.</summary>
     public virtual bool ReducesEveryPass => false;
 
@@ -56,36 +59,4 @@ public abstract class GradientStore(FlatParameters parameters, ShardLayout layou
         using Scalar zero = 0.0;
         buffer.fill_(zero); // zero_ would make a tensor more
     }
-}
-
-/// <summary>All gradients on every rank, summed over ranks once a step: the least traffic.</summary>
-public sealed class WholeGradients : GradientStore
-{
-    private readonly Action<Tensor> _reduceScatter;
-    private readonly Tensor _all;
-
-    /// <param name="reduceScatter">Sums a 1-D buffer over ranks; afterwards this rank's part of it holds the sum.</param>
-    public WholeGradients(FlatParameters parameters, ShardLayout layout, Action<Tensor> reduceScatter) : base(parameters, layout)
-    {
-        _reduceScatter = reduceScatter;
-        _all = Buffer(parameters.Count);
-        foreach (var entry in parameters.Entries) Attach(entry, _all, parameters.Slice(entry.Tensor.Name).Offset);
-    }
-
-    public override long SizeBytes => _all.numel() * sizeof(float);
-
-    public override void Zero() => Fill0(_all);
-
-    public override void StepDone()
-    {
-        foreach (var bucket in Layout.Buckets)
-        {
-            using var part = _all.narrow(0, bucket.Offset, bucket.Count);
-            _reduceScatter(part);
-        }
-    }
-
-    public override Tensor Own(ShardPiece piece, ShardRange part) => _all.narrow(0, part.Offset, part.Count);
-
-    public override void Dispose() => _all.Dispose();
 }

@@ -27,6 +27,13 @@ public sealed class LossScaler
 
     public static LossScaler None() => new(1, isDynamic: false);
 
+    /// <summary>All that decides its future.</summary>
+    public LossScale State
+    {
+        get => new(Scale, _steps, _lastOverflow, _patience);
+        set => (Scale, _steps, _lastOverflow, _patience) = (value.Scale, value.Steps, value.LastOverflow, value.Patience);
+    }
+
     /// <summary>Counts a step.</summary>
     /// <param name="overflowed">Whether a gradient of it was not finite, on any rank.</param>
     public void Update(bool overflowed)
@@ -46,3 +53,9 @@ public sealed class LossScaler
         _steps++;
     }
 }
+
+/// <param name="Scale">What losses are multiplied by.</param>
+/// <param name="Steps">Steps counted.</param>
+/// <param name="LastOverflow">The step of the last overflow; -1 before the first.</param>
+/// <param name="Patience">Overflows until the scale is halved.</param>
+public readonly record struct LossScale(double Scale, long Steps, long LastOverflow, int Patience);

@@ -37,6 +37,12 @@ public sealed class ShardLayout
     /// <summary>Elements this rank owns.</summary>
     public long OwnCount { get; }
 
+    /// <summary>A rank that is in no generation owns nothing.</summary>
+    public static ShardLayout None { get; } = new([], rank: 0, worldSize: 1);
+
+    /// <summary>Every rank owns everything.</summary>
+    public static ShardLayout Replicated(long count) => Whole(count, rank: 0, worldSize: 1);
+
     /// <summary>One bucket: everything is reduced at once.</summary>
     public static ShardLayout Whole(long count, int rank, int worldSize) => new([new(0, count)], rank, worldSize);
 }

@@ -38,7 +38,7 @@ public sealed class SeveralSilosTests : IDisposable
     }
 
     [Fact]
-    public async Task A_run_has_a_rank_on_each_of_three_silos_and_down_asks_before_it_is_lost()
+    public async Task A_run_has_a_rank_on_each_of_three_silos_and_down_asks_before_it_waits()
     {
         await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
         var tiny = new TinyRun(_cli);
@@ -53,7 +53,7 @@ public sealed class SeveralSilosTests : IDisposable
         await GatewayClient.SeeAsync("the other one runs", client.Run(endless).StatusAsync, status => status.State == RunState.Running);
         var down = await _cli.RunAsync("down");
         Assert.Equal(1, down.ExitCode);
-        Assert.StartsWith($"phi3v: not stopped: {endless} would be lost; ", down.Stderr);
+        Assert.StartsWith($"phi3v: not stopped: {endless} would wait for the next `phi3v up`; ", down.Stderr);
         await cluster.DownAsync();
     }
 

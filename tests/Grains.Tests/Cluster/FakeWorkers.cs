@@ -1,15 +1,14 @@
 using System.Collections.Concurrent;
-using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Grains.Tests.Cluster;
 
-/// <summary>A node's data plane whose ranks do what the test says. Held to the same contract as the real one.</summary>
+/// <summary>A node's data plane whose seats do what the test says. Held to the same contract as the real one.</summary>
 internal sealed class FakeWorkers(int capacity) : IRankWorkers
 {
-    private readonly ConcurrentDictionary<RankId, RankProgress> _ranks = new();
-    private readonly ConcurrentDictionary<RankId, bool> _lingering = new();
-    private readonly ConcurrentDictionary<string, long> _newest = new();
+    private readonly Lock _lock = new();
+    private readonly Dictionary<SeatId, FakeSeat> _seats = [];
+    private readonly HashSet<SeatId> _lingering = [], _forgotten = [];
 
     public event Action? ReportSoon;
 
@@ -17,87 +16,170 @@ internal sealed class FakeWorkers(int capacity) : IRankWorkers
 
     public string Device => "cpu";
 
-    /// <summary>What the preflight finds wrong.</summary>
+    /// <summary>What a seat that loads finds wrong.</summary>
     public string? Problem { get; set; }
 
-    /// <summary>A preflight waits for it.</summary>
-    public ManualResetEventSlim Preflight { get; } = new(initialState: true);
+    /// <summary>Seats load until it is cleared.</summary>
+    public bool LoadsForLong { get; set; }
 
-    /// <summary>Ranks hang: an abort does not end them.</summary>
+    /// <summary>Seats hang: nothing that they are told ends what they do.</summary>
     public bool Hangs { get; set; }
 
-    /// <summary>Ranks say that they stopped, and their threads compute on until <see cref="Leave"/>.</summary>
+    /// <summary>Seats say that they stopped, and their threads compute on until <see cref="EndThreads"/>.</summary>
     public bool Lingers { get; set; }
 
-    public ConcurrentQueue<(RankId Id, IReadOnlyList<string> Addresses)> Begun { get; } = new();
+    /// <summary>The next parking seats offer what this makes of their offer.</summary>
+    public Func<Offer, Offer> Offers { get; set; } = offer => offer;
 
-    public ConcurrentQueue<(RankId Id, int Epoch)> Passed { get; } = new();
+    public ConcurrentQueue<(SeatId Id, SeatOrder Order)> Taken { get; } = new();
 
-    public string Prepare(RankId id, string specJson, string collective)
+    public ConcurrentQueue<(SeatId Id, Assignment Assignment)> Joined { get; } = new();
+
+    public ConcurrentQueue<(SeatId Id, long Generation)> Parted { get; } = new();
+
+    public bool Take(SeatId id, long version, SeatOrder order)
     {
-        if (IsStale(id)) throw new InputException($"{id} is stale.");
-        Preflight.Wait();
-        if (Problem is not null) throw new InputException(Problem);
-        var address = $"{collective}://{id.Rank}";
-        _ranks.TryAdd(id, new RankProgress(id, RankPhase.Prepared) { Address = address });
+        lock (_lock)
+        {
+            if (_forgotten.Contains(id)) return false;
+            if (_seats.TryGetValue(id, out var known)) return known.Sees(version) && !known.HasEnded;
+            var seat = new FakeSeat(new(id, RankPhase.Loading), version);
+            _seats.Add(id, seat);
+            Taken.Enqueue((id, order));
+            if (Problem is { } problem) seat.Is = seat.Is with { Phase = RankPhase.Failed, Fault = FaultKind.Run, Error = problem };
+            else if (!LoadsForLong) Park(seat);
+        }
         ReportSoon?.Invoke();
-        return address;
-    }
-
-    public bool Begin(RankId id, int worldSize, IReadOnlyList<string> addresses, string outputFolder)
-    {
-        if (IsStale(id) || !_ranks.TryGetValue(id, out var rank) || rank.Phase == RankPhase.Stopped) return false;
-        if (rank.Phase != RankPhase.Prepared) return true;
-        Begun.Enqueue((id, addresses));
-        Set(id, p => p with { Phase = RankPhase.Starting });
         return true;
     }
 
-    public void PassBarrier(RankId id, int epoch)
+    public bool Join(SeatId id, long version, Assignment assignment) => Order(id, version, seat =>
     {
-        Passed.Enqueue((id, epoch));
-        Set(id, p => p with { Phase = RankPhase.Training });
+        if (seat.IsIn(assignment.Generation)) return true;
+        if (seat.Is.Phase != RankPhase.Parked || seat.Is.Offer!.Address != assignment.Addresses[assignment.Rank]) return false;
+        if (assignment.Generation <= seat.Is.Generation) return false;
+        Joined.Enqueue((id, assignment));
+        seat.Is = seat.Is with
+        {
+            Phase = RankPhase.Joining,
+            Generation = assignment.Generation,
+            Rank = assignment.Rank,
+            Offer = null,
+            Fault = FaultKind.None,
+            Error = null,
+        };
+        return true;
+    });
+
+    public bool Part(SeatId id, long version, long generation) => Order(id, version, seat =>
+    {
+        if (!seat.IsIn(generation)) return false;
+        Parted.Enqueue((id, generation));
+        if (!Hangs && seat.Is.Phase == RankPhase.Training) Park(seat);
+        return true;
+    });
+
+    public bool Break(SeatId id, long version, long generation, string reason) => Order(id, version, seat =>
+    {
+        if (!seat.IsIn(generation)) return false;
+        if (!Hangs) Park(seat);
+        return true;
+    });
+
+    public bool Leave(SeatId id, long version, string reason) => Order(id, version, seat =>
+    {
+        if (!Hangs && !seat.HasEnded) End(seat, reason);
+        return true;
+    });
+
+    public IReadOnlyList<RankProgress> Progress()
+    {
+        lock (_lock) return [.. _seats.Values.Select(seat => seat.Is)];
     }
 
-    public void Abort(RankId id, string reason)
+    public IReadOnlyList<SeatId> Occupied()
     {
-        if (Hangs || !_ranks.TryGetValue(id, out var rank) || HasEnded(rank)) return;
-        if (Lingers && rank.Phase != RankPhase.Prepared) _lingering[id] = true;
-        Set(id, p => p with { Phase = RankPhase.Stopped, Error = reason });
+        lock (_lock) return [.. _seats.Values.Where(seat => !seat.HasEnded).Select(seat => seat.Is.Id).Union(_lingering)];
     }
 
-    public IReadOnlyList<RankProgress> Progress() => [.. _ranks.Values];
-
-    public IReadOnlyList<RankId> Occupied() =>
-        [.. _ranks.Values.Where(rank => !HasEnded(rank)).Select(rank => rank.Id).Union(_lingering.Keys)];
-
-    public void Forget(RankId id)
+    public void Forget(SeatId id)
     {
-        Abort(id, "forgotten");
-        _ranks.TryRemove(id, out _);
+        lock (_lock)
+        {
+            _forgotten.Add(id);
+            _seats.Remove(id);
+        }
+        ReportSoon?.Invoke();
     }
 
-    /// <summary>All ranks of the node are there now.</summary>
+    /// <summary>All seats of the node that have not ended are there now.</summary>
     public void All(Func<RankProgress, RankProgress> change)
     {
-        foreach (var id in _ranks.Keys) Set(id, change);
-    }
-
-    /// <summary>The threads of lingering ranks end.</summary>
-    public void Leave()
-    {
-        _lingering.Clear();
+        lock (_lock)
+            foreach (var seat in _seats.Values.Where(seat => !seat.HasEnded)) seat.Is = change(seat.Is);
         ReportSoon?.Invoke();
     }
 
-    private bool IsStale(RankId id) =>
-        _newest.AddOrUpdate(id.Run, id.Generation, (_, newest) => Math.Max(newest, id.Generation)) > id.Generation;
-
-    private static bool HasEnded(RankProgress rank) => rank.Phase is RankPhase.Finished or RankPhase.Failed or RankPhase.Stopped;
-
-    private void Set(RankId id, Func<RankProgress, RankProgress> change)
+    /// <summary>All seats that load are ready.</summary>
+    public void EndLoading()
     {
-        while (_ranks.TryGetValue(id, out var old) && !_ranks.TryUpdate(id, change(old), old)) { }
+        lock (_lock)
+        {
+            LoadsForLong = false;
+            foreach (var seat in _seats.Values.Where(seat => seat.Is.Phase == RankPhase.Loading)) Park(seat);
+        }
         ReportSoon?.Invoke();
+    }
+
+    /// <summary>The threads of lingering seats end.</summary>
+    public void EndThreads()
+    {
+        lock (_lock) _lingering.Clear();
+        ReportSoon?.Invoke();
+    }
+
+    private bool Order(SeatId id, long version, Func<FakeSeat, bool> obey)
+    {
+        bool obeyed;
+        lock (_lock) obeyed = _seats.TryGetValue(id, out var seat) && seat.Sees(version) && obey(seat);
+        if (obeyed) ReportSoon?.Invoke();
+        return obeyed;
+    }
+
+    private void Park(FakeSeat seat)
+    {
+        seat.Attempts++;
+        var stage = seat.Is.Step > 0 ? TrainingStage.Step : TrainingStage.EvaluateBefore;
+        var offer = new Offer(
+            $"tcp://{seat.Is.Id.Seat}.{seat.Attempts}", seat.Is.Generation, seat.Is.Step, stage, seat.Is.Generation > 0, "same");
+        seat.Is = seat.Is with { Phase = RankPhase.Parked, Offer = Offers(offer) };
+    }
+
+    private void End(FakeSeat seat, string reason)
+    {
+        if (Lingers) _lingering.Add(seat.Is.Id);
+        seat.Is = seat.Is with { Phase = RankPhase.Stopped, Error = reason, Offer = null };
+    }
+
+    private sealed class FakeSeat(RankProgress progress, long version)
+    {
+        private long _version = version;
+
+        public RankProgress Is { get; set; } = progress;
+
+        public int Attempts { get; set; }
+
+        public bool HasEnded => Is.Phase is RankPhase.Failed or RankPhase.Stopped;
+
+        /// <returns>False if the order is an old one.</returns>
+        public bool Sees(long version)
+        {
+            if (version < _version) return false;
+            _version = version;
+            return true;
+        }
+
+        public bool IsIn(long generation) => Is.Generation == generation && generation > 0
+            && Is.Phase is not (RankPhase.Loading or RankPhase.Parked) && !HasEnded;
     }
 }

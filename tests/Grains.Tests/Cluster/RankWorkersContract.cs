@@ -1,153 +1,213 @@
-using Phi3VCluster.Grains.Tests.Processes;
-using Phi3VCluster.Spec;
+using System.Net;
+using System.Net.Sockets;
 using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Grains.Tests.Cluster;
 
 /// <summary>
-/// What the control plane relies on in a node's ranks. The test fake and the real ones pass the same tests: a fake that is kinder than
+/// What the control plane relies on in a node's seats. The test fake and the real ones pass the same tests: a fake that is kinder than
 /// the truth proves nothing.
 /// </summary>
-public abstract class RankWorkersContract : IDisposable
+public abstract class RankWorkersContract
 {
-    private static readonly RankId Id = new("run", Generation: 1, Rank: 0);
+    private static readonly SeatId Id = new("run", 0);
 
-    private protected TinyRuns Tiny { get; }
-
-    private protected string Folder { get; } = Directory.CreateTempSubdirectory("phi3v-").FullName;
-
-    protected RankWorkersContract() => Tiny = new(Folder);
-
-    public virtual void Dispose() => Directory.Delete(Folder, recursive: true);
+    /// <summary>The address of a peer that takes calls and never answers.</summary>
+    private static readonly string Deaf = $"tcp://127.0.0.1:{Listen()}/{Guid.NewGuid():N}";
 
     private protected abstract IRankWorkers Workers { get; }
 
-    /// <summary>Makes the next preflight fail.</summary>
-    private protected abstract string BadSpec();
+    private protected abstract SeatOrder Order();
+
+    /// <summary>What this machine cannot carry.</summary>
+    private protected abstract SeatOrder BadOrder();
 
     [Fact]
-    public void A_prepared_rank_reports_its_address_and_holds_its_place()
-    {
-        var address = Prepare();
-
-        var progress = Assert.Single(Workers.Progress());
-        Assert.Equal((Id, RankPhase.Prepared, address), (progress.Id, progress.Phase, progress.Address));
-        Assert.NotEqual("", address);
-        Assert.Equal([Id], Workers.Occupied());
-    }
-
-    [Fact]
-    public void Prepared_again_it_answers_as_before()
-    {
-        var address = Prepare();
-
-        Assert.Equal(address, Prepare());
-        Assert.Single(Workers.Progress());
-        Begin(alone: false);
-        Assert.Equal(address, Prepare());
-    }
-
-    [Fact]
-    public void A_failed_preflight_holds_nothing()
-    {
-        Assert.Throws<InputException>(() => Workers.Prepare(Id, BadSpec(), "tcp"));
-
-        Assert.Empty(Workers.Progress());
-        Assert.Empty(Workers.Occupied());
-        Assert.False(Begin());
-    }
-
-    [Fact]
-    public void Only_a_prepared_rank_begins()
-    {
-        Assert.False(Begin());
-        Assert.Empty(Workers.Progress());
-    }
-
-    [Fact]
-    public void A_rank_begins_once_however_often_it_is_told_to()
-    {
-        Prepare();
-
-        Assert.True(Begin());
-        Assert.True(Begin());
-        Assert.NotEqual(RankPhase.Prepared, Assert.Single(Workers.Progress()).Phase);
-    }
-
-    [Fact]
-    public void A_prepared_rank_that_is_aborted_gives_its_place_back_and_does_not_begin()
-    {
-        Prepare();
-
-        Workers.Abort(Id, "no more");
-
-        var progress = Assert.Single(Workers.Progress());
-        Assert.Equal((RankPhase.Stopped, "no more"), (progress.Phase, progress.Error));
-        Assert.Empty(Workers.Occupied());
-        Assert.False(Begin());
-    }
-
-    [Fact]
-    public void A_prepared_rank_that_is_forgotten_is_gone()
-    {
-        Prepare();
-
-        Workers.Forget(Id);
-
-        Assert.Empty(Workers.Progress());
-        Assert.Empty(Workers.Occupied());
-        Assert.False(Begin());
-    }
-
-    [Fact]
-    public void A_generation_that_is_over_is_refused()
-    {
-        Prepare(generation: 2);
-
-        Assert.Throws<InputException>(() => Prepare(generation: 1));
-        Assert.False(Begin());
-        Assert.Equal(2, Assert.Single(Workers.Progress()).Id.Generation);
-    }
-
-    [Fact]
-    public async Task A_running_rank_that_is_aborted_stops_with_the_reason_and_leaves_its_place()
+    public async Task A_seat_that_is_taken_loads_and_parks_with_an_offer_and_holds_its_place()
     {
         var reports = 0;
         Workers.ReportSoon += () => Interlocked.Increment(ref reports);
-        Prepare();
-        Begin(alone: false);
+
+        Assert.True(Workers.Take(Id, 1, Order()));
+
         Assert.Equal([Id], Workers.Occupied());
-
-        Workers.Abort(Id, "no more");
-
-        await Eventually.SeeAsync("it stops", () => Workers.Progress() is [{ Phase: RankPhase.Stopped, Error: "no more" }]);
-        await Eventually.SeeAsync("it leaves its place", () => Workers.Occupied().Count == 0);
+        var seat = await ParkedAsync();
+        Assert.Equal((Id, 0, -1, FaultKind.None), (seat.Id, seat.Generation, seat.Rank, seat.Fault));
+        Assert.Equal((0, 0, false), (seat.Offer!.Generation, seat.Offer.Step, seat.Offer.IsLive));
+        Assert.NotEqual("", seat.Offer.Address);
         Assert.NotEqual(0, reports);
-        Workers.Forget(Id);
+    }
+
+    [Fact]
+    public async Task Taken_again_it_stays_as_it_is()
+    {
+        Workers.Take(Id, 1, Order());
+        var seat = await ParkedAsync();
+
+        Assert.True(Workers.Take(Id, 2, Order()));
+
+        Assert.Equal(seat.Offer, Assert.Single(Workers.Progress()).Offer);
+    }
+
+    [Fact]
+    public async Task What_the_machine_cannot_carry_fails_and_holds_nothing()
+    {
+        Workers.Take(Id, 1, BadOrder());
+
+        var seat = await SeeAsync("it fails", s => s.Phase == RankPhase.Failed);
+
+        Assert.NotEqual("", seat.Error);
+        Assert.NotEqual(FaultKind.Echo, seat.Fault);
+        await Eventually.SeeAsync("it leaves its place", () => Workers.Occupied().Count == 0);
+        Assert.False(Join("tcp://nobody"));
+        Assert.False(Workers.Take(Id, 9, Order()));
+    }
+
+    [Fact]
+    public void Nobody_joins_parts_breaks_or_leaves_who_was_not_taken()
+    {
+        Assert.False(Join("tcp://nobody"));
+        Assert.False(Workers.Part(Id, 1, 1));
+        Assert.False(Workers.Break(Id, 1, 1, "no more"));
+        Assert.False(Workers.Leave(Id, 1, "no more"));
         Assert.Empty(Workers.Progress());
     }
 
     [Fact]
-    public async Task A_running_rank_that_is_forgotten_ends()
+    public async Task A_parked_seat_joins_once_however_often_it_is_told_to()
     {
-        Prepare();
-        Begin(alone: false);
+        Workers.Take(Id, 1, Order());
+        var address = (await ParkedAsync()).Offer!.Address;
+
+        Assert.True(Join(address));
+        Assert.True(Join(address));
+
+        var seat = Assert.Single(Workers.Progress());
+        Assert.Equal((1, 0), (seat.Generation, seat.Rank));
+        Assert.NotEqual(RankPhase.Parked, seat.Phase);
+    }
+
+    [Fact]
+    public async Task A_seat_that_breaks_off_parks_with_another_address_and_the_first_is_used_up()
+    {
+        var address = await JoinedAsync();
+
+        Assert.False(Workers.Break(Id, 3, 2, "of another generation"));
+        Assert.True(Workers.Break(Id, 3, 1, "no more"));
+
+        var seat = await ParkedAsync();
+        Assert.Equal((1, FaultKind.None), (seat.Generation, seat.Fault));
+        Assert.NotEqual(address, seat.Offer!.Address);
+        Assert.False(Join(address, version: 4, generation: 2));
+        Assert.True(Join(seat.Offer.Address, version: 4, generation: 2));
+    }
+
+    [Fact]
+    public async Task A_seat_joins_no_generation_that_is_over()
+    {
+        await JoinedAsync();
+        Workers.Break(Id, 3, 1, "no more");
+        var address = (await ParkedAsync()).Offer!.Address;
+
+        Assert.False(Join(address, version: 4, generation: 1));
+        Assert.False(Workers.Part(Id, 4, 1));
+    }
+
+    [Fact]
+    public async Task A_boundary_is_asked_of_the_generation_that_the_seat_is_in()
+    {
+        await JoinedAsync();
+
+        Assert.True(Workers.Part(Id, 3, 1));
+        Assert.False(Workers.Part(Id, 3, 2));
+    }
+
+    [Fact]
+    public async Task Orders_of_a_version_that_is_over_are_refused()
+    {
+        Workers.Take(Id, 5, Order());
+        var address = (await ParkedAsync()).Offer!.Address;
+
+        Assert.False(Workers.Take(Id, 4, Order()));
+        Assert.False(Join(address, version: 4));
+        Assert.False(Workers.Leave(Id, 4, "no more"));
+        Assert.True(Join(address, version: 5));
+        Assert.False(Workers.Part(Id, 4, 1));
+        Assert.False(Workers.Break(Id, 4, 1, "no more"));
+    }
+
+    [Fact]
+    public async Task An_order_that_came_to_nothing_shows_its_version_all_the_same()
+    {
+        Workers.Take(Id, 1, Order());
+        var address = (await ParkedAsync()).Offer!.Address;
+
+        Assert.False(Workers.Break(Id, 3, 1, "the generation is over before it heard of it"));
+
+        Assert.False(Join(address, version: 2));
+    }
+
+    [Fact]
+    public async Task A_seat_that_leaves_stops_with_the_reason_and_gives_its_place_back_for_good()
+    {
+        Workers.Take(Id, 1, Order());
+        await ParkedAsync();
+
+        Assert.True(Workers.Leave(Id, 2, "no more"));
+
+        await SeeAsync("it stops", seat => seat is { Phase: RankPhase.Stopped, Error: "no more" });
+        await Eventually.SeeAsync("it leaves its place", () => Workers.Occupied().Count == 0);
+        Assert.False(Workers.Take(Id, 3, Order()));
+        Workers.Forget(Id);
+        Assert.Empty(Workers.Progress());
+        Assert.False(Workers.Take(Id, 4, Order()));
+    }
+
+    [Fact]
+    public async Task A_seat_leaves_whatever_it_does()
+    {
+        await JoinedAsync();
+
+        Workers.Leave(Id, 3, "no more");
+
+        await SeeAsync("it stops", seat => seat is { Phase: RankPhase.Stopped, Error: "no more" });
+        await Eventually.SeeAsync("it leaves its place", () => Workers.Occupied().Count == 0);
+    }
+
+    [Fact]
+    public async Task A_seat_that_is_forgotten_ends()
+    {
+        await JoinedAsync();
 
         Workers.Forget(Id);
 
         Assert.Empty(Workers.Progress());
         await Eventually.SeeAsync("it leaves its place", () => Workers.Occupied().Count == 0);
+        Assert.False(Workers.Take(Id, 3, Order()));
     }
 
-    private string Prepare(long generation = 1) =>
-        Workers.Prepare(Id with { Generation = generation }, RunSpecJson.ToText(Tiny.Spec(ranks: 1)), "tcp");
+    private bool Join(string own, long version = 2, long generation = 1) =>
+        Workers.Join(Id, version, new(generation, Rank: 0, [own, Deaf], Source: 0));
 
-    /// <param name="alone">False: it waits for a peer that never comes.</param>
-    private bool Begin(bool alone = true)
+    private static int Listen()
     {
-        string own = Workers.Progress() is [var rank] ? rank.Address : "tcp://nobody";
-        return Workers.Begin(Id, alone ? 1 : 2, alone ? [own] : [own, own], Path.Combine(Folder, "output", "run"));
+        var listener = new TcpListener(IPAddress.Loopback, 0); // as long as the process lives
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
+
+    private async Task<string> JoinedAsync()
+    {
+        Workers.Take(Id, 1, Order());
+        var address = (await ParkedAsync()).Offer!.Address;
+        Assert.True(Join(address));
+        return address;
+    }
+
+    private Task<RankProgress> ParkedAsync() => SeeAsync("it parks", seat => seat is { Phase: RankPhase.Parked, Offer: not null });
+
+    private async Task<RankProgress> SeeAsync(string what, Func<RankProgress, bool> good) =>
+        (await Eventually.SeeAsync(what, () => Task.FromResult(Workers.Progress()), seats => seats is [var seat] && good(seat)))[0];
 }
 
 public sealed class FakeWorkersTests : RankWorkersContract
@@ -156,24 +216,11 @@ public sealed class FakeWorkersTests : RankWorkersContract
 
     private protected override IRankWorkers Workers => _workers;
 
-    private protected override string BadSpec()
+    private protected override SeatOrder Order() => new("{}", "tcp", "/output");
+
+    private protected override SeatOrder BadOrder()
     {
         _workers.Problem = "model.path: no such folder.";
-        return "{}";
+        return Order();
     }
-}
-
-public sealed class RealWorkersTests : RankWorkersContract
-{
-    private readonly RankWorkers _workers = new(1);
-
-    private protected override IRankWorkers Workers => _workers;
-
-    public override void Dispose()
-    {
-        _workers.Dispose();
-        base.Dispose();
-    }
-
-    private protected override string BadSpec() => RunSpecJson.ToText(Tiny.Spec(ranks: 1) with { Model = new() { Path = "/nowhere" } });
 }

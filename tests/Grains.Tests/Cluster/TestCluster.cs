@@ -1,6 +1,6 @@
-using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using Orleans.Hosting;
+using Orleans.Runtime;
 using Orleans.Storage;
 using Orleans.TestingHost;
 using Phi3VCluster.Grains.Interfaces;
@@ -30,7 +30,7 @@ internal sealed class TestCluster : IAsyncDisposable
             var workers = new FakeWorkers(ranksPerNode);
             lock (_workers) _workers.Add(options.SiloName, workers);
             silo.Services.AddSingleton<IRankWorkers>(workers);
-            silo.Services.AddSingleton(new RunTimings { Stop = TimeSpan.FromMilliseconds(500) });
+            silo.Services.AddSingleton(Timings);
             silo.AddControlPlane();
             silo.AddOutgoingGrainCallFilter(Lost);
             silo.Services.AddKeyedSingleton<IGrainStorage>(StateStore.Name, _storage); // one for all silos, as a Redis would be
@@ -40,6 +40,15 @@ internal sealed class TestCluster : IAsyncDisposable
     }
 
     public InProcessTestCluster Host { get; }
+
+    private static RunTimings Timings => new()
+    {
+        Tick = TimeSpan.FromMilliseconds(50),
+        AdmitAfterNewest = TimeSpan.FromMilliseconds(100),
+        AdmitAfterFirst = TimeSpan.FromMilliseconds(300),
+        Stop = TimeSpan.FromMilliseconds(500),
+        Park = TimeSpan.FromSeconds(8),
+    };
 
     /// <summary>Messages between silos, and to themselves, that do not arrive.</summary>
     public LostMessages Lost { get; } = new();
@@ -65,18 +74,19 @@ internal sealed class TestCluster : IAsyncDisposable
         return cluster;
     }
 
+    public RunSpec Spec(int minRanks, int maxRanks, int epochs = 1) => new()
+    {
+        Name = "test",
+        Output = Output,
+        Epochs = epochs,
+        Cluster = new() { MinRanks = minRanks, MaxRanks = maxRanks },
+        Model = new() { Path = "/model" },
+        Data = new() { Train = "/train.jsonl", Eval = "/eval.jsonl" },
+    };
+
     public async Task<string> SubmitAsync(int minRanks, int maxRanks, int epochs = 1)
     {
-        var spec = new RunSpec
-        {
-            Name = "test",
-            Output = Output,
-            Epochs = epochs,
-            Cluster = new() { MinRanks = minRanks, MaxRanks = maxRanks },
-            Model = new() { Path = "/model" },
-            Data = new() { Train = "/train.jsonl", Eval = "/eval.jsonl" },
-        };
-        var reply = await Front.SubmitAsync(new SubmitRequest(JsonSerializer.Serialize(spec, JsonSerializerOptions.Web)));
+        var reply = await Front.SubmitAsync(new SubmitRequest(RunSpecJson.ToText(Spec(minRanks, maxRanks, epochs))));
         Assert.Empty(reply.Problems);
         Assert.Equal(Path.Combine(Output, reply.RunId), reply.Output);
         return reply.RunId;
@@ -85,10 +95,50 @@ internal sealed class TestCluster : IAsyncDisposable
     public Task<RunStatus> StatusAsync(string run, string what, Func<RunStatus, bool> good) =>
         Eventually.SeeAsync(what, () => Grains.GetRun(run).StatusAsync(), good);
 
-    /// <summary>Waits until every rank of the run was begun.</summary>
+    /// <summary>Waits until so many seats of the run are in a generation.</summary>
     public Task BegunAsync(string run, int ranks) => Eventually.SeeAsync(
         $"{ranks} ranks of {run} begin",
-        () => AllWorkers.SelectMany(w => w.Progress()).Count(p => p.Id.Run == run && p.Phase != RankPhase.Prepared) == ranks);
+        () => AllWorkers.SelectMany(w => w.Progress())
+            .Count(p => p.Id.Run == run && p.Phase is RankPhase.Joining or RankPhase.Training) == ranks);
+
+    /// <summary>Waits until a generation trains, of so many ranks, and has committed this step.</summary>
+    public async Task<RunStatus> TrainAsync(string run, long generation, int ranks, long step)
+    {
+        await StatusAsync(run, $"generation {generation} of {ranks} ranks begins", s => s.Generation == generation && s.WorldSize == ranks);
+        await Eventually.SeeAsync("all have joined",
+            () => AllWorkers.SelectMany(w => w.Progress()).Count(p => p.Id.Run == run && p.Generation == generation) >= ranks);
+        AllRanks(p => p.Id.Run == run && p.Generation == generation && p.Phase is RankPhase.Joining or RankPhase.Training
+            ? p with { Phase = RankPhase.Training, Step = step, TotalSteps = 100 }
+            : p);
+        return await StatusAsync(run, $"step {step} is reported", s => s.Step == step && s.Phase == "training");
+    }
+
+    public Task FreeAsync(int each) =>
+        Eventually.SeeAsync("the places are free again", Front.NodesAsync, nodes => nodes.All(n => n.Free == each));
+
+    /// <summary>The run's log, without the times.</summary>
+    public async Task<IReadOnlyList<string>> LogAsync(string run) =>
+        [.. (await Grains.GetRun(run).LogAsync(0)).Lines.Select(line => line[(line.IndexOf(' ') + 1)..])];
+
+    /// <summary>The silo dies without a farewell.</summary>
+    public async Task KillAsync(string node)
+    {
+        this[node].Hangs = true;
+        await Host.KillSiloAsync(Host.Silos.Single(silo => silo.Name == node));
+        lock (_workers) _workers.Remove(node); // its seats went with it
+    }
+
+    public Task StopAsync(string node) => Host.StopSiloAsync(Host.Silos.Single(silo => silo.Name == node));
+
+    /// <returns>Its name.</returns>
+    public async Task<string> AddNodeAsync() => (await Host.StartAdditionalSiloAsync()).Name;
+
+    public async Task<string> NodeOfCoordinatorAsync(string run)
+    {
+        var management = Grains.GetGrain<IManagementGrain>(0);
+        var address = await management.GetActivationAddress((IAddressable)Grains.GetRun(run));
+        return Host.Silos.Single(silo => silo.SiloAddress.Equals(address)).Name;
+    }
 
     public void AllRanks(Func<RankProgress, RankProgress> change)
     {

@@ -15,7 +15,7 @@ public sealed class TwoNodesTests : IDisposable
 
     /// <summary>Which node is warm, which one freezes and when, and how late the second one starts, is drawn from the seed.</summary>
     [Theory, MemberData(nameof(Seeds))]
-    public async Task Ranks_that_join_seconds_apart_train_together(int seed)
+    public async Task Seats_that_are_ready_seconds_apart_train_together(int seed)
     {
         var random = new Random(seed);
         await using var redis = await RedisProcess.StartAsync(_folder);
@@ -29,7 +29,7 @@ public sealed class TwoNodesTests : IDisposable
         await using var second = await SiloProcess.StartAsync(_folder, "--redis", redis.Address, "--node", "n2");
         if (seed > 1)
         {
-            await Eventually.SeeAsync("the ranks gather", () => client.Run(run).StatusAsync(), s => s.Generation > 0);
+            await Eventually.SeeAsync("the seats gather", () => client.Run(run).StatusAsync(), s => s.State == RunState.Running);
             await Task.Delay(random.Next(600));
             await (random.Next(2) == 0 ? first : second).FreezeAsync(Frozen);
         }

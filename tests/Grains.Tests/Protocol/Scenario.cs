@@ -1,77 +1,163 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Protocol;
+using Phi3VCluster.Grains.Runs;
 
 namespace Phi3VCluster.Grains.Tests.Protocol;
 
 /// <summary>
 /// A scenario file: each line at the margin is an event, the indented lines below it are the state and the commands it leads to.
-/// Replaying the events writes the file anew.
+/// Replaying the events writes the file anew. Lines:
+/// <code>
+/// run 2..4                            its ranks, least and most; the first line
+/// tend n1 n1 n2 [lost:n2] [drain:n3]  the nodes of all seats of the lease, by number (silo-n1; n1' is the node's next silo)
+/// hear 0:Parked g1 @3 a0, 1:Training g1 s7, 2:Failed Run text
+/// wait 2.5                            seconds pass, a tick every quarter
+/// lose n1 · cancel · reactivate · resume
+/// </code>
 /// </summary>
-internal static class Scenario
+internal sealed class Scenario
 {
+    private static readonly RunTimings Timings = new();
+    private readonly StringBuilder _result = new();
+    private long _reports;
+    private Rendezvous _state = Rendezvous.New(new(1, 1));
+    private DateTimeOffset _now = DateTimeOffset.UnixEpoch;
+    private Heard _heard = Heard.Nothing(DateTimeOffset.UnixEpoch);
+
     public static string Replay(string text)
     {
-        var state = Rendezvous.New;
-        var result = new StringBuilder();
-        foreach (var line in text.Split('\n').Where(l => l.Length > 0 && !l.StartsWith(' ')))
-        {
-            result.Append(line).Append('\n');
-            if (line.StartsWith('#')) continue;
-            var decision = state.Apply(Parse(line));
-            state = decision.State;
-            result.Append("  ").Append(decision.Stale ? "stale" : Describe(state)).Append('\n');
-            foreach (var command in decision.Commands) result.Append("  > ").Append(Describe(command).Replace("\n", "\\n")).Append('\n');
-        }
-        return result.ToString();
+        var scenario = new Scenario();
+        foreach (var line in text.Split('\n').Where(l => l.Length > 0 && !l.StartsWith(' '))) scenario.Play(line);
+        return scenario._result.ToString();
     }
 
-    private static RunEvent Parse(string line)
+    private void Play(string line)
     {
+        _result.Append(line).Append('\n');
+        if (line.StartsWith('#')) return;
         var words = line.Split(' ');
-        return words[0] switch
+        switch (words[0])
         {
-            "leased" => new RunEvent.Leased([.. words[1..].Select((node, rank) => new RankPlace(rank, node, $"silo-{node}"))]),
-            "joined" => new RunEvent.Joined(Generation(), Rank(), words[3]),
-            "refused" => new RunEvent.Refused(Generation(), Rank(), [Rest(3)]),
-            "reported" when words[3] == nameof(ReportedPhase.Prepared)
-                => new RunEvent.Reported(Generation(), Rank(), ReportedPhase.Prepared, Int(words[4]), null, Rest(5)),
-            "reported" => new RunEvent.Reported(
-                Generation(), Rank(), Enum.Parse<ReportedPhase>(words[3]), Int(words[4]), words.Length > 5 ? Rest(5) : null),
-            "echoed" => new RunEvent.Reported(Generation(), Rank(), ReportedPhase.Failed, 0, Rest(3), IsEcho: true),
-            "rank-lost" => new RunEvent.RankLost(Generation(), Rank(), Rest(3)),
-            "node-lost" => new RunEvent.NodeLost(words[1], Rest(2)),
-            "timeout" => new RunEvent.TimedOut(Generation(), Enum.Parse<RunTimer>(words[2], ignoreCase: true)),
-            "cancel" => new RunEvent.CancelRequested(),
-            "reactivated" => new RunEvent.Reactivated(),
-            _ => throw new FormatException($"no event: {line}"),
-        };
-
-        long Generation() => Int(words[1][1..]);
-        int Rank() => Int(words[2][1..]);
-        string Rest(int from) => string.Join(' ', words[from..]);
-        static int Int(string word) => int.Parse(word, CultureInfo.InvariantCulture);
+            case "run":
+                _state = Rendezvous.New(Limits(words[1]));
+                break;
+            case "wait":
+                for (var left = double.Parse(words[1], CultureInfo.InvariantCulture); left > 0; left -= 0.25)
+                {
+                    _now += TimeSpan.FromSeconds(0.25);
+                    Apply(new RunEvent.Tick(), isQuiet: true);
+                }
+                break;
+            default:
+                Apply(Parse(words, line), isQuiet: false);
+                break;
+        }
     }
 
-    private static string Describe(Rendezvous state) => $"generation {state.Generation} " + state.Phase switch
+    private void Apply(RunEvent happened, bool isQuiet)
     {
-        RunPhase.Gathering p => $"gathering, joined [{string.Join(' ', p.Addresses.Select(a => $"{a.Key}={a.Value}"))}]",
-        RunPhase.Running p => $"running, waiting [{string.Join(' ', p.Waiting.Select(w => $"{w.Key}@{w.Value}"))}] "
-            + $"passed {p.PassedEpoch} finished [{string.Join(' ', p.Finished)}]",
-        RunPhase.Stopping p => $"stopping, remaining [{string.Join(' ', p.Remaining)}]",
-        RunPhase.Failed p => $"failed: {p.Error.Replace("\n", "\\n")}",
-        var p => p.GetType().Name.ToLowerInvariant(),
+        var decision = _state.Apply(_heard, happened, _now, Timings);
+        var isNews = !ReferenceEquals(decision.State, _state) || decision.Commands.Length > 0;
+        (_state, _heard) = (decision.State, decision.Heard);
+        if (isQuiet && !isNews) return;
+        _result.Append("  ");
+        if (isQuiet) _result.Append(CultureInfo.InvariantCulture, $"at {(_now - DateTimeOffset.UnixEpoch).TotalSeconds}: ");
+        _result.Append(Describe(_state)).Append('\n');
+        if (decision.Stale.Length > 0) _result.Append("  stale ").AppendJoin(' ', decision.Stale).Append('\n');
+        foreach (var command in decision.Commands) _result.Append("  > ").Append(Describe(command).Replace("\n", "\\n")).Append('\n');
+    }
+
+    private RunEvent Parse(string[] words, string line) => words[0] switch
+    {
+        "tend" => new RunEvent.Tended(
+            [.. words[1..].Where(w => !w.Contains(':')).Select((node, seat) => new SeatPlace(seat, node.TrimEnd('\''), $"silo-{node}"))],
+            [.. Named(words, "lost").Select(Lost)],
+            [
+                .. Named(words, "drain").Select(node => new DrainingNode(node, InHurry: false)),
+                .. Named(words, "stop").Select(node => new DrainingNode(node, InHurry: true)),
+            ]),
+        "lose" => new RunEvent.SilosLost([.. words[1..].Select(Lost)]),
+        "hear" => new RunEvent.Reported("any", ++_reports, [.. Regex.Split(line["hear ".Length..], @", (?=\d+:)").Select(Report)]),
+        "cancel" => new RunEvent.CancelRequested(),
+        "reactivate" => new RunEvent.Reactivated(),
+        "resume" => new RunEvent.Resumed(Limits(words[1])),
+        _ => throw new FormatException($"no event: {line}"),
     };
+
+    private static IEnumerable<string> Named(string[] words, string what) =>
+        words.Where(w => w.StartsWith(what + ":", StringComparison.Ordinal)).Select(w => w[(what.Length + 1)..]);
+
+    private static LostSilo Lost(string node) => new($"silo-{node}", $"{node} was lost: its silo is gone");
+
+    private static RankLimits Limits(string word) => new(int.Parse(word.Split("..")[0]), int.Parse(word.Split("..")[1]));
+
+    /// <summary>0:Parked g1 @3/Export a0 [dead] [f=print] [peer=1] · 0:Failed [g1] Seat why …</summary>
+    private static RankReport Report(string text)
+    {
+        var words = text.Split(' ');
+        var report = new RankReport
+        {
+            Seat = int.Parse(words[0].Split(':')[0], CultureInfo.InvariantCulture),
+            Phase = Enum.Parse<ReportedPhase>(words[0].Split(':')[1]),
+        };
+        var offer = new ReportedOffer($"a{report.Seat}", 0, 0, ReportedStage.EvaluateBefore, false, "same");
+        for (var i = 1; i < words.Length; i++)
+        {
+            var word = words[i];
+            if (word[0] == 'g') report = report with { Generation = long.Parse(word[1..], CultureInfo.InvariantCulture) };
+            else if (word[0] == 's') report = report with { Step = long.Parse(word[1..], CultureInfo.InvariantCulture) };
+            else if (word[0] == '@') offer = offer with
+            {
+                Step = long.Parse(word[1..].Split('/')[0], CultureInfo.InvariantCulture),
+                Stage = word.Contains('/') ? Enum.Parse<ReportedStage>(word.Split('/')[1]) : ReportedStage.Step,
+                IsLive = true,
+            };
+            else if (word == "dead") offer = offer with { IsLive = false };
+            else if (word.StartsWith("peer=", StringComparison.Ordinal))
+                report = report with { BadPeer = int.Parse(word[5..], CultureInfo.InvariantCulture) };
+            else if (word.StartsWith("f=", StringComparison.Ordinal)) offer = offer with { Fingerprint = word[2..].Replace('_', ' ') };
+            else if (Regex.IsMatch(word, @"^[a-z]\d+$")) offer = offer with { Address = word };
+            else if (Enum.TryParse<ReportedFault>(word, out var fault))
+            {
+                report = report with { Fault = fault, Error = string.Join(' ', words[(i + 1)..]) };
+                break;
+            }
+            else throw new FormatException($"no report: {text}");
+        }
+        return report.Phase == ReportedPhase.Parked ? report with { Offer = offer with { Generation = report.Generation } } : report;
+    }
+
+    private static string Describe(Rendezvous run)
+    {
+        var seats = $"[{string.Join(' ', run.Seats.Values.Select(s => $"{s.Number}@{s.Node}{(s.IsSilent ? "?" : "")}"))}]";
+        return $"v{run.Version} " + run.Phase switch
+        {
+            RunPhase.Gathering p => $"gathering {run.Generation + 1} {seats}, because {p.Why}",
+            RunPhase.Running p => $"running {run.Generation} [{string.Join(' ', run.Members.Select(m => m.Seat))}] of {seats}"
+                + (p.Boundary.IsEmpty ? "" : $", boundary because {string.Join(" and ", p.Boundary)}"),
+            RunPhase.Parting p => $"parting {run.Generation}{(p.IsBroken ? " broken" : "")}, "
+                + $"remaining [{string.Join(' ', p.Remaining)}], because {p.Breakup.Why}",
+            RunPhase.Stopping => $"stopping, remaining {seats}",
+            RunPhase.Failed p => $"failed: {p.Error.Replace("\n", "\\n")}",
+            var p => p.GetType().Name.ToLowerInvariant(),
+        };
+    }
 
     private static string Describe(RunCommand command) => command switch
     {
-        RunCommand.Prepare c => $"prepare {c.Place.Rank}@{c.Place.Node}",
-        RunCommand.Begin c => $"begin {c.Place.Rank}@{c.Place.Node} with {string.Join(' ', c.Addresses)}",
-        RunCommand.PassBarrier c => $"pass barrier {c.Epoch} {c.Place.Rank}@{c.Place.Node}",
-        RunCommand.Abort c => $"abort {c.Place.Rank}@{c.Place.Node}: {c.Reason}",
-        RunCommand.StartTimer c => $"start timer {c.Kind}",
+        RunCommand.Take c => $"take {At(c)}",
+        RunCommand.Join c => $"join {At(c)} generation {c.Generation} as rank {c.Rank} "
+            + $"of {string.Join(' ', c.Addresses)} from rank {c.Source}, because {c.Cause}",
+        RunCommand.Part c => $"part {At(c)} generation {c.Generation}",
+        RunCommand.Break c => $"break {At(c)} generation {c.Generation}: {c.Reason}",
+        RunCommand.Leave c => $"leave {At(c)}: {c.Reason}",
         RunCommand.Log c => $"log {c.Text}",
+        RunCommand.CountRecovery c => $"count {c.Cause.ToString().ToLowerInvariant()}",
         _ => command.GetType().Name.ToLowerInvariant(),
     };
+
+    private static string At(RunCommand.ToSeat command) => $"{command.Seat.Number}@{command.Seat.Node}";
 }

@@ -8,9 +8,9 @@ public sealed class GangQueueTests
     [Fact]
     public void A_gang_is_leased_whole_up_to_the_most_it_takes()
     {
-        var lease = LeasePlanner.Plan(Demand("a", 2, 3), [Node("n1", 2), Node("n2", 2)])!;
+        var lease = GangQueue.Empty.Enqueue(Demand("a", 2, 3)).LeaseNext([Node("n1", 2), Node("n2", 2)]).Lease!;
 
-        Assert.Equal([(0, "n1"), (1, "n1"), (2, "n2")], lease.Places.Select(p => (p.Rank, p.Node)));
+        Assert.Equal([(0, "n1"), (1, "n1"), (2, "n2")], lease.Seats.Select(p => (p.Seat, p.Node)));
         Assert.Equal("cpu", lease.Device);
     }
 
@@ -20,7 +20,7 @@ public sealed class GangQueueTests
     [Fact]
     public void The_emptiest_node_is_filled_first()
     {
-        var lease = LeasePlanner.Plan(Demand("a", 2, 2), [Node("n1", 4, free: 1), Node("n2", 2)])!;
+        var lease = LeasePlanner.Plan(Demand("a", 2, 2), [Node("n1", 4, free: 1), Node("n2", 2)])!.Value;
 
         Assert.All(lease.Places, p => Assert.Equal("n2", p.Node));
     }
@@ -30,8 +30,8 @@ public sealed class GangQueueTests
     {
         NodeCapacity[] nodes = [Node("c1", 8), Node("g1", 2, device: "cuda NVIDIA H100")];
 
-        Assert.Equal(["g1", "g1"], LeasePlanner.Plan(Demand("a", 1, 8), nodes)!.Places.Select(p => p.Node));
-        var many = LeasePlanner.Plan(Demand("b", 3, 8), nodes)!;
+        Assert.Equal(["g1", "g1"], LeasePlanner.Plan(Demand("a", 1, 8), nodes)!.Value.Places.Select(p => p.Node));
+        var many = LeasePlanner.Plan(Demand("b", 3, 8), nodes)!.Value;
         Assert.Equal("cpu", many.Device);
     }
 
@@ -55,7 +55,7 @@ public sealed class GangQueueTests
         Assert.Equal("4 ranks; the cluster has 2, 2 of them free", queue.WaitingFor(queue.Waiting[0], nodes));
         Assert.Equal("the run ahead of it in the queue", queue.WaitingFor(queue.Waiting[1], nodes));
         var (after, lease) = queue.Release("large").LeaseNext(nodes);
-        Assert.Equal("small", lease!.Run);
+        Assert.Equal("small", lease!.Demand.Run);
         Assert.Empty(after.Waiting);
     }
 
@@ -66,11 +66,58 @@ public sealed class GangQueueTests
         Assert.Equal(2, queue.Waiting.Count);
 
         (queue, _) = queue.LeaseNext([Node("n1", 1)]);
-        Assert.Equal([("a", 1)], queue.LeasesOn("n1").Select(l => (l.Run, l.Ranks.Count)));
+        Assert.Equal([("a", 1)], queue.Leases.On("silo-n1").Select(l => (l.Run, l.Seats.Count)));
         queue = queue.Release("a").Release("b").Release("b");
 
         Assert.False(queue.Knows("a") || queue.Knows("b"));
-        Assert.Empty(queue.LeasesOn("n1"));
+        Assert.Empty(queue.Leases.On("silo-n1"));
+    }
+
+    [Fact]
+    public void A_run_gives_seats_up_and_gets_others_under_new_numbers()
+    {
+        NodeCapacity[] nodes = [Node("n1", 2), Node("n2", 2, free: 1)];
+        var (queue, _) = GangQueue.Empty.Enqueue(Demand("a", 1, 2)).LeaseNext([Node("n1", 2)]);
+
+        queue = queue.GiveUp("a", [0]);
+        Assert.Same(queue, queue.Grow("a", Needs(1) with { NextSeat = 1 }, nodes)); // an answer from before it was given its seats
+        queue = queue.Grow("a", Needs(1, refusing: "silo-n1"), nodes);
+
+        Assert.Equal([(1, "n1"), (2, "n2")], queue.Leases.Runs["a"].Seats.Select(p => (p.Seat, p.Node)));
+        Assert.Same(queue, queue.Grow("a", Needs(0) with { NextSeat = 3 }, nodes));
+        Assert.Same(queue, queue.Grow("a", Needs(1, refusing: ["silo-n1", "silo-n2"]) with { NextSeat = 3 }, nodes));
+    }
+
+    [Fact]
+    public void What_is_free_is_kept_for_those_that_wait_unless_a_run_is_short_or_nobody_could_ever_carry_them()
+    {
+        NodeCapacity[] nodes = [Node("n1", 4, free: 2)];
+        var (queue, _) = GangQueue.Empty.Enqueue(Demand("a", 1, 4)).LeaseNext([Node("n1", 2)]);
+        var patient = queue.Enqueue(Demand("b", 3, 3));
+        var hopeless = queue.Enqueue(Demand("c", 5, 5));
+
+        Assert.Same(patient, patient.Grow("a", Needs(2), nodes));
+        Assert.Equal(4, patient.Grow("a", Needs(2) with { IsShort = true }, nodes).Leases.Runs["a"].Seats.Count);
+        Assert.Equal(4, hopeless.Grow("a", Needs(2), nodes).Leases.Runs["a"].Seats.Count);
+    }
+
+    [Fact]
+    public void A_short_run_is_owed_what_would_make_it_whole_and_no_more()
+    {
+        var leased = GangQueue.Empty.Enqueue(Demand("a", 2, 4)).LeaseNext([Node("n1", 2)]).Lease!;
+
+        Assert.False(GangQueue.IsOwed(leased, live: 2, [], [Node("n2", 2)]));
+        Assert.True(GangQueue.IsOwed(leased, live: 1, [], [Node("n2", 1)]));
+        Assert.False(GangQueue.IsOwed(leased, live: 0, [], [Node("n2", 1)]));
+        Assert.False(GangQueue.IsOwed(leased, live: 1, ["silo-n2"], [Node("n2", 1)]));
+    }
+
+    [Fact]
+    public void A_resumed_run_numbers_its_seats_on()
+    {
+        var queue = GangQueue.Empty.Enqueue(new RankDemand("a", 1, 1, "auto", Life: 1, FirstSeat: 7));
+
+        Assert.Equal(7, Assert.Single(queue.LeaseNext([Node("n1", 1)]).Lease!.Seats).Seat);
     }
 
     [Fact]
@@ -84,13 +131,16 @@ public sealed class GangQueueTests
         var read = serializer.Deserialize<StoredCluster>(serializer.Serialize(stored))!;
 
         Assert.Equal(stored.Queue.Waiting, read.Queue.Waiting);
-        Assert.Equal(stored.Queue.Leases["a"].Places, read.Queue.Leases["a"].Places);
+        Assert.Equal(stored.Queue.Leases.Runs["a"].Seats, read.Queue.Leases.Runs["a"].Seats);
         Assert.Equal(Interfaces.RunState.Failed, Assert.Single(read.Ended).State);
     }
 
     [Fact]
     public void A_run_id_tells_the_name_and_the_time() =>
         Assert.Matches("^vqa-20260102-030405-[0-9a-f]{4}$", RunIds.New("vqa", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero)));
+
+    private static Interfaces.RunNeeds Needs(int wants, params string[] refusing) =>
+        new(null, [], wants, IsShort: false, refusing, NextSeat: 2);
 
     private static RankDemand Demand(string run, int min, int max, string device = "auto") => new(run, min, max, device);
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Nodes;
 using Phi3VCluster.Grains.Queue;
@@ -45,19 +46,53 @@ public sealed class NodeBookTests
     }
 
     [Fact]
-    public void Ranks_that_are_leased_and_occupied_count_once_and_others_count_too()
+    public void Seats_that_are_leased_and_occupied_count_once_and_others_count_too()
     {
-        var (queue, lease) = GangQueue.Empty.Enqueue(new RankDemand("a", 2, 2, "cpu"))
+        var (queue, leased) = GangQueue.Empty.Enqueue(new RankDemand("a", 2, 2, "cpu"))
             .LeaseNext([new NodeCapacity("n1", "s1", "cpu", 4, 4)]);
         _book.Hear(Node("n1", "s1") with { Occupied = [new("a", 0), new("before", 7)] });
 
-        Assert.Equal(1, Assert.Single(_book.All(queue)).Free);
+        Assert.Equal(1, Free(queue.Leases));
 
-        _book.Occupy(lease!); // the run has ended, and the node has not said that its ranks have left
-        Assert.Equal(1, Assert.Single(_book.All(GangQueue.Empty)).Free);
+        _book.Occupy("a", leased!.Seats); // the run has ended, and the node has not said that its seats have left
+        Assert.Equal(1, Free(LeaseBook.Empty));
         _book.Hear(Node("n1", "s1"));
-        Assert.Equal(4, Assert.Single(_book.All(GangQueue.Empty)).Free);
+        Assert.Equal(4, Free(LeaseBook.Empty));
     }
+
+    [Fact]
+    public void Seats_on_a_nodes_earlier_silo_take_nothing_from_its_next()
+    {
+        var (queue, _) = GangQueue.Empty.Enqueue(new RankDemand("a", 2, 2, "cpu")).LeaseNext([new NodeCapacity("n1", "s0", "cpu", 4, 4)]);
+        _book.Hear(Node("n1", "s1"));
+
+        Assert.Equal(4, Free(queue.Leases));
+        Assert.Equal("n1 was lost: its silo was restarted", _book.LossOf(queue.Leases.Runs["a"].Seats[0]));
+    }
+
+    [Fact]
+    public void A_late_heartbeat_of_a_nodes_earlier_silo_says_nothing()
+    {
+        _book.Hear(Node("n1", "s1") with { StartedAt = DateTimeOffset.UnixEpoch.AddSeconds(2) });
+
+        _book.Hear(Node("n1", "s0") with { StartedAt = DateTimeOffset.UnixEpoch.AddSeconds(1) });
+
+        Assert.Null(_book.LossOf(new(0, "n1", "s1")));
+    }
+
+    [Fact]
+    public void A_node_that_drains_or_stops_takes_no_runs()
+    {
+        _book.Hear(Node("n1", "s1"));
+        _book.Hear(Node("n2", "s2") with { State = NodeState.Stopping });
+
+        Assert.Equal([NodeState.Draining, NodeState.Stopping], _book.All(LeaseBook.Empty, Drained).Select(n => n.State));
+        Assert.Empty(_book.Capacities(LeaseBook.Empty, Drained));
+    }
+
+    private static readonly ImmutableSortedSet<string> Drained = ["n1"];
+
+    private int Free(LeaseBook leases) => Assert.Single(_book.All(leases, ImmutableSortedSet<string>.Empty)).Free;
 
     private static NodeInfo Node(string name, string silo) => new() { Node = name, Silo = silo, ProcessId = 1, Ranks = 4, Device = "cpu" };
 

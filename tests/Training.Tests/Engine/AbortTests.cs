@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Phi3VCluster.Samples;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Engine;
@@ -18,94 +19,97 @@ public sealed class AbortTests(ITestOutputHelper output) : IClassFixture<AbortTe
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan WellInto = TimeSpan.FromSeconds(1);
 
-    private readonly RankWorkers _workers = new(2);
+    [Fact]
+    public void While_loading() => Ends("loading", Files.Spec, seats: 1, joins: false, p => p.Phase == RankPhase.Loading);
 
     [Fact]
-    public void While_connecting() => Abort("connecting", Files.Spec, worldSize: 2, begun: 1, p => p.Phase == RankPhase.Starting);
+    public void While_connecting()
+    {
+        using var run = Start(Files.Spec, seats: 2, joins: true, leaves: 1);
+
+        Measure("connecting", run, p => p.Phase == RankPhase.Joining);
+    }
 
     [Fact]
-    public void While_waiting_for_data() => Abort("waiting for data",
+    public void While_waiting_for_data() => Ends("waiting for data",
         Files.Spec with { Data = Files.Spec.Data with { Train = Files.SlowTrain, Workers = 1 }, Batch = new() { Global = Files.Rows } },
-        worldSize: 1, begun: 1, p => p.Phase == RankPhase.Training);
+        seats: 1, joins: true, p => p.Phase == RankPhase.Training);
 
     [Fact]
-    public void Within_a_pass() => Abort("within a pass",
+    public void Within_a_pass() => Ends("within a pass",
         Files.Spec with { Batch = new() { Global = Files.Rows, Micro = Files.Rows } },
-        worldSize: 1, begun: 1, p => p.Phase == RankPhase.Training);
+        seats: 1, joins: true, p => p.Phase == RankPhase.Training);
 
     [Fact]
-    public void Between_the_passes_of_a_step() => Abort("between passes",
-        Files.Spec with { Batch = new() { Global = Files.Rows, Micro = 1 } }, worldSize: 1, begun: 1, p => p.Phase == RankPhase.Training);
+    public void Between_the_passes_of_a_step() => Ends("between passes",
+        Files.Spec with { Batch = new() { Global = Files.Rows, Micro = 1 } }, seats: 1, joins: true, p => p.Phase == RankPhase.Training);
 
     [Theory]
     [InlineData("loss")]
     [InlineData("anls")]
-    public void While_evaluating(string metric) => Abort($"evaluating {metric}",
+    public void While_evaluating(string metric) => Ends($"evaluating {metric}",
         Files.Spec with
         {
             Data = Files.Spec.Data with { Eval = Files.EvalRows },
             Evaluation = new() { Metric = metric, MaxNewTokens = 500 },
         },
-        worldSize: 1, begun: 1, p => p.Phase == RankPhase.EvaluatingBefore);
+        seats: 1, joins: true, p => p.Phase == RankPhase.EvaluatingBefore);
 
+    /// <summary>Seat 1 waits for its data for long, and seat 0 for it.</summary>
     [Fact]
-    public void At_the_barrier() => Abort("at the barrier", Files.Small, worldSize: 1, begun: 1, p => p.Phase == RankPhase.AtBarrier);
-
-    /// <summary>Rank 0 is let past the barrier, and rank 1 is not: rank 0 waits for it in the ring.</summary>
-    [Fact]
-    public void In_the_ring()
-    {
-        var ids = Begin(Files.Small, worldSize: 2, begun: 2);
-        Until(() => _workers.Progress().All(p => p.Phase == RankPhase.AtBarrier), "both are at the barrier");
-        _workers.PassBarrier(ids[0], 1);
-        Until(() => _workers.Progress().Single(p => p.Id == ids[0]).Phase == RankPhase.Training, "rank 0 goes on");
-        Thread.Sleep(WellInto);
-
-        Ends("in the ring", ids[0]);
-
-        _workers.Abort(ids[1], "the end");
-        Until(() => _workers.Occupied().Count == 0, "rank 1 ends too");
-    }
-
-    private void Abort(string when, RunSpec spec, int worldSize, int begun, Func<RankProgress, bool> reached)
-    {
-        try
+    public void In_the_ring() => Ends("in the ring",
+        Files.Small with
         {
-            var ids = Begin(spec, worldSize, begun);
-            Until(() => _workers.Progress().Any(p => reached(p) || p.Error is not null), $"the rank is {when}");
-            Thread.Sleep(WellInto); // every phase here lasts ten times that
-            var rank = _workers.Progress().First(p => p.Id == ids[0]);
-            Assert.True(reached(rank), $"{rank.Phase}: {rank.Error}");
-            Ends(when, ids[0]);
-        }
-        finally
-        {
-            _workers.Dispose();
-        }
-    }
+            Data = Files.Small.Data with { Train = Files.OneSlow, Shuffle = false, Workers = 1 },
+            Batch = new() { Global = 2 * Files.Rows },
+        },
+        seats: 2, joins: true, p => p.Phase == RankPhase.Training);
 
-    private List<RankId> Begin(RunSpec spec, int worldSize, int begun)
+    private void Ends(string when, RunSpec spec, int seats, bool joins, Func<RankProgress, bool> reached)
     {
-        var ids = Enumerable.Range(0, worldSize).Select(rank => new RankId(Guid.NewGuid().ToString("N"), 1, rank)).ToList();
-        var json = RunSpecJson.ToText(spec);
-        var addresses = ids.Select(id => _workers.Prepare(id, json, worldSize == 1 ? "loopback" : "tcp")).ToList();
-        foreach (var id in ids.Take(begun)) Assert.True(_workers.Begin(id, worldSize, addresses, Path.Combine(Files.Folder, ids[0].Run)));
-        return ids;
+        using var run = Start(spec, seats, joins);
+
+        Measure(when, run, reached);
     }
 
-    private void Ends(string when, RankId id)
+    private static LocalRun Start(RunSpec spec, int seats, bool joins, int leaves = 0)
+    {
+        var run = new LocalRun(spec, Path.Combine(Files.Folder, Guid.NewGuid().ToString("N")));
+        run.Take(seats);
+        if (!joins) return run;
+        run.Until("all are ready", p => p.Phase == RankPhase.Parked);
+        run.Join(joins: seats - leaves);
+        return run;
+    }
+
+    /// <summary>Has seat 0 leave its generation, and then its place; each takes a moment only.</summary>
+    private void Measure(string when, LocalRun run, Func<RankProgress, bool> reached)
+    {
+        Eventually(() => reached(run.Progress[0]) || run.Progress[0].Error is not null, $"the rank is {when}");
+        Thread.Sleep(WellInto); // every phase here lasts ten times that, loading aside
+        if (run.Generation > 0)
+        {
+            Assert.True(reached(run.Progress[0]), $"{run.Progress[0].Phase}: {run.Progress[0].Error}");
+            var parked = Time(() => run.Break(0), () => run.Progress[0].Phase == RankPhase.Parked, $"{when}: it parks");
+            Assert.Equal((FaultKind.None, 0L), (run.Progress[0].Fault, run.Progress[0].Offer!.Step));
+            Assert.True(parked < Limit, $"{when}: parked after {parked}");
+        }
+        var left = Time(() => run.Leave(0), () => !run.Occupied.Any(id => id.Seat == 0), $"{when}: the thread ends");
+        Assert.Equal((RankPhase.Stopped, "the test's will"), (run.Progress[0].Phase, run.Progress[0].Error));
+        Assert.True(left < Limit, $"{when}: ended after {left}");
+    }
+
+    private TimeSpan Time(Action act, Func<bool> condition, string what)
     {
         var started = Stopwatch.GetTimestamp();
-        _workers.Abort(id, "the test's will");
-        Until(() => !_workers.Occupied().Contains(id), $"the thread ends that is {when}");
+        act();
+        Eventually(condition, what);
         var took = Stopwatch.GetElapsedTime(started);
-        output.WriteLine($"{when}: ended after {took.TotalMilliseconds:0} ms");
-        var last = _workers.Progress().Single(p => p.Id == id);
-        Assert.Equal((RankPhase.Stopped, "the test's will"), (last.Phase, last.Error));
-        Assert.True(took < Limit, $"{when}: ended after {took}");
+        output.WriteLine($"{what} after {took.TotalMilliseconds:0} ms");
+        return took;
     }
 
-    private static void Until(Func<bool> condition, string what) =>
+    private static void Eventually(Func<bool> condition, string what) =>
         Assert.True(SpinWait.SpinUntil(condition, Patience), $"never happened: {what}");
 
     /// <summary>A deep model, whose passes take long, and pages that take long to decode.</summary>
@@ -143,7 +147,20 @@ public sealed class AbortTests(ITestOutputHelper output) : IClassFixture<AbortTe
 
         public static string SlowTrain { get; } = Slow();
 
+        /// <summary>The second of each two samples takes long.</summary>
+        public static string OneSlow { get; } = Alternating();
+
         public void Dispose() => Temporary.Dispose();
+
+        private static string Alternating()
+        {
+            var (fast, slow) = (File.ReadAllLines(Shallow.Train), File.ReadAllLines(SlowTrain));
+            var path = Path.Combine(Path.GetDirectoryName(Shallow.Train)!, "alternating.jsonl");
+            var large = JsonSerializer.Serialize(Temporary["large.png"]);
+            File.WriteAllLines(path, slow.SelectMany(row =>
+                (string[])[fast[0], row.Replace("\"large.png\"", large, StringComparison.Ordinal)]));
+            return path;
+        }
 
         private static string Repeated(string jsonl)
         {

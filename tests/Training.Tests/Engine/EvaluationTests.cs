@@ -86,7 +86,7 @@ public sealed class EvaluationTests : IDisposable
     {
         var output = Path.Combine(_folder, name);
         var ends = LocalRun.Train(spec, worldSize, output);
-        Assert.All(ends, end => Assert.True(end.Phase == RankPhase.Finished, $"rank {end.Id.Rank}: {end.Error}"));
+        Assert.All(ends, end => Assert.True(end.Phase == RankPhase.Finished, $"rank {end.Id.Seat}: {end.Error}"));
         return output;
     }
 

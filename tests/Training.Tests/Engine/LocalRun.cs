@@ -5,35 +5,117 @@ using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Training.Tests.Engine;
 
-/// <summary>A whole run in this process, without grains: the test plays the coordinator.</summary>
-internal static class LocalRun
+/// <summary>A run in this process, without grains: the test plays the coordinator.</summary>
+internal sealed class LocalRun : IDisposable
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(2);
+
+    private readonly RankWorkers _workers;
+    private readonly BlockingCollection<bool> _changed = [];
+    private readonly string _run, _output, _spec;
+    private readonly long _since = Environment.TickCount64;
+    private long _version;
+    private int _seats;
+
+    public LocalRun(RunSpec spec, string output, int most = 8)
+    {
+        (_run, _output, _spec) = (Path.GetFileName(output), output, RunSpecJson.ToText(spec));
+        _workers = new(most);
+        _workers.ReportSoon += () => _changed.Add(true);
+    }
+
+    /// <summary>The seats, by number.</summary>
+    public IReadOnlyList<RankProgress> Progress => [.. _workers.Progress().OrderBy(p => p.Id.Seat)];
+
+    public IReadOnlyList<SeatId> Occupied => _workers.Occupied();
+
+    public long Generation { get; private set; }
 
     /// <param name="abortsTheRest">False lets every rank come to an end of its own after one has failed.</param>
     /// <returns>Each rank's last progress, by rank.</returns>
     public static IReadOnlyList<RankProgress> Train(RunSpec spec, int worldSize, string output, bool abortsTheRest = true)
     {
-        using var workers = new RankWorkers(worldSize);
-        var changed = new BlockingCollection<bool>();
-        workers.ReportSoon += () => changed.Add(true);
-        var ids = Enumerable.Range(0, worldSize).Select(rank => new RankId(Path.GetFileName(output), 1, rank)).ToList();
-        var json = RunSpecJson.ToText(spec);
-        var addresses = ids.Select(id => workers.Prepare(id, json, worldSize == 1 ? "loopback" : "tcp")).ToList();
-        foreach (var id in ids) workers.Begin(id, worldSize, addresses, output);
+        using var run = new LocalRun(spec, output, worldSize);
+        run.Take(worldSize);
+        run.Until("all are ready", p => p.Phase is RankPhase.Parked || HasEnded(p));
+        if (run.Progress.Any(HasEnded))
+        {
+            if (abortsTheRest) run.LeaveAll("a seat failed");
+            return abortsTheRest ? run.Until("all end", HasEnded) : run.Progress;
+        }
+        run.Join();
         while (true)
         {
-            var progress = workers.Progress().OrderBy(p => p.Id.Rank).ToList();
-            if (progress.All(p => p.Phase is RankPhase.Finished or RankPhase.Failed or RankPhase.Stopped)) return progress;
-            if (abortsTheRest && progress.FirstOrDefault(p => p.Phase == RankPhase.Failed) is { } failed)
-                foreach (var id in ids) workers.Abort(id, $"rank {failed.Id.Rank} failed");
-            if (progress.All(p => p.Phase == RankPhase.AtBarrier))
-                foreach (var id in ids) workers.PassBarrier(id, progress[0].Epoch);
-            if (!changed.TryTake(out _, Deadline))
-                throw new TimeoutException($"no rank reached a barrier or its end: {string.Join("; ", progress)}");
+            var progress = run.Progress;
+            if (progress.All(p => HasEnded(p) || p.Phase is RankPhase.Finished or RankPhase.Parked)) return progress;
+            if (abortsTheRest && progress.Any(p => p.Phase == RankPhase.Failed)) run.LeaveAll("a rank failed");
+            run.Wait("no rank came to its end");
         }
     }
 
     public static IReadOnlyList<JsonElement> Steps(string output) =>
         [.. File.ReadLines(Path.Combine(output, "steps.jsonl")).Select(line => JsonDocument.Parse(line).RootElement)];
+
+    /// <summary>Takes more seats.</summary>
+    /// <param name="step">Whose checkpoint they resume.</param>
+    public void Take(int count, long? step = null)
+    {
+        for (var i = 0; i < count; i++)
+            Assert.True(_workers.Take(new(_run, _seats++), ++_version, new SeatOrder(_spec, "tcp", _output, step)));
+    }
+
+    /// <summary>All parked seats form the next generation; the best state is the source.</summary>
+    /// <param name="joins">So many of them hear of it.</param>
+    public void Join(string cause = "", int joins = int.MaxValue)
+    {
+        var parked = Progress.Where(p => p.Phase == RankPhase.Parked).ToList();
+        Generation = Math.Max(Generation, parked.Max(p => p.Offer!.Generation)) + 1;
+        var source = parked.MaxBy(p => (p.Offer!.Step, p.Offer.Stage, p.Offer.IsLive))!;
+        string[] addresses = [.. parked.Select(p => p.Offer!.Address)];
+        for (var rank = 0; rank < Math.Min(parked.Count, joins); rank++)
+            Assert.True(_workers.Join(parked[rank].Id, ++_version, new(Generation, rank, addresses, parked.IndexOf(source), cause)));
+    }
+
+    public void Part(int seat) => Assert.True(_workers.Part(new(_run, seat), ++_version, Generation));
+
+    public void Break(int seat) => Assert.True(_workers.Break(new(_run, seat), ++_version, Generation, "the test's will"));
+
+    /// <summary>As <see cref="Break"/>, unless it has parked by itself.</summary>
+    public void TryBreak(int seat) => _workers.Break(new(_run, seat), ++_version, Generation, "the test's will");
+
+    public void Leave(int seat, string reason = "the test's will") => Assert.True(_workers.Leave(new(_run, seat), ++_version, reason));
+
+    public void Forget(int seat) => _workers.Forget(new(_run, seat));
+
+    public void LeaveAll(string reason)
+    {
+        foreach (var seat in Progress.Where(p => !HasEnded(p))) _workers.Leave(seat.Id, ++_version, reason);
+    }
+
+    public IReadOnlyList<RankProgress> Until(string what, Func<RankProgress, bool> all)
+    {
+        while (true)
+        {
+            var progress = Progress;
+            if (progress.All(all)) return progress;
+            Wait($"never happened: {what}");
+        }
+    }
+
+    public void UntilAny(string what, Func<RankProgress, bool> any)
+    {
+        while (!Progress.Any(any)) Wait($"never happened: {what}");
+    }
+
+    public void Dispose() => _workers.Dispose();
+
+    private static bool HasEnded(RankProgress p) => p.Phase is RankPhase.Failed or RankPhase.Stopped;
+
+    /// <summary>For the next report, or a little: what happens within a phase is told by nobody.</summary>
+    private void Wait(string problem)
+    {
+        _changed.TryTake(out _, TimeSpan.FromMilliseconds(20));
+        if (Environment.TickCount64 - _since > Deadline.TotalMilliseconds)
+            throw new TimeoutException($"{problem}: {string.Join("; ", Progress)}");
+    }
 }

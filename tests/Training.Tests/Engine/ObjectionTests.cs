@@ -111,10 +111,11 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
     public void An_overflow_lowers_the_loss_scale_until_it_can_fall_no_further()
     {
         using var collective = new LoopbackCollective(1);
-        var scaler = LossScaler.Dynamic();
-        var objections = new StepObjections(collective, scaler, new() { OnNonFinite = "skip", MaxSkippedSteps = 1 });
+        using var state = State("fp16");
+        var scaler = state.Scaler;
+        var objections = new StepObjections(collective, state, new() { OnNonFinite = "skip", MaxSkippedSteps = 1 });
         var work = new StepWork { Share = [new("one", [], [], [])] };
-        var tally = StepTally.Exchange(collective, work, double.PositiveInfinity);
+        var tally = StepTally.Exchange(collective, work, double.PositiveInfinity, wantsBoundary: false);
         Assert.Equal(Vote.Overflow, tally.Verdict);
 
         Assert.Equal("gradients overflowed; the loss scale is 65536 now", objections.Handle(tally, work, 1));
@@ -130,9 +131,11 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
     {
         using var collective = new LoopbackCollective(1);
         var work = new StepWork { Share = [new("one", [], [], []), new("two", [], [], [])] };
-        var objections = new StepObjections(collective, LossScaler.None(), new());
+        using var state = State("fp32");
+        var objections = new StepObjections(collective, state, new());
 
-        var fault = Assert.Throws<RankFault>(() => objections.Handle(StepTally.Exchange(collective, work, double.NaN), work, 7));
+        var fault = Assert.Throws<RankFault>(() =>
+            objections.Handle(StepTally.Exchange(collective, work, double.NaN, wantsBoundary: false), work, 7));
 
         Assert.StartsWith("step 7, rank 0: a summed gradient is not finite, among those of one, two", fault.Message);
     }
@@ -145,16 +148,21 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
             var work = new StepWork { Share = [new($"{collective.Rank}", [1, 2], [-100, 2], [])] };
             if (collective.Rank == 2) work.Guard(() => throw new InvalidOperationException("broken"));
             work.Add(work.Share[0], collective.Rank == 1 ? double.NaN : 2, 0.25);
-            return StepTally.Exchange(collective, work, collective.Rank == 3 ? double.PositiveInfinity : 5);
+            return StepTally.Exchange(
+                collective, work, collective.Rank == 3 ? double.PositiveInfinity : 5, wantsBoundary: collective.Rank == 2);
         });
 
         Assert.All(tallies, tally =>
         {
             Assert.Equal([Vote.Commit, Vote.NonFinite, Vote.Fault, Vote.Overflow], tally.Votes);
             Assert.Equal(Vote.Fault, tally.Verdict);
+            Assert.True(tally.IsBoundary); // one that was asked is enough
             Assert.Equal((1.5, 15, 8L), (tally.Loss, tally.GradientSquares, tally.Tokens));
         });
     }
+
+    private static TrainingState State(string precision) => new(
+        new() { Precision = precision }, new([], 1), new FlatParameters([new(new("one", [1]), Decays: false)], torch.CPU), new(1, 1, 1, 0));
 
     /// <summary>A run whose fifth sample has a token that no other has, and that token's embedding, which nobody trains, is not a number.</summary>
     private RunSpec Poisoned()

@@ -121,7 +121,9 @@ public sealed class TrainabilityTests(SmallRuns runs) : IClassFixture<SmallRuns>
         using var output = new RunFolder(folder.Path, writes: true);
         rank.Pass([.. entries.SelectMany(entry => Enumerable.Repeat(gradient(entry.Tensor.Name), (int)entry.Tensor.ElementCount))]);
 
-        new Trainability(new(Trained, 1), rank.Parameters, rank.Gradients, collective, output).Step(rank.Optimizer, rate, step: 1, hadImages);
+        var plan = new TrainingPlan(Trained, 1);
+        using var state = new TrainingState(new(), plan, rank.Parameters, new(1, 1, 1, 0));
+        new Trainability(plan, rank.Parameters, rank.Gradients, state, collective, output).Step(rank.Optimizer, rate, step: 1, hadImages);
 
         return [.. Groups(folder.Path).Select(group => (group.GetProperty("name").GetString()!,
             group.GetProperty("weight_change") is { ValueKind: JsonValueKind.Number } change ? change.GetDouble() : (double?)null))];

@@ -34,7 +34,7 @@ public sealed class TrajectoryParityTests : IDisposable
 
         var ends = LocalRun.Train(spec, worldSize, output);
 
-        Assert.All(ends, end => Assert.True(end.Phase == RankPhase.Finished, $"rank {end.Id.Rank}: {end.Error}"));
+        Assert.All(ends, end => Assert.True(end.Phase == RankPhase.Finished, $"rank {end.Id.Seat}: {end.Error}"));
         var differences = new Differences();
         CompareSteps(recorded, output, differences);
         CompareWeights(name!, output, differences);

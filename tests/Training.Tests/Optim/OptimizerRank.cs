@@ -17,12 +17,14 @@ internal sealed class OptimizerRank : IDisposable
             Parameters.Values.copy_(start);
         Gradients = scattered
             ? new ScatteredGradients(Parameters, new([.. Parameters.Units().Select(unit => unit.Range)], rank, worldSize), _ => { })
-            : new WholeGradients(Parameters, ShardLayout.Whole(Parameters.Count, rank, worldSize), _ => { });
-        Optimizer = new AdamW(Parameters, Gradients, spec);
+            : WholeGradients.Sharded(Parameters, ShardLayout.Whole(Parameters.Count, rank, worldSize), _ => { });
+        State = new OptimizerState(Parameters, Gradients.Layout);
+        Optimizer = new AdamW(Parameters, Gradients, State, spec);
     }
 
     public FlatParameters Parameters { get; }
     public GradientStore Gradients { get; }
+    public OptimizerState State { get; }
     public AdamW Optimizer { get; }
 
     /// <summary>The rank's own elements of a flat buffer, piece by piece.</summary>
@@ -61,6 +63,7 @@ internal sealed class OptimizerRank : IDisposable
     public void Dispose()
     {
         Optimizer.Dispose();
+        State.Dispose();
         Gradients.Dispose();
         Parameters.Dispose();
     }

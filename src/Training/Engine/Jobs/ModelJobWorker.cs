@@ -66,6 +66,7 @@ internal sealed class ModelJobWorker
         return job switch
         {
             GenerateJob generate => ModelJobJson.ToText(GenerationRun.Run(generate, Publish, _stop.Token)),
+            ExportJob export => ModelJobJson.ToText(ExportRun.Run(export, Publish, _stop.Token)),
             MergeJob merge => ModelJobJson.ToText(MergeRun.Run(merge, Publish, _stop.Token)),
             InspectJob inspect => ModelJobJson.ToText(InspectRun.Run(inspect, Publish, _stop.Token)),
             EvaluateJob evaluate => ModelJobJson.ToText(EvaluationRun.Run(evaluate, Publish, _stop.Token)),

@@ -1,0 +1,37 @@
+using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Training.Engine;
+
+namespace Phi3VCluster.Grains.Nodes;
+
+/// <summary>A seat's progress as it travels. The enums on both sides are the same lists; a test compares them.</summary>
+internal static class SeatReport
+{
+    public static bool HasEnded(RankProgress seat) => seat.Phase is RankPhase.Failed or RankPhase.Stopped;
+
+    public static RankReport Of(RankProgress p) => new()
+    {
+        Seat = p.Id.Seat,
+        Phase = (ReportedPhase)p.Phase,
+        Generation = p.Generation,
+        Rank = p.Rank,
+        Offer = p.Offer is { } offer
+            ? new(offer.Address, offer.Generation, offer.Step, (ReportedStage)offer.Stage, offer.IsLive, offer.Fingerprint)
+            : null,
+        Fault = (ReportedFault)p.Fault,
+        Error = p.Error,
+        BadPeer = p.BadPeer,
+        Step = p.Step,
+        TotalSteps = p.TotalSteps,
+        Epoch = p.Epoch,
+        Loss = p.Loss,
+        LearningRate = p.LearningRate,
+        GradNorm = p.GradNorm,
+        ImagesPerSecond = p.ImagesPerSecond,
+        EvalBefore = p.EvalBefore,
+        EvalAfter = p.EvalAfter,
+        TrainSeconds = p.TrainSeconds,
+        Notes = p.Notes,
+        Part = p.Part is { } part ? new(part.Unit, part.Done, part.Total) : null,
+        CheckpointStep = p.CheckpointStep,
+    };
+}

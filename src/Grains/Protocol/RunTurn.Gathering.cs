@@ -1,0 +1,104 @@
+using System.Collections.Immutable;
+using Phi3VCluster.Grains.Interfaces;
+
+namespace Phi3VCluster.Grains.Protocol;
+
+/// <content>How parked seats become a generation.</content>
+internal sealed partial class RunTurn
+{
+    private void FormWhenReady(RunPhase.Gathering gathering)
+    {
+        if (IsAwaited(gathering)) return;
+        var parked = _run.Seats.Values.Where(seat => _heard.IsParked(seat.Number) && !_run.IsLeftOut(seat.Number, now)).ToList();
+        var staying = parked.Where(seat => !_run.IsDraining(seat)).ToList();
+        if (staying.Count >= _run.Limits.Min) parked = staying; // else those that should leave are still needed
+        if (parked.Count < _run.Limits.Min) return;
+
+        var plan = RestorePlan.Of([.. parked.Select(seat => (seat.Number, _heard.Of(seat.Number)!.Report.Offer!))]);
+        foreach (var (odd, what) in plan.Odd) Refuse(_run.Seats[odd], new(Name(_run.Seats[odd]), what));
+        if (plan.Odd.Count == 0) Form(gathering, parked, plan);
+        else if (_run.Phase is RunPhase.Gathering rest) FormWhenReady(rest);
+    }
+
+    /// <summary>
+    /// Whether somebody is still waited for: all seats of the first generation; later only those that are about to park, and a
+    /// coordinator that has just begun to listen gives each the time for a report.
+    /// </summary>
+    private bool IsAwaited(RunPhase.Gathering gathering)
+    {
+        if (_run.Seats.IsEmpty) return true;
+        if (gathering.IsFirst)
+        {
+            foreach (var seat in _run.Seats.Keys)
+                if (!_heard.IsParked(seat)) return true;
+            return false;
+        }
+        if (now - _heard.Since > timings.Settle && now - gathering.OpenedAt > timings.Settle) return false;
+        foreach (var (number, seat) in _run.Seats)
+            if (!seat.IsSilent && !_heard.IsParked(number) && _heard.Of(number) is not { Report.Phase: ReportedPhase.Loading }) return true;
+        return false;
+    }
+
+    private void Form(RunPhase.Gathering gathering, List<Seat> parked, RestorePlan plan)
+    {
+        // Neighbours share a node, and the nodes that were there first come first.
+        var first = parked.GroupBy(seat => seat.Node).ToDictionary(group => group.Key, group => group.Min(seat => seat.Number));
+        var ordered = parked.OrderBy(seat => first[seat.Node]).ThenBy(seat => seat.Number).ToList();
+        if (ordered.Count > _run.Limits.Max)
+        {
+            var source = ordered.Find(seat => seat.Number == plan.Source)!;
+            ordered = [.. ordered.Where(seat => seat != source).Take(_run.Limits.Max - 1).Append(source)
+                .OrderBy(seat => first[seat.Node]).ThenBy(seat => seat.Number)];
+        }
+        var generation = Math.Max(_run.Generation, _run.Seats.Keys.Max(seat => _heard.Of(seat)?.Report is { } r
+            ? Math.Max(r.Generation, r.Offer?.Generation ?? 0) : 0)) + 1;
+        var seconds = (now - gathering.Since).TotalSeconds;
+        _run = (_run with
+        {
+            Generation = generation,
+            Members = [.. ordered.Select(seat => new Member(seat.Number, _heard.Of(seat.Number)!.Report.Offer!.Address))],
+            Source = ordered.FindIndex(seat => seat.Number == plan.Source),
+            Start = Position.Of(plan.Offer),
+            BeganAt = now,
+            Phase = RunPhase.Running.Plain,
+        }).With(new FormedGeneration(generation, ordered.Count, gathering.Why, plan.Offer.Step + 1, Math.Round(seconds, 3)));
+        _ranks = null;
+        _heard = _heard with { Stall = _heard.Stall.Begin(ordered.Select(seat => seat.Node), now) };
+        var ranks = ordered.Count == 1 ? "1 rank" : $"{ordered.Count} ranks";
+        Log($"generation {generation} begins at step {plan.Offer.Step + 1} with {ranks}"
+            + FormattableString.Invariant($" after {seconds:0.0} s"));
+        var addresses = Addresses();
+        for (var rank = 0; rank < ordered.Count; rank++)
+            _commands.Add(new RunCommand.Join(ordered[rank], generation, rank, addresses, _run.Source, gathering.Why));
+        if (!_run.Draining.IsEmpty) GiveUpIdle();
+    }
+
+    /// <summary>A seat cannot be in the run. That concerns the seat, unless too few are left before the run ever began.</summary>
+    private void Refuse(Seat seat, Fault fault)
+    {
+        Log($"{fault.Who} cannot take part: {fault.Text}");
+        _commands.Add(new RunCommand.Leave(seat, fault.Text));
+        Drop([seat.Number]);
+        _run = _run with { Refusing = _run.Refusing.Add(seat.Silo) };
+        if (_run.Phase is not RunPhase.Gathering { IsFirst: true } gathering) return;
+        var refusals = gathering.Refusals.Add(fault);
+        _run = _run with { Phase = gathering with { Refusals = refusals } };
+        if (_run.Seats.Count < _run.Limits.Min) Fail(refusals);
+    }
+
+    /// <summary>Loading takes as long as it takes, while it gets on.</summary>
+    private void RefuseWhoeverHangs()
+    {
+        if (_run.Phase is RunPhase.Stopping) return;
+        foreach (var seat in _run.Seats.Values.Where(Hangs).ToList())
+        {
+            if (!_run.Seats.ContainsKey(seat.Number)) continue; // the run has ended over another
+            var state = _heard.Of(seat.Number) is null ? "nothing was heard of it" : "it loads, and has got no further";
+            Refuse(seat, new(Name(seat), FormattableString.Invariant($"{state} for {timings.Load.TotalSeconds:0} s")));
+        }
+    }
+
+    private bool Hangs(Seat seat) => _heard.Of(seat.Number) is { } news
+        ? news.Report.Phase == ReportedPhase.Loading && now - news.ChangedAt > timings.Load
+        : _run.Phase is RunPhase.Gathering gathering && now - gathering.Since > timings.Load && now - _heard.Since > timings.Load;
+}

@@ -1,0 +1,52 @@
+using System.Collections.Immutable;
+
+namespace Phi3VCluster.Grains.Protocol;
+
+/// <summary>
+/// Whether the run stands still because a node does not answer. While steps are committed nobody is suspected: a node may be slow to
+/// report, and its ranks compute all the same.
+/// </summary>
+/// <param name="Step">The newest that was heard of.</param>
+/// <param name="Slowest">Of the newest steps, how long each took.</param>
+/// <param name="Nodes">When each node last reported.</param>
+/// <param name="LookedAt">When it was last asked or told anything: a coordinator that stood still itself must not blame others.</param>
+internal sealed record StallWatch(
+    long Step, DateTimeOffset CommittedAt, ImmutableQueue<TimeSpan> Slowest, ImmutableDictionary<string, DateTimeOffset> Nodes,
+    DateTimeOffset LookedAt)
+{
+    private static readonly TimeSpan ReportPeriod = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan PatienceBeforeSteps = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan OwnPause = TimeSpan.FromSeconds(2);
+    private const int StepsLookedAt = 20;
+
+    public static StallWatch From(DateTimeOffset now) =>
+        new(-1, now, ImmutableQueue<TimeSpan>.Empty, ImmutableDictionary<string, DateTimeOffset>.Empty, now);
+
+    /// <summary>A generation begins: what the last one's steps took says nothing of it.</summary>
+    public StallWatch Begin(IEnumerable<string> nodes, DateTimeOffset now) =>
+        From(now) with { Nodes = nodes.Distinct().ToImmutableDictionary(node => node, _ => now) };
+
+    public StallWatch Hear(string node, long step, DateTimeOffset now)
+    {
+        var heard = Look(now) with { Nodes = Nodes.SetItem(node, now) };
+        if (step <= Step) return heard;
+        if (Step < 0) return heard with { Step = step, CommittedAt = now }; // where it began
+        var took = Slowest.Enqueue(now - CommittedAt);
+        return heard with { Step = step, CommittedAt = now, Slowest = took.Count() > StepsLookedAt ? took.Dequeue() : took };
+    }
+
+    /// <summary>To be called often. After a pause of its own the clocks of all others start anew.</summary>
+    public StallWatch Look(DateTimeOffset now) => now - LookedAt < OwnPause
+        ? this with { LookedAt = now }
+        : this with { LookedAt = now, CommittedAt = now, Nodes = Nodes.ToImmutableDictionary(node => node.Key, _ => now) };
+
+    /// <summary>Nodes that the run should go on without.</summary>
+    public IReadOnlyList<string> Suspects(DateTimeOffset now)
+    {
+        var patience = Slowest.IsEmpty ? PatienceBeforeSteps : Patience;
+        if (now - CommittedAt <= patience + (Slowest.IsEmpty ? TimeSpan.Zero : Slowest.Max())) return [];
+        List<string> silent = [.. Nodes.Where(node => now - node.Value > ReportPeriod + patience).Select(node => node.Key)];
+        return silent.Count < Nodes.Count ? [.. silent.Order(StringComparer.Ordinal)] : []; // if nobody is heard, it may be this side
+    }
+}

@@ -1,0 +1,62 @@
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Training.Checkpoints;
+
+/// <summary>A run's checkpoints in its folder, as <see cref="CheckpointFolders"/> names them.</summary>
+public sealed class FolderStore(string runFolder)
+{
+    public string Root { get; } = CheckpointFolders.RootOf(runFolder);
+
+    public string FolderOf(long step, long generation) => Path.Combine(Root, CheckpointFolders.NameOf(step, generation));
+
+    /// <summary>Complete ones, the newest first. Nothing of them but the name has been looked at.</summary>
+    public IReadOnlyList<CheckpointEntry> Complete() => [.. CheckpointFolders.Find(runFolder).Where(one => one.IsComplete)];
+
+    /// <summary>The one that a run goes on from: the newest that can be read, of a step if one is asked for.</summary>
+    /// <param name="problems">Takes what is wrong with newer ones.</param>
+    /// <returns>Null where there is none.</returns>
+    /// <exception cref="InputException">The step that is asked for has none that can be read; says which there are.</exception>
+    public StoredCheckpoint? Newest(long? step, Action<string> problems)
+    {
+        var (all, found) = (Complete(), new List<string>());
+        foreach (var one in all.Where(one => step is null || one.Step == step))
+        {
+            try
+            {
+                var newest = StoredCheckpoint.Open(one.Folder);
+                found.ForEach(problems);
+                return newest;
+            }
+            catch (InputException error)
+            {
+                found.AddRange(error.Problems);
+            }
+        }
+        found.ForEach(problems);
+        if (step is null) return null;
+        var known = all.Count == 0 ? "there is none" : $"there are {string.Join(", ", all.Select(one => one.Step).Distinct().Order())}";
+        throw new InputException([.. found, $"step: no checkpoint of this step that can be read is in {Root}, got {step}; {known}."]);
+    }
+
+    /// <summary>
+    /// Removes all but the newest, manifests first, and what was never completed; not what <paramref name="kept"/> names.
+    /// </summary>
+    public void Retain(int keep, string? kept)
+    {
+        var complete = Complete();
+        foreach (var one in complete.Skip(keep).Where(one => one.Folder != kept)) Remove(one.Folder);
+        if (complete.Count == 0) return;
+        var newest = (complete[0].Generation, complete[0].Step);
+        foreach (var one in CheckpointFolders.Find(runFolder)
+            .Where(one => !one.IsComplete && (one.Generation, one.Step).CompareTo(newest) < 0))
+        {
+            Remove(one.Folder);
+        }
+    }
+
+    private static void Remove(string folder)
+    {
+        File.Delete(Path.Combine(folder, CheckpointManifest.FileName));
+        Directory.Delete(folder, recursive: true);
+    }
+}

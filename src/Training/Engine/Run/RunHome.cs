@@ -1,0 +1,189 @@
+using System.Diagnostics;
+using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
+using Phi3VCluster.Training.Checkpoints;
+using Phi3VCluster.Training.Data;
+using Phi3VCluster.Training.Model;
+using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Processing;
+using TorchSharp;
+
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>
+/// What a seat keeps as long as the run keeps the seat: model, data, tokenizer, feature cache, clock and the state. Loaded once, before any
+/// generation; a generation borrows it.
+/// </summary>
+internal sealed class RunHome : IDisposable
+{
+    private readonly Stack<IDisposable> _owned = new();
+    private readonly List<string> _warnings = [];
+
+    private RunHome(RunSpec spec, RankCompute compute, string output, string node)
+    {
+        (Spec, Compute, Output, Node) = (spec, compute, output, node);
+        Store = new(output);
+        Writer = Own(new CheckpointWriter());
+        DeviceName = compute.Device.type == DeviceType.CPU ? "cpu" : $"cuda {Cuda.Name(compute.Device.index)}";
+    }
+
+    /// <summary>With everything that was left open decided: as run.yaml says it, and the export carries it.</summary>
+    public RunSpec Spec { get; private set; }
+    public RankCompute Compute { get; }
+    /// <summary>The run's folder of results.</summary>
+    public string Output { get; }
+    /// <summary>As metrics name it.</summary>
+    public string Node { get; }
+    /// <summary>"cpu", or "cuda" with the card's name.</summary>
+    public string DeviceName { get; }
+    public string Run => Path.GetFileName(Output);
+    public PhaseClock Clock { get; } = new();
+    public Tokenizer Tokenizer { get; private set; } = null!;
+    public SampleEncoder Encoder { get; private set; } = null!;
+    public RunRows Training { get; private set; } = null!;
+    /// <summary>Null when the run has no held-out data.</summary>
+    public RunRows? Evaluation { get; private set; }
+    public StepPlan Plan { get; private set; } = null!;
+    public SampleOrder Order { get; private set; } = null!;
+    public TrainedModel Model { get; private set; } = null!;
+    public ModelInputs Inputs { get; private set; } = null!;
+    /// <summary>Threads that read and encode.</summary>
+    public int Readers { get; private set; }
+    public string Fingerprint { get; private set; } = "";
+    public TrainingState State { get; private set; } = null!;
+    /// <summary>A line each for the run's log, before anything was trained.</summary>
+    public IReadOnlyList<string> Notes { get; private set; } = [];
+    public Throughput Throughput { get; } = new();
+    public FolderStore Store { get; }
+    public CheckpointWriter Writer { get; }
+
+    /// <summary>The checkpoint that the run would go on from, while <see cref="State"/> is the start's; null where there is none.</summary>
+    public StoredCheckpoint? Unread { get; private set; }
+
+    /// <summary>Timestamp of the last moment that this seat trained; at first, that it began to load.</summary>
+    public long TrainedAt { get; set; } = Stopwatch.GetTimestamp();
+
+    /// <summary>The generation that was asked to part; only ever grows.</summary>
+    public long PartingGeneration { get; set; }
+
+    /// <param name="step">The step whose checkpoint is resumed; null: the newest there is, or the start.</param>
+    /// <param name="stop">Ends the loading.</param>
+    /// <exception cref="InputException">The checkpoint or the data do not fit the spec.</exception>
+    public static RunHome Load(RunSpec spec, RankCompute compute, string output, string node, long? step, CancellationToken stop)
+    {
+        var home = new RunHome(spec, compute, output, node);
+        try
+        {
+            home.Load(step, stop);
+            return home;
+        }
+        catch
+        {
+            home.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Ids of a step's samples, whoever trained them.</summary>
+    public IReadOnlyList<string> SampleIds(int epoch, int indexInEpoch) =>
+        [.. Order.GlobalBatch(epoch, indexInEpoch).Select(Training.IdOf)];
+
+    /// <summary>A generation is over: a state that is torn, or only a part, is worth less than the last checkpoint.</summary>
+    public void Park()
+    {
+        Clock.Enter(Phase.Idle);
+        if (!State.IsWhole) Unread = Store.Newest(step: null, _ => { });
+    }
+
+    /// <summary>What the seat offers to a generation.</summary>
+    /// <param name="generation">The last it was in.</param>
+    public Offer Offer(string address, long generation)
+    {
+        if (Unread is { } stored)
+        {
+            return new(
+                address, Math.Max(generation, stored.Manifest.Generation), stored.Manifest.Step, TrainingStage.Step,
+                IsLive: false, Fingerprint);
+        }
+        return State.IsWhole && State.Position != TrainingPosition.Start
+            ? new(address, generation, State.Position.Step, State.Position.Stage, IsLive: true, Fingerprint)
+            : new(address, generation, 0, TrainingStage.EvaluateBefore, IsLive: false, Fingerprint);
+    }
+
+    /// <summary>The state is what was restored: the checkpoint is of no more use.</summary>
+    public void Restored()
+    {
+        Unread = null;
+        State.Notes = [.. State.Notes, .. Notes.Except(State.Notes)];
+        Throughput.Rebuild(State.Records);
+    }
+
+    /// <summary>Nothing of what was trained can be reached any more: the state is the start's again.</summary>
+    public void StartAnew()
+    {
+        Model.Reset();
+        State.Dispose();
+        State = new TrainingState(Spec, Model.Plan, Model.Parameters, Plan)
+        {
+            Notes = [.. Notes, "no checkpoint holds what was trained: the run starts anew"],
+        };
+        Unread = null;
+    }
+
+    public void Dispose()
+    {
+        State?.Dispose();
+        while (_owned.TryPop(out var part)) part.Dispose();
+    }
+
+    private void Load(long? step, CancellationToken stop)
+    {
+        Clock.Enter(Phase.Restore);
+        var crops = Spec.Model.NumCrops ?? ProcessorConfig.NumCrops(Spec.Model.Path);
+        Spec = Spec with { Model = Spec.Model with { NumCrops = crops } };
+        Tokenizer = Tokenizer.Load(Spec.Model.Path);
+        var maxTokens = Phi3VConfig.Read(Spec.Model.Path).MaxPositions;
+        Encoder = new SampleEncoder(Tokenizer, crops, maxTokens);
+        var skips = Spec.Data.OnBadSample == "skip"; // a corrupt image can only be left out when it is known at the start
+        var check = SampleCheck.Of(Spec.Model.Path, Tokenizer, crops, maxTokens, decodes: skips) with
+        {
+            Progress = Activity.Reporter("rows"),
+        };
+        Training = Own(RunData.OpenTraining(Spec.Data, stop, check, Spec.Seed));
+        Evaluation = RunData.OpenEvaluation(Spec.Data, stop, check, Spec.Seed) is { } held ? Own(held) : null;
+        if (Evaluation is null && Spec.Evaluation.EverySteps is { } steps)
+            throw new InputException($"evaluation.everySteps: no samples are held out, got {steps}; "
+                + "name some in data.eval or data.evalRows, or leave it out.");
+        Plan = StepPlan.Of(Spec, Training.Count);
+        DataNotes.RequireARate(Spec, Plan);
+        ExportRoom.Require(Spec, Compute.Type, Output);
+        Fingerprint = Engine.Fingerprint.Of(Spec.Model.Path, Spec.Precision, Training);
+        Unread = Store.Newest(step, _warnings.Add); // before the model: what does not fit shows within seconds
+        if (Unread is { } stored) ResumeCheck.Require(stored.Manifest, Spec, Fingerprint, stored.Folder);
+
+        Model = Own(TrainedModel.Load(Spec, Compute, stop));
+        Order = new SampleOrder(Training.Count, Spec.Batch.Global, Spec.Seed, Spec.Data.Shuffle);
+        Readers = Spec.Data.Workers ?? Math.Clamp(torch.get_num_threads() - 1, 1, MostReaders);
+        var features = Model.Model.VisionIsTrained ? null : FeatureCache.Open(Output, Spec.Data.CacheFeatures);
+        if (features is not null) Own(features);
+        Inputs = new ModelInputs(Model.Model, Compute, features, Spec.Method.Dropout > 0 ? Spec.Seed : null);
+        Notes = [.. StartNotes()];
+        State = new TrainingState(Spec, Model.Plan, Model.Parameters, Plan) { Notes = Notes };
+        Clock.Enter(Phase.Idle);
+    }
+
+    /// <summary>Letter pages for a rank of an eight-GPU node at several times its speed.</summary>
+    private const int MostReaders = 4;
+
+    private IEnumerable<string> StartNotes() =>
+    [
+        .. DataNotes.Lines(Spec, Training, Evaluation, Model.Model.VisionIsTrained), .. Model.Notes, .. Model.Precision.Lines(),
+        Plan.Words(Spec), .. Plan.Warnings(Spec).Concat(_warnings).Select(one => $"warning: {one}"),
+    ];
+
+    private T Own<T>(T part) where T : IDisposable
+    {
+        _owned.Push(part);
+        return part;
+    }
+}

@@ -1,0 +1,37 @@
+namespace Phi3VCluster.Training.Engine;
+
+/// <summary>Images and tokens of the run's committed steps against the time they took, evaluation and export not counted.</summary>
+internal sealed class Throughput
+{
+    private const int RecentSteps = 20;
+    private readonly Queue<(long Images, double Seconds)> _recent = new();
+    private double _recentSeconds;
+    private long _recentImages;
+
+    public long Images { get; private set; }
+    public long Tokens { get; private set; }
+    public double Seconds { get; private set; }
+
+    public double ImagesPerSecond => Seconds > 0 ? Images / Seconds : 0;
+
+    /// <summary>Over the last steps: what a progress display should show.</summary>
+    public double RecentImagesPerSecond => _recentSeconds > 0 ? _recentImages / _recentSeconds : 0;
+
+    /// <summary>As if these steps had been added, and no other.</summary>
+    public void Rebuild(IReadOnlyList<StepRecord> steps)
+    {
+        (Images, Tokens, Seconds, _recentSeconds, _recentImages) = (0, 0, 0, 0, 0);
+        _recent.Clear();
+        foreach (var step in steps) Add(step.Images, step.Tokens, step.Seconds);
+    }
+
+    public void Add(long images, long tokens, double seconds)
+    {
+        (Images, Tokens, Seconds) = (Images + images, Tokens + tokens, Seconds + seconds);
+        _recent.Enqueue((images, seconds));
+        (_recentImages, _recentSeconds) = (_recentImages + images, _recentSeconds + seconds);
+        if (_recent.Count <= RecentSteps) return;
+        var oldest = _recent.Dequeue();
+        (_recentImages, _recentSeconds) = (_recentImages - oldest.Images, _recentSeconds - oldest.Seconds);
+    }
+}

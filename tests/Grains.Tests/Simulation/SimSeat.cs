@@ -1,0 +1,181 @@
+using Phi3VCluster.Training.Engine;
+
+namespace Phi3VCluster.Grains.Tests.Simulation;
+
+/// <summary>A seat of a simulated node: its thread, its model, its state.</summary>
+internal sealed class SimSeat(SimNode node, SeatId id, long version)
+{
+    private long _version = version;
+    private int _attempts;
+    private bool _isLive;
+    private (FaultKind Fault, string? Error, int? BadPeer)? _breaksAfterUpdate;
+
+    public SimNode Node => node;
+
+    public SeatId Id => id;
+
+    public RankPhase Phase { get; private set; } = RankPhase.Loading;
+
+    public SimState State { get; private set; } = node.Shared.Checkpoint;
+
+    public SimRing? Ring { get; private set; }
+
+    public long Generation { get; private set; }
+
+    public int Rank { get; private set; } = -1;
+
+    public string Address { get; private set; } = "";
+
+    public bool WasAskedToPart { get; private set; }
+
+    public bool IsUpdating { get; private set; }
+
+    /// <summary>Its thread has ended, and freed what it had.</summary>
+    public bool HasLeft { get; private set; }
+
+    /// <summary>Nothing that it is told ends what it does.</summary>
+    public bool Hangs { get; set; }
+
+    private FaultKind Fault { get; set; }
+
+    private string? Error { get; set; }
+
+    private int? BadPeer { get; set; }
+
+    public bool HasEnded => Phase is RankPhase.Failed or RankPhase.Stopped;
+
+    public RankProgress Progress => new(id, Phase)
+    {
+        Generation = Generation,
+        Rank = Rank,
+        Fault = Fault,
+        Error = Error,
+        BadPeer = BadPeer,
+        Step = Phase == RankPhase.Loading ? 0 : State.Step,
+        Offer = Phase == RankPhase.Parked
+            ? new(Address, State.Generation, State.Step, State.Stage, _isLive, "same")
+            : null,
+    };
+
+    /// <returns>False if the order is an old one.</returns>
+    public bool Sees(long version)
+    {
+        if (version < _version && node.Shared.Bug != Bug.SeatsIgnoreVersions) return false;
+        node.Shared.Require(version >= _version, $"{id.Seat} obeyed version {version} after {_version}");
+        _version = Math.Max(_version, version);
+        return true;
+    }
+
+    public bool IsIn(long generation) => Ring is not null && Generation == generation && !HasEnded;
+
+    public void Load(double seconds) => node.After(seconds, () =>
+    {
+        if (Phase == RankPhase.Loading) Park(FaultKind.None, null, null);
+    });
+
+    public bool Join(Assignment assignment)
+    {
+        if (IsIn(assignment.Generation)) return true;
+        if (Phase != RankPhase.Parked || assignment.Generation <= Generation) return false;
+        if (assignment.Addresses[assignment.Rank] != Address) return false;
+        (Phase, Generation, Rank, WasAskedToPart) = (RankPhase.Joining, assignment.Generation, assignment.Rank, false);
+        (Fault, Error, BadPeer) = (FaultKind.None, null, null);
+        Ring = node.Shared.RingOf(assignment);
+        Ring.Enter(this);
+        return true;
+    }
+
+    public void AskToPart() => WasAskedToPart = true;
+
+    /// <summary>Leaves its generation, at once or when the update that it is in has ended, which looks at no abort.</summary>
+    public void BreakOff(FaultKind fault, string? error, int? badPeer)
+    {
+        if (Ring is null || HasEnded || Hangs) return;
+        if (IsUpdating && node.Shared.Bug != Bug.OffersTornState)
+        {
+            _breaksAfterUpdate ??= (fault, error, badPeer);
+            return;
+        }
+        var ring = Ring;
+        Park(fault, error, badPeer);
+        ring.Left(this, hasDied: false);
+    }
+
+    public void Adopt(SimState source)
+    {
+        _isLive = true;
+        State = node.Shared.Bug == Bug.AdoptsTheStepAlone
+            ? source with { Hash = State.Hash, Generation = Generation }
+            : source with { Generation = Generation };
+    }
+
+    public void Enter(RankPhase phase)
+    {
+        Phase = phase;
+        node.ReportNow();
+    }
+
+    public void Pass(TrainingStage stage) => State = State with { Stage = stage };
+
+    public void BeginUpdate()
+    {
+        IsUpdating = true;
+        State = State.Torn;
+    }
+
+    /// <param name="parts">All leave together after this step.</param>
+    public void EndUpdate(bool parts)
+    {
+        IsUpdating = false;
+        State = State.Torn.Advance(node.Shared.TotalSteps);
+        node.Shared.Committed(this);
+        if (_breaksAfterUpdate is { } broken)
+        {
+            _breaksAfterUpdate = null;
+            BreakOff(broken.Fault, broken.Error, broken.BadPeer);
+        }
+        else if (parts && !Hangs)
+        {
+            Ring!.Parted(this);
+            Park(FaultKind.None, null, null);
+        }
+    }
+
+    public void Fail(FaultKind fault, string error)
+    {
+        var ring = Ring;
+        (Phase, Fault, Error, Ring) = (RankPhase.Failed, fault, error, null);
+        HasLeft = true;
+        ring?.Left(this, hasDied: true);
+        node.ReportNow();
+    }
+
+    public void Leave(string reason)
+    {
+        if (HasEnded) return;
+        var ring = Ring;
+        (Phase, Error, Ring) = (RankPhase.Stopped, reason, null);
+        ring?.Left(this, hasDied: false);
+        node.After(Hangs ? 60 : node.Shared.World.Between(0, 3), () =>
+        {
+            HasLeft = true;
+            node.ReportNow();
+        });
+        node.ReportNow();
+    }
+
+    /// <summary>Its silo died.</summary>
+    public void Die()
+    {
+        var ring = Ring;
+        Ring = null;
+        ring?.Left(this, hasDied: true);
+    }
+
+    private void Park(FaultKind fault, string? error, int? badPeer)
+    {
+        Address = $"{node.Silo}/{id.Seat}.{++_attempts}";
+        (Phase, Fault, Error, BadPeer, Ring) = (RankPhase.Parked, fault, error, badPeer, null);
+        node.ReportNow();
+    }
+}

@@ -1,0 +1,94 @@
+using Phi3VCluster.Training.Engine;
+
+namespace Phi3VCluster.Grains.Tests.Simulation;
+
+/// <summary>What all parts of a simulation see, and the rules that must never be broken.</summary>
+internal sealed class SimShared(World world, Bug bug)
+{
+    private readonly Dictionary<long, (string Addresses, SimRing Ring)> _rings = [];
+    private readonly HashSet<(string, string)> _broken = [];
+
+    public World World => world;
+
+    public Bug Bug => bug;
+
+    public long TotalSteps { get; init; } = 20;
+
+    public double StepSeconds { get; init; } = 0.5;
+
+    public double EvaluationSeconds { get; init; } = 2;
+
+    public SimRun? Run { get; set; }
+
+    /// <summary>All that there ever were.</summary>
+    public IReadOnlyList<SimNode> Silos { get; set; } = [];
+
+    public SimDesk? Desk { get; set; }
+
+    /// <summary>The newest, on a disk that all nodes share.</summary>
+    public SimState Checkpoint { get; private set; } = SimState.Start;
+
+    /// <summary>The newest generation that has begun to train.</summary>
+    public long LastBegun { get; private set; }
+
+    /// <summary>Generations that have begun.</summary>
+    public int Begun { get; private set; }
+
+    /// <summary>A heartbeat is being written.</summary>
+    public bool IsAskedByTheCluster { get; set; }
+
+    public void Require(bool holds, string rule)
+    {
+        if (!holds) throw new BrokenRuleException(rule);
+    }
+
+    public SimRing RingOf(Assignment assignment)
+    {
+        var addresses = string.Join(' ', assignment.Addresses);
+        if (!_rings.TryGetValue(assignment.Generation, out var known))
+            _rings.Add(assignment.Generation, known = (addresses, new SimRing(this, assignment)));
+        Require(known.Addresses == addresses, $"generation {assignment.Generation} was given to two sets of ranks");
+        return known.Ring;
+    }
+
+    public void Break(SimNode a, SimNode b, double seconds)
+    {
+        _broken.Add((a.Name, b.Name));
+        _broken.Add((b.Name, a.Name));
+        World.After(seconds, () => _broken.RemoveWhere(edge => edge == (a.Name, b.Name) || edge == (b.Name, a.Name)));
+    }
+
+    public bool CanReach(SimNode a, SimNode b) => a == b || !_broken.Contains((a.Name, b.Name));
+
+    public void Began(Assignment assignment, IReadOnlyList<SimSeat> ranks, SimSeat source, bool isGhost)
+    {
+        if (isGhost && assignment.Generation < LastBegun) return;
+        World.Note(
+            $"generation {assignment.Generation} trains from {source.State.Position}: {string.Join(' ', assignment.Addresses)}");
+        Require(assignment.Generation > LastBegun, $"generation {assignment.Generation} begins after {LastBegun}");
+        Require(source.State.IsTrue, "all adopt a state that is torn or wrong");
+        foreach (var rank in ranks.Where(rank => rank.State.IsTrue))
+            Require(source.State.Position.CompareTo(rank.State.Position) >= 0,
+                $"generation {assignment.Generation} goes on from {source.State.Position}, and a rank of it has {rank.State.Position}");
+        foreach (var left in Survivors().Where(seat => seat.State.IsTrue && seat.Generation > 0))
+            Require(source.State.Position.CompareTo(left.State.Position) >= 0,
+                $"seat {left.Id.Seat} is further than generation {assignment.Generation}");
+        LastBegun = assignment.Generation;
+        Begun++;
+    }
+
+    /// <summary>Seats that the run has and could have asked: it goes on without the silent, and those that it leaves out.</summary>
+    private IEnumerable<SimSeat> Survivors() => Run is null ? [] :
+        from silo in Silos
+        where silo.IsUp && !silo.IsFrozen
+        from seat in silo.Seats
+        where !seat.Hangs && !seat.HasEnded && Run.Stored.Seats.TryGetValue(seat.Id.Seat, out var known) && !known.IsSilent
+        where !Run.Stored.LeftOut.ContainsKey(seat.Id.Seat)
+        select seat;
+
+    public void Committed(SimSeat seat)
+    {
+        Require(seat.State.IsTrue, $"step {seat.State.Step} does not follow from the one before it");
+        if (seat.Rank == 0 && seat.State.Step % 5 == 0 && seat.State.Step > Checkpoint.Step) Checkpoint = seat.State;
+    }
+}

@@ -1,0 +1,336 @@
+using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Checkpoints;
+using Phi3VCluster.Training.Collectives;
+using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Optim;
+using Phi3VCluster.Training.Tests.Collectives;
+
+namespace Phi3VCluster.Training.Tests.Engine;
+
+/// <summary>
+/// A run that loses and gains seats, or all of them, trains what it would have trained anyway: the same samples, each once an epoch,
+/// and the same losses; to the last bit where the number of ranks is the same.
+/// </summary>
+[Collection<AloneCollection>]
+public sealed class RecoveryTests(SmallRuns runs) : IClassFixture<SmallRuns>
+{
+    private const double Rounding = 1e-5;
+
+    private static int _names;
+
+    public static TheoryData<string, string> Kinds() => new()
+    {
+        { "lora", "replicated" }, { "full", "replicated" }, { "full", "sharded" }, { "qlora", "sharded" },
+    };
+
+    [Theory, MemberData(nameof(Kinds))]
+    public void Ranks_that_part_at_a_boundary_go_on_to_the_last_bit(string method, string state)
+    {
+        using var run = Begin(Spec(method, state), seats: 2, out var output);
+
+        run.Part(seat: 1);
+        var parked = run.Until("all park", p => p.Phase == RankPhase.Parked);
+        Assert.Equal(parked[0].Step, parked[1].Step);
+        Assert.All(parked, p => Assert.Equal((FaultKind.None, p.Step), (p.Fault, p.Offer!.Step)));
+        End(run);
+
+        Same(Whole(method, state, seats: 2), output, exactly: true);
+    }
+
+    [Theory, MemberData(nameof(Kinds))]
+    public void A_rank_that_breaks_off_costs_no_committed_step(string method, string state)
+    {
+        using var run = Begin(Spec(method, state), seats: 2, out var output);
+        run.Until("a step is committed", p => p.Step > 0);
+
+        run.Break(seat: 0);
+        var parked = run.Until("all park", p => p.Phase == RankPhase.Parked);
+        Assert.Equal(FaultKind.Echo, parked[1].Fault); // its peer left
+        if (state == "replicated") Assert.All(parked, p => Assert.Equal((p.Step, true), (p.Offer!.Step, p.Offer.IsLive)));
+        End(run);
+
+        Same(Whole(method, state, seats: 2), output, exactly: true);
+    }
+
+    [Theory]
+    [InlineData("lora")]
+    [InlineData("full")]
+    public void A_lost_seat_and_a_new_one_change_nothing_but_the_world_size(string method)
+    {
+        using var run = Begin(Spec(method, "replicated"), seats: 2, out var output);
+        run.Until("a step is committed", p => p.Step > 0);
+
+        run.Forget(seat: 0); // it writes no state: as if its node had died
+        run.Until("the other parks", p => p.Phase == RankPhase.Parked);
+        run.Join("seat 0 was lost");
+        run.Take(1);
+        run.Until("the new one is ready", p => p.Phase == RankPhase.Parked || p.Id.Seat == 1);
+        if (run.Progress.Single(p => p.Id.Seat == 1).Phase != RankPhase.Finished) run.Part(seat: 1);
+        run.Until("both are ready", p => p.Phase is RankPhase.Parked or RankPhase.Finished);
+        End(run);
+
+        var steps = LocalRun.Steps(output);
+        Assert.Contains(1, steps.Select(step => step.GetProperty("world_size").GetInt32()));
+        Same(Whole(method, "replicated", seats: 2), output, exactly: false);
+    }
+
+    [Theory, MemberData(nameof(Kinds))]
+    public void A_run_that_lost_all_seats_goes_on_from_its_checkpoint(string method, string state)
+    {
+        var (same, fewer) = (Whole(method, state, seats: 2), Whole(method, state, seats: 2));
+        Assert.NotEmpty(new FolderStore(same).Complete());
+
+        foreach (var (output, seats) in (ReadOnlySpan<(string, int)>)[(same, 2), (fewer, 1)])
+        {
+            var before = File.ReadAllBytes(Exported(output));
+            File.Delete(Exported(output));
+            var from = new FolderStore(output).Complete().Min(one => one.Step);
+            using (var run = new LocalRun(Spec(method, state), output))
+            {
+                run.Take(seats, step: from);
+                Assert.All(run.Until("all are ready", p => p.Phase == RankPhase.Parked),
+                    p => Assert.Equal((from, false), (p.Offer!.Step, p.Offer.IsLive)));
+                End(run);
+                Assert.True(run.Generation > 1, "the generations of the run are counted on");
+            }
+            Same(Whole(method, state, seats: 2), output, exactly: seats == 2);
+            if (seats == 2) Assert.Equal(before, File.ReadAllBytes(Exported(output)));
+        }
+    }
+
+    [Fact]
+    public void A_seat_that_leaves_before_the_end_leaves_a_checkpoint_of_its_last_step()
+    {
+        var spec = Spec("lora", "replicated") with { Checkpoint = new() { EverySteps = 1000 } };
+        using var run = Begin(spec, seats: 2, out var output);
+        run.Until("steps are committed", p => p.Step > 1);
+
+        run.LeaveAll("cancelled");
+        var last = run.Until("all end", p => p.Phase == RankPhase.Stopped);
+
+        run.Dispose();
+        var kept = Assert.Single(new FolderStore(output).Complete());
+        Assert.Equal(last.Max(p => p.Step), kept.Step);
+    }
+
+    /// <summary>Whatever the run was doing when a rank broke off, it is done, and once.</summary>
+    [Theory]
+    [InlineData(RankPhase.EvaluatingBefore)]
+    [InlineData(RankPhase.Exporting)]
+    [InlineData(RankPhase.EvaluatingAfter)]
+    [InlineData(RankPhase.Finished)]
+    public void A_rank_that_breaks_off_in_another_stage_leaves_no_gap(RankPhase when)
+    {
+        var spec = Spec("lora", "replicated");
+        spec = spec with { Data = spec.Data with { Eval = runs.Mixed() }, Evaluation = new() { MaxNewTokens = 2 }, Epochs = 1 };
+        using var expected = Begin(spec, seats: 2, out var whole);
+        expected.Until("the run ends", p => p.Phase == RankPhase.Finished);
+        using var run = Begin(spec, seats: 2, out var output);
+        run.UntilAny($"a rank is {when}", p => p.Phase == when || p.Phase == RankPhase.Finished);
+
+        foreach (var seat in run.Progress.Where(p => p.Phase != RankPhase.Parked).ToList()) run.TryBreak(seat.Id.Seat);
+        run.Until("all park", p => p.Phase == RankPhase.Parked);
+        End(run);
+
+        Same(whole, output, exactly: true);
+        foreach (var file in (string[])["eval-before.json", "eval-after.json"])
+            Assert.Equal(File.ReadAllText(Path.Combine(whole, file)), File.ReadAllText(Path.Combine(output, file)));
+        if (when != RankPhase.Finished) Assert.Contains("the test's will", File.ReadAllText(Path.Combine(output, "report.md")));
+    }
+
+    [Fact]
+    public void A_torn_state_is_never_offered()
+    {
+        var (spec, output) = (Spec("full", "replicated"), Whole("full", "replicated", seats: 1));
+        using var home = Home(spec, output);
+        Assert.Equal((10L, false), (home.Offer("", 1).Step, home.Offer("", 1).IsLive));
+        using var ring = new LoopbackCollective(7);
+        new StateExchange(home, ring, source: 0, ShardLayout.Replicated(home.State.Parameters.Count)).Run();
+        Assert.Equal((10L, true), (home.Offer("", 7).Step, home.Offer("", 7).IsLive));
+
+        home.State.Advance(home.State.Records[^1] with { Step = 11 });
+        home.State.Tear();
+        home.Park();
+
+        Assert.Equal((10L, false), (home.Offer("", 7).Step, home.Offer("", 7).IsLive)); // the checkpoint's
+    }
+
+    [Fact]
+    public void A_source_whose_peer_is_lost_while_it_gives_still_has_the_state()
+    {
+        var (spec, output) = (Spec("full", "replicated"), Whole("full", "replicated", seats: 1));
+        var offers = Ranks.Run(new TcpBackend(), 2, ring =>
+        {
+            using var home = Home(spec, output);
+            var layout = ShardLayout.Replicated(home.State.Parameters.Count);
+            if (ring.Rank == 0)
+            {
+                using var alone = new LoopbackCollective(2);
+                new StateExchange(home, alone, source: 0, layout).Run(); // has read the checkpoint
+            }
+            using var breaking = new BreakingCollective(ring, afterLargeSums: 1);
+            Assert.Throws<CollectiveException>(() => new StateExchange(home, breaking, source: 0, layout).Run());
+            return (home.State.IsWhole, home.State.Position.Step);
+        });
+
+        Assert.Equal((true, 10L), offers[0]);
+        Assert.False(offers[1].IsWhole);
+    }
+
+    [Fact]
+    public void Ranks_whose_values_have_come_apart_take_rank_0_s_and_say_so_once()
+    {
+        var (spec, output) = (Spec("full", "replicated"), Whole("full", "replicated", seats: 1));
+        var ends = Ranks.Run(new TcpBackend(), 2, ring =>
+        {
+            using var home = Home(spec, output);
+            new StateExchange(home, ring, source: 0, ShardLayout.Replicated(home.State.Parameters.Count)).Run();
+            var check = new ReplicaCheck(home, ring);
+            home.State.Advance(home.State.Records[^1] with { Step = 50 });
+            var healthy = check.StepCommitted();
+            if (ring.Rank == 1) home.State.Parameters.Values.narrow(0, 3, 1).fill_(7);
+            var news = new[] { check.StepCommitted(), check.StepCommitted() };
+            return (healthy, news[0], news[1], Hash: Convert.ToHexString(home.State.Optimizer.Hash()), home.State.IsWhole);
+        });
+
+        Assert.All(ends, end => Assert.Equal((null, null, true), (end.healthy, end.Item3, end.IsWhole)));
+        Assert.All(ends, end => Assert.StartsWith("warning: rank 1 held other values than rank 0", end.Item2));
+        Assert.Equal(ends[0].Hash, ends[1].Hash);
+    }
+
+    [Fact]
+    public void A_checkpoint_that_cannot_be_written_costs_no_training_and_is_told_once()
+    {
+        using var run = new LocalRun(Spec("lora", "replicated"), runs.PathOf("no-room"));
+        Directory.CreateDirectory(runs.PathOf("no-room"));
+        File.WriteAllText(Path.Combine(runs.PathOf("no-room"), "checkpoints"), "a file where a folder should be");
+        run.Take(1);
+        run.Until("it is ready", p => p.Phase == RankPhase.Parked);
+
+        var end = End(run).Single();
+
+        Assert.Single(end.Notes, note => note.Contains("a checkpoint could not be written, training goes on"));
+        Assert.Equal(12, LocalRun.Steps(runs.PathOf("no-room")).Count);
+    }
+
+    [Fact]
+    public void Other_settings_than_the_checkpoint_s_are_refused_side_by_side()
+    {
+        var output = Whole("lora", "replicated", seats: 1);
+        var spec = Spec("lora", "replicated");
+        using var run = new LocalRun(
+            spec with { Optimizer = spec.Optimizer with { LearningRate = 0.5 }, Batch = spec.Batch with { Global = 2 } }, output);
+
+        run.Take(1);
+
+        var error = run.Until("it fails", p => p.Phase == RankPhase.Failed).Single().Error!;
+        Assert.Contains("batch.global: was 3 when ", error);
+        Assert.Contains("optimizer.learningRate: was 0.001 when ", error);
+        Assert.Contains("got 0.5", error);
+    }
+
+    [Theory]
+    [InlineData("flip", "is damaged")]
+    [InlineData("delete", "is missing")]
+    [InlineData("newer", "is of format 99")]
+    public void A_damaged_checkpoint_is_named_and_an_older_one_taken(string damage, string expected)
+    {
+        var output = Whole("lora", "replicated", seats: 1);
+        var complete = new FolderStore(output).Complete();
+        Assert.Equal(2, complete.Count);
+        Damage(complete[0].Folder, damage);
+        File.Delete(Exported(output));
+
+        using (var named = new LocalRun(Spec("lora", "replicated"), output))
+        {
+            named.Take(1, step: complete[0].Step);
+            var error = named.Until("it is refused", p => p.Phase == RankPhase.Failed).Single().Error!;
+            Assert.Contains(expected, error);
+            Assert.Contains($"no checkpoint of this step that can be read is in {Path.GetDirectoryName(complete[0].Folder)}", error);
+        }
+        using var run = new LocalRun(Spec("lora", "replicated"), output);
+        run.Take(1);
+        Assert.Equal(complete[1].Step, run.Until("it is ready", p => p.Phase == RankPhase.Parked).Single().Offer!.Step);
+        var end = End(run).Single();
+        Assert.Contains(end.Notes, note => note.Contains(expected));
+    }
+
+    private static void Damage(string folder, string damage)
+    {
+        var shard = Directory.EnumerateFiles(folder, "*.safetensors").Single();
+        switch (damage)
+        {
+            case "flip":
+                var bytes = File.ReadAllBytes(shard);
+                bytes[^5] ^= 1;
+                File.WriteAllBytes(shard, bytes);
+                break;
+            case "delete":
+                File.Delete(shard);
+                break;
+            default:
+                var manifest = Path.Combine(folder, CheckpointManifest.FileName);
+                var future = File.ReadAllText(manifest).Replace("\"format\": 1,", "\"format\": 99,", StringComparison.Ordinal);
+                File.WriteAllText(manifest, future);
+                break;
+        }
+    }
+
+    private static RunHome Home(RunSpec spec, string output) =>
+        RunHome.Load(spec, RankCompute.Plain, output, "here", step: null, TestContext.Current.CancellationToken);
+
+    private LocalRun Begin(RunSpec spec, int seats, out string output)
+    {
+        var run = new LocalRun(spec, output = runs.PathOf($"recovery-{Interlocked.Increment(ref _names)}"));
+        run.Take(seats);
+        run.Until("all are ready", p => p.Phase == RankPhase.Parked);
+        run.Join();
+        return run;
+    }
+
+    private static IReadOnlyList<RankProgress> End(LocalRun run)
+    {
+        run.Join("the test's will");
+        return run.Until("the run ends", p => p.Phase == RankPhase.Finished
+            ? true
+            : p.Error is null ? false : throw new InvalidOperationException($"{p}"));
+    }
+
+    private string Whole(string method, string state, int seats)
+    {
+        using var run = Begin(Spec(method, state), seats, out var output);
+        run.Until("the run ends", p => p.Phase == RankPhase.Finished);
+        return output;
+    }
+
+    /// <summary>Four epochs of three steps, with a checkpoint after every fifth.</summary>
+    private RunSpec Spec(string method, string state) => runs.Spec with
+    {
+        Method = new() { Kind = method, Rank = 4 },
+        Epochs = 4,
+        Cluster = new() { MaxRanks = 2, State = state },
+        Checkpoint = new() { EverySteps = 5 },
+        Data = runs.Spec.Data with { Shuffle = true },
+    };
+
+    private static string Exported(string output) =>
+        Path.Combine(output, Directory.Exists(Path.Combine(output, "adapter"))
+            ? "adapter/adapter_model.safetensors"
+            : "model/model.safetensors");
+
+    private static void Same(string expected, string actual, bool exactly)
+    {
+        var (one, other) = (LocalRun.Steps(expected), LocalRun.Steps(actual));
+        Assert.Equal(one.Select(step => step.GetProperty("step").GetInt64()), other.Select(step => step.GetProperty("step").GetInt64()));
+        Assert.Equal(
+            one.Select(step => step.GetProperty("sample_ids").ToString()),
+            other.Select(step => step.GetProperty("sample_ids").ToString()));
+        foreach (var (a, b) in one.Zip(other))
+        {
+            var (x, y) = (a.GetProperty("loss").GetDouble(), b.GetProperty("loss").GetDouble());
+            if (exactly) Assert.Equal(x, y);
+            else Assert.Equal(x, y, Rounding * x);
+        }
+        if (exactly) Assert.Equal(File.ReadAllBytes(Exported(expected)), File.ReadAllBytes(Exported(actual)));
+    }
+}
