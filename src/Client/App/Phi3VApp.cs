@@ -16,7 +16,8 @@ internal static class Phi3VApp
         foreach (var verb in (Verb[])
         [
             new QuickstartCommand(), new UpCommand(), new DownCommand(), new NodesCommand(), new SubmitCommand(), new RunsCommand(),
-            new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(),
+            new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(), new CheckpointsCommand(), new ResumeCommand(),
+            new VerifyResumeCommand(), new ExportCommand(),
             new ValidateCommand(), new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(),
             new DownloadCommand(), new RecipesCommand(), new DoctorCommand(), new SuperviseCommand(),
         ]) root.Subcommands.Add(verb);

@@ -54,7 +54,7 @@ internal sealed class QuickstartCommand : Verb
         ], BuiltInRecipes.Source(Recipe)), address, output);
         output.Line($"training on {files.TrainPages} pages, {spec.Epochs} epochs; {files.EvalPages} other pages are held out");
 
-        var (ended, _) = await RunSession.RunAsync(spec, address, output, interrupted);
+        var (ended, _) = await RunSession.RunAsync(new(spec), address, output, interrupted);
         var result = QuickstartResult.Of(spec, ended, clock.Elapsed.TotalSeconds);
         output.Result(result.Document(), result.Show);
         if (ended.State != RunState.Done) output.Error($"the run {ended.Run} {Words.Of(ended.State)}: {ended.Error}");

@@ -22,11 +22,11 @@ internal static class RunSession
 
     public static string GoesOn(string run) => $"the run goes on; see `phi3v watch {run}`, end it with `phi3v cancel {run}`.";
 
-    public static Task<FollowedRun> RunAsync(RunSpec spec, ClusterAddress? address, Output output, CancellationToken interrupted) =>
+    public static Task<FollowedRun> RunAsync(RunRequest request, ClusterAddress? address, Output output, CancellationToken interrupted) =>
         address is null
-            ? RunHereAsync(spec, output, interrupted)
+            ? RunHereAsync(request, output, interrupted)
             : ClusterSession.UseAsync(
-                address, new(Ranks: 0), output.Line, (cluster, _, _) => FollowAsync(cluster, spec, output, interrupted), interrupted);
+                address, new(Ranks: 0), output.Line, (cluster, _, _) => FollowAsync(cluster, request, output, interrupted), interrupted);
 
     /// <exception cref="InputException">No node has the device that the run asks for, so that it would wait for ever.</exception>
     public static async Task RequireDeviceAsync(ClusterConnection cluster, ClusterSpec spec)
@@ -40,10 +40,10 @@ internal static class RunSession
     }
 
     private static async Task<FollowedRun> FollowAsync(
-        ClusterConnection cluster, RunSpec spec, Output output, CancellationToken interrupted)
+        ClusterConnection cluster, RunRequest request, Output output, CancellationToken interrupted)
     {
-        await RequireDeviceAsync(cluster, spec.Cluster);
-        var submitted = await cluster.SubmitAsync(spec);
+        await RequireDeviceAsync(cluster, request.Spec.Cluster);
+        var submitted = await request.SubmitAsync(cluster);
         output.Line($"run {submitted.RunId} → {submitted.Output}");
         try
         {
@@ -58,10 +58,11 @@ internal static class RunSession
     }
 
     // The run has its folder before its silo starts: whatever happens, the silo's log is there.
-    private static async Task<FollowedRun> RunHereAsync(RunSpec spec, Output output, CancellationToken interrupted)
+    private static async Task<FollowedRun> RunHereAsync(RunRequest request, Output output, CancellationToken interrupted)
     {
-        var run = RunIds.New(spec.Name, DateTimeOffset.UtcNow);
-        var folder = Path.Combine(spec.Output, run);
+        var spec = request.Spec;
+        var run = request.Run ?? RunIds.New(spec.Name, DateTimeOffset.UtcNow);
+        var folder = request.Resumed ?? Path.Combine(spec.Output, run);
         var known = new RunStatus
         {
             Run = run,
@@ -75,7 +76,7 @@ internal static class RunSession
         try
         {
             return await ClusterSession.UseAsync(null, needs, output.Line,
-                (cluster, silo, alive) => FollowHereAsync(cluster, spec, known, silo!, output, alive), interrupted);
+                (cluster, silo, alive) => FollowHereAsync(cluster, request, known, silo!, output, alive), interrupted);
         }
         catch (CommandFailedException error)
         {
@@ -90,10 +91,10 @@ internal static class RunSession
     }
 
     private static async Task<FollowedRun> FollowHereAsync(
-        ClusterConnection cluster, RunSpec spec, RunStatus known, LocalSilo silo, Output output, CancellationToken alive)
+        ClusterConnection cluster, RunRequest request, RunStatus known, LocalSilo silo, Output output, CancellationToken alive)
     {
-        await RequireDeviceAsync(cluster, spec.Cluster);
-        await cluster.SubmitAsync(spec, known.Run);
+        await RequireDeviceAsync(cluster, request.Spec.Cluster);
+        await request.SubmitAsync(cluster, known.Run);
         output.Line($"run {known.Run} → {known.Output}");
         var follower = new RunFollower(cluster, output);
         try

@@ -32,9 +32,15 @@ internal sealed class SubmitCommand : Verb
         var address = ClusterAddress.Find(parsed.GetValue(_cluster));
         var (reading, recipe) = SpecSource.Read(parsed.GetRequiredValue(_spec), parsed.GetRequiredValue(_set));
         var spec = SpecSource.Check(reading, address, output, recipe);
-        if (!parsed.GetValue(_wait)) return await QueueAsync(spec, parsed, output, interrupted);
+        return await SubmitAsync(new(spec), parsed.GetValue(_wait), parsed.GetValue(_cluster), output, interrupted);
+    }
 
-        var (ended, phase) = await RunSession.RunAsync(spec, address, output, interrupted);
+    /// <summary>Queues the run, or stays to its end.</summary>
+    public static async Task<int> SubmitAsync(RunRequest request, bool wait, string? cluster, Output output, CancellationToken interrupted)
+    {
+        if (!wait) return await QueueAsync(request, cluster, output, interrupted);
+
+        var (ended, phase) = await RunSession.RunAsync(request, ClusterAddress.Find(cluster), output, interrupted);
         var report = RunReport.Read(ended.Output);
         output.Result(
             new
@@ -55,12 +61,12 @@ internal sealed class SubmitCommand : Verb
         return RunSummary.ExitCodeOf(ended);
     }
 
-    private async Task<int> QueueAsync(RunSpec spec, ParseResult parsed, Output output, CancellationToken interrupted)
+    private static async Task<int> QueueAsync(RunRequest request, string? given, Output output, CancellationToken interrupted)
     {
         await using var cluster = await ClusterConnection.OpenAsync(
-            ClusterAddress.Require(parsed.GetValue(_cluster), "--wait runs it here and stays to its end"), interrupted);
-        await RunSession.RequireDeviceAsync(cluster, spec.Cluster);
-        var submitted = await cluster.SubmitAsync(spec);
+            ClusterAddress.Require(given, "--wait runs it here and stays to its end"), interrupted);
+        await RunSession.RequireDeviceAsync(cluster, request.Spec.Cluster);
+        var submitted = await request.SubmitAsync(cluster);
         output.Result(
             new { Run = submitted.RunId, State = Words.Of(RunState.Queued), submitted.Output },
             _ => output.Line($"queued {submitted.RunId} → {submitted.Output}\nwatch it: phi3v watch {submitted.RunId}"));

@@ -1,0 +1,41 @@
+using Phi3VCluster.Client.Views;
+using Phi3VCluster.Spec;
+
+namespace Phi3VCluster.Client.Commands;
+
+/// <summary>A run that ended, or whose cluster is gone: all that is needed to go on is in its folder.</summary>
+/// <param name="Folder">Its folder of results.</param>
+internal sealed record EarlierRun(string Folder)
+{
+    /// <summary>Complete ones, the newest first.</summary>
+    public IReadOnlyList<CheckpointEntry> Checkpoints { get; } = [.. CheckpointFolders.Find(Folder).Where(one => one.IsComplete)];
+
+    /// <summary>The spec it was started with, to be checked.</summary>
+    /// <param name="sets">path=value, as for submit.</param>
+    /// <exception cref="InputException">The folder has none.</exception>
+    public RunSpecReading Spec(IReadOnlyList<string> sets) => File.Exists(Path.Combine(Folder, "run.yaml"))
+        ? RunSpecYaml.ReadFile(Path.Combine(Folder, "run.yaml"), [.. sets, $"output={Path.GetDirectoryName(Folder)}"])
+        : throw new InputException($"run: {Folder} has no run.yaml, so the run never began; submit it.");
+
+    /// <exception cref="InputException">There is none of that step, or none at all.</exception>
+    public void RequireCheckpoint(long? step)
+    {
+        if (Checkpoints.Any(one => step is null || one.Step == step)) return;
+        var known = string.Join(", ", Checkpoints.Select(one => one.Step).Distinct().Order());
+        throw new InputException(Checkpoints.Count == 0
+            ? $"run: {Folder} has no checkpoint to go on from; submit it anew, with checkpoint.everySteps below its {Steps} steps."
+            : $"--step: no checkpoint is of this step, got {step}; there are {known}.");
+    }
+
+    /// <exception cref="InputException">It has come to its end.</exception>
+    public void RequireUnfinished()
+    {
+        if (RunReport.Read(Folder) is { IsDone: true, Steps: var steps })
+            throw new InputException($"run: {Path.GetFileName(Folder)} is done, after {steps} steps; "
+                + "`phi3v export` makes an adapter or a model of a checkpoint.");
+    }
+
+    private long Steps => File.Exists(Path.Combine(Folder, "steps.jsonl"))
+        ? File.ReadLines(Path.Combine(Folder, "steps.jsonl")).Count()
+        : 0;
+}

@@ -1,0 +1,39 @@
+using System.CommandLine;
+using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
+
+namespace Phi3VCluster.Client.Commands;
+
+internal sealed class ResumeCommand : Verb
+{
+    private readonly Argument<string> _run = RunPlace.Argument();
+    private readonly Option<long?> _step = new("--step")
+    {
+        Description = "Go on from the checkpoint of this step; else the newest.",
+        HelpName = "N",
+    };
+    private readonly Option<string[]> _set = SpecSource.SetOption();
+    private readonly Option<bool> _wait = new("--wait")
+    {
+        Description = "Stay until the run has ended. With no cluster, start a local one for it.",
+    };
+    private readonly Option<string?> _cluster = ClusterAddress.Option();
+
+    public ResumeCommand() : base("resume", "Go on with a run that failed, was cancelled, or lost its cluster: same id, same folder.",
+        "phi3v resume last --set cluster.maxRanks=4 --wait")
+    {
+        Arguments.Add(_run);
+        foreach (var option in (Option[])[_step, _set, _wait, _cluster]) Options.Add(option);
+    }
+
+    protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
+    {
+        var (address, step) = (ClusterAddress.Find(parsed.GetValue(_cluster)), parsed.GetValue(_step));
+        var run = new EarlierRun(await RunPlace.FindAsync(parsed.GetRequiredValue(_run), address, interrupted));
+        run.RequireUnfinished();
+        run.RequireCheckpoint(step);
+        var spec = SpecSource.Check(run.Spec(parsed.GetRequiredValue(_set)), address, output);
+        return await SubmitCommand.SubmitAsync(
+            new(spec, run.Folder, step), parsed.GetValue(_wait), parsed.GetValue(_cluster), output, interrupted);
+    }
+}
