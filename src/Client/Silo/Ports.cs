@@ -34,19 +34,11 @@ internal static class Ports
         }
     }
 
-    /// <summary>Different ports that are free now.</summary>
+    /// <summary>Different ones of that kind: between the choice and the silo's start no outgoing connection takes one.</summary>
     public static int[] Free(int count)
     {
-        // All are held until the last is found, or the system would hand out the same one again.
-        var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
-        try
-        {
-            foreach (var listener in listeners) listener.Start();
-            return [.. listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port)];
-        }
-        finally
-        {
-            foreach (var listener in listeners) listener.Dispose();
-        }
+        var ports = new HashSet<int>();
+        while (ports.Count < count) ports.Add(OneForServers());
+        return [.. ports];
     }
 }

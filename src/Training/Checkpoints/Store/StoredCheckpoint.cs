@@ -5,7 +5,7 @@ namespace Phi3VCluster.Training.Checkpoints;
 /// <summary>A complete checkpoint whose every byte is what was written.</summary>
 public sealed class StoredCheckpoint
 {
-    internal const string RecordsFile = "steps.jsonl";
+    internal const string RecordsFile = "history.jsonl";
 
     private StoredCheckpoint(string folder, CheckpointManifest manifest) => (Folder, Manifest) = (folder, manifest);
 

@@ -1,0 +1,77 @@
+using System.Text.Json;
+using Phi3VCluster.Cluster.Tests.Processes;
+
+namespace Phi3VCluster.Cluster.Tests.EndToEnd;
+
+/// <summary>Checkpoints as a user meets them: listed, run again, exported, and gone on from, by silos that live for one command.</summary>
+public sealed class ResumeVerbTests : IDisposable
+{
+    private readonly CliSandbox _cli = new();
+
+    public void Dispose() => _cli.Dispose();
+
+    [Fact]
+    public async Task A_run_is_checkpointed_verified_exported_and_is_not_resumed_once_it_is_done()
+    {
+        var run = await _cli.JsonAsync(0, "submit", Spec(epochs: 2), "--set", "checkpoint.everySteps=2", "--wait");
+        var folder = run.GetProperty("output").GetString()!;
+
+        var steps = (await _cli.JsonAsync(0, "checkpoints", "last")).EnumerateArray().Select(row => row.GetProperty("step").GetInt32());
+        Assert.Equal([6, 4], steps); // the newest two
+
+        var same = await _cli.JsonAsync(0, "verify-resume", "last", "--steps", "2");
+        Assert.Equal((4, true, true), (same.GetProperty("from").GetInt32(), same.GetProperty("same").GetBoolean(),
+            same.GetProperty("bit_identical").GetBoolean()));
+        var alone = await _cli.JsonAsync(0, "verify-resume", "last", "--steps", "2", "--set", "cluster.maxRanks=1");
+        Assert.Equal((true, 2, 1), (alone.GetProperty("same").GetBoolean(), alone.GetProperty("world_size_then").GetInt32(),
+            alone.GetProperty("world_size_now").GetInt32()));
+        Assert.Single(Directory.EnumerateDirectories(_cli.At("output"))); // what was run again is gone
+
+        var export = await _cli.JsonAsync(0, "export", folder, "--step", "6", "--to", _cli.At("exported"));
+        Assert.Equal((6, "model"), (export.GetProperty("step").GetInt32(), export.GetProperty("kind").GetString()));
+        Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "model/model.safetensors")), File.ReadAllBytes(_cli.At("exported/model.safetensors")));
+
+        var done = await _cli.RunAsync("resume", "last", "--wait");
+        Assert.Equal(2, done.ExitCode);
+        Assert.Contains("is done, after 6 steps", done.Stderr);
+    }
+
+    [Fact]
+    public async Task A_cancelled_run_goes_on_in_its_folder_and_ends_as_if_nothing_had_been()
+    {
+        await using var submit = _cli.Start("submit", Spec(epochs: 20), "--wait");
+        await Eventually.Holds(() => Steps() > 5, CliSandbox.Timeout, "it trains");
+        submit.Signal(RunningProcess.Interrupt);
+        Assert.Equal(130, (await submit.EndAsync(CliSandbox.Timeout)).ExitCode);
+        var (folder, before) = (Directory.EnumerateDirectories(_cli.At("output")).Single(), Steps());
+
+        foreach (var (arguments, expected) in ((string[] Arguments, string Expected)[])
+        [
+            (["--step", "100000"], "--step: no checkpoint is of this step, got 100000; there "),
+            (["--set", "batch.global=2"], "batch.global: was 4 when "),
+        ])
+        {
+            var refused = await _cli.RunAsync(["resume", folder, "--wait", .. arguments]);
+            Assert.NotEqual(0, refused.ExitCode);
+            Assert.Contains(expected, refused.Stderr + refused.Stdout);
+        }
+        var resumed = await _cli.JsonAsync(0, "resume", folder, "--wait", "--set", "cluster.maxRanks=1");
+
+        Assert.Equal((Path.GetFileName(folder), "done", 60), (resumed.GetProperty("run").GetString(), resumed.GetProperty("state").GetString(),
+            resumed.GetProperty("steps").GetInt32()));
+        var lines = TinyRun.Lines(Path.Combine(folder, "steps.jsonl"));
+        Assert.Equal(Enumerable.Range(1, 60), lines.Select(line => line.GetProperty("step").GetInt32()));
+        Assert.True(lines.Count(line => line.GetProperty("world_size").GetInt32() == 2) >= before - 1, "the first part is kept");
+        Assert.Equal(1, lines[^1].GetProperty("world_size").GetInt32());
+    }
+
+    private string Spec(int epochs) => _cli.Write($"resumable-{epochs}.yaml", File.ReadAllText(new TinyRun(_cli).Spec(ranks: 2, epochs))
+        .Replace("minRanks: 2", "minRanks: 1", StringComparison.Ordinal));
+
+    private int Steps()
+    {
+        var file = Directory.Exists(_cli.At("output"))
+            ? Directory.EnumerateFiles(_cli.At("output"), "steps.jsonl", SearchOption.AllDirectories).SingleOrDefault() : null;
+        return file is null ? 0 : File.ReadLines(file).Count();
+    }
+}
