@@ -42,7 +42,7 @@ public sealed class LocalServer : IAsyncDisposable
         {
             while (true) serving.Add(ServeAsync(await _listener.AcceptSocketAsync(_end.Token)));
         }
-        catch (OperationCanceledException)
+        catch (Exception error) when (error is OperationCanceledException or InvalidOperationException) // it ends, or has stopped listening
         {
             await Task.WhenAll(serving);
         }
