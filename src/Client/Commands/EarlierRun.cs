@@ -27,6 +27,27 @@ internal sealed record EarlierRun(string Folder)
             : $"--step: no checkpoint is of this step, got {step}; there are {known}.");
     }
 
+    /// <summary>
+    /// Makes the checkpoint of a step the newest: later ones would otherwise be taken for what the run came to. They are kept beside.
+    /// </summary>
+    /// <returns>Where each was, and where it is.</returns>
+    public IReadOnlyList<(string From, string To)> SetAsideAfter(long step)
+    {
+        var moves = Checkpoints.Where(one => one.Step > step).Select(one => (one.Folder, To: Free(one.Folder))).ToList();
+        foreach (var (from, to) in moves)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            Directory.Move(from, to);
+        }
+        return moves;
+    }
+
+    private string Free(string folder)
+    {
+        var wanted = Path.Combine(CheckpointFolders.RootOf(Folder), "set-aside", Path.GetFileName(folder));
+        return Enumerable.Range(1, int.MaxValue).Select(n => n == 1 ? wanted : $"{wanted}-{n}").First(path => !Directory.Exists(path));
+    }
+
     /// <exception cref="InputException">It has come to its end.</exception>
     public void RequireUnfinished()
     {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -33,7 +34,17 @@ internal sealed class ResumeCommand : Verb
         run.RequireUnfinished();
         run.RequireCheckpoint(step);
         var spec = SpecSource.Check(run.Spec(parsed.GetRequiredValue(_set)), address, output);
-        return await SubmitCommand.SubmitAsync(
-            new(spec, run.Folder, step), parsed.GetValue(_wait), parsed.GetValue(_cluster), output, interrupted);
+        var moved = step is { } wanted ? run.SetAsideAfter(wanted) : [];
+        foreach (var (from, to) in moved) output.Line($"{Path.GetFileName(from)} is set aside, in {to}");
+        try
+        {
+            return await SubmitCommand.SubmitAsync(
+                new(spec, run.Folder), parsed.GetValue(_wait), parsed.GetValue(_cluster), output, interrupted);
+        }
+        catch (Exception error) when (error is InputException or NoClusterException) // nothing has begun
+        {
+            foreach (var (from, to) in moved) Directory.Move(to, from);
+            throw;
+        }
     }
 }

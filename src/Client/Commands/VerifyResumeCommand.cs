@@ -53,7 +53,7 @@ internal sealed class VerifyResumeCommand : Verb
         {
             Copy(from.Folder, Path.Combine(CheckpointFolders.RootOf(copy), Path.GetFileName(from.Folder)));
             output.Line($"running {steps} steps again from step {from.Step} of {Path.GetFileName(run.Folder)} …");
-            await StepsSession.RunAsync(new(spec, copy, from.Step), from.Step + steps, address, output, interrupted);
+            await StepsSession.RunAsync(new(spec, copy), from.Step + steps, address, output, interrupted);
             return Compare(from.Step, steps, then, Step.Read(copy), output);
         }
         finally

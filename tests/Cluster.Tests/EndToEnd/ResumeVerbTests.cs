@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Phi3VCluster.Cluster.Tests.Processes;
 
@@ -55,7 +56,8 @@ public sealed class ResumeVerbTests : IDisposable
             Assert.NotEqual(0, refused.ExitCode);
             Assert.Contains(expected, refused.Stderr + refused.Stdout);
         }
-        var resumed = await _cli.JsonAsync(0, "resume", folder, "--wait", "--set", "cluster.maxRanks=1");
+        var resumed = await _cli.JsonAsync(
+            0, "resume", folder, "--wait", "--set", "cluster.maxRanks=1", "--set", "checkpoint.everySteps=10");
 
         Assert.Equal((Path.GetFileName(folder), "done", 60), (resumed.GetProperty("run").GetString(), resumed.GetProperty("state").GetString(),
             resumed.GetProperty("steps").GetInt32()));
@@ -63,7 +65,18 @@ public sealed class ResumeVerbTests : IDisposable
         Assert.Equal(Enumerable.Range(1, 60), lines.Select(line => line.GetProperty("step").GetInt32()));
         Assert.True(lines.Count(line => line.GetProperty("world_size").GetInt32() == 2) >= before - 1, "the first part is kept");
         Assert.Equal(1, lines[^1].GetProperty("world_size").GetInt32());
+        Assert.Equal([60, 50], Checkpoints(folder));
+
+        File.Delete(Path.Combine(folder, "report.json")); // as if it had not ended
+        await _cli.JsonAsync(0, "resume", folder, "--step", "50", "--wait");
+        Assert.Equal([60], Checkpoints(folder, "set-aside"));
+        Assert.Equal(lines.Take(50).Select(line => line.ToString()),
+            TinyRun.Lines(Path.Combine(folder, "steps.jsonl")).Take(50).Select(line => line.ToString()));
     }
+
+    private static IEnumerable<int> Checkpoints(string folder, string below = "") => Directory
+        .EnumerateDirectories(Path.Combine(folder, "checkpoints", below), "step-*")
+        .Select(name => int.Parse(Path.GetFileName(name).Split('-')[1], CultureInfo.InvariantCulture)).OrderDescending();
 
     private string Spec(int epochs) => _cli.Write($"resumable-{epochs}.yaml", File.ReadAllText(new TinyRun(_cli).Spec(ranks: 2, epochs))
         .Replace("minRanks: 2", "minRanks: 1", StringComparison.Ordinal));
