@@ -30,7 +30,8 @@ public sealed class ResumeVerbTests : IDisposable
 
         var export = await _cli.JsonAsync(0, "export", folder, "--step", "6", "--to", _cli.At("exported"));
         Assert.Equal((6, "model"), (export.GetProperty("step").GetInt32(), export.GetProperty("kind").GetString()));
-        Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "model/model.safetensors")), File.ReadAllBytes(_cli.At("exported/model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(folder, "model/model.safetensors")), File.ReadAllBytes(_cli.At("exported/model.safetensors")));
 
         var done = await _cli.RunAsync("resume", "last", "--wait");
         Assert.Equal(2, done.ExitCode);
@@ -59,8 +60,8 @@ public sealed class ResumeVerbTests : IDisposable
         var resumed = await _cli.JsonAsync(
             0, "resume", folder, "--wait", "--set", "cluster.maxRanks=1", "--set", "checkpoint.everySteps=10");
 
-        Assert.Equal((Path.GetFileName(folder), "done", 60), (resumed.GetProperty("run").GetString(), resumed.GetProperty("state").GetString(),
-            resumed.GetProperty("steps").GetInt32()));
+        var (id, state) = (resumed.GetProperty("run").GetString(), resumed.GetProperty("state").GetString());
+        Assert.Equal((Path.GetFileName(folder), "done", 60), (id, state, resumed.GetProperty("steps").GetInt32()));
         var lines = TinyRun.Lines(Path.Combine(folder, "steps.jsonl"));
         Assert.Equal(Enumerable.Range(1, 60), lines.Select(line => line.GetProperty("step").GetInt32()));
         Assert.True(lines.Count(line => line.GetProperty("world_size").GetInt32() == 2) >= before - 1, "the first part is kept");
