@@ -28,12 +28,13 @@ internal sealed record EarlierRun(string Folder)
     }
 
     /// <summary>
-    /// Makes the checkpoint of a step the newest: later ones would otherwise be taken for what the run came to. They are kept beside.
+    /// Makes the checkpoint of a step the newest: newer ones, whatever their step, would be taken for what the run came to. They are kept
+    /// beside.
     /// </summary>
     /// <returns>Where each was, and where it is.</returns>
     public IReadOnlyList<(string From, string To)> SetAsideAfter(long step)
     {
-        var moves = Checkpoints.Where(one => one.Step > step).Select(one => (one.Folder, To: Free(one.Folder))).ToList();
+        var moves = Checkpoints.TakeWhile(one => one.Step != step).Select(one => (one.Folder, To: Free(one.Folder))).ToList();
         foreach (var (from, to) in moves)
         {
             Directory.CreateDirectory(Path.GetDirectoryName(to)!);

@@ -13,6 +13,9 @@ internal sealed record SiloOptions(
 {
     /// <summary>Cores that it may compute with; null: all of the machine's.</summary>
     public int? Threads { get; init; }
+
+    /// <summary>How long it waits for its ranks to leave when it is told to stop; null: as it does by itself.</summary>
+    public int? DrainSeconds { get; init; }
 }
 
 /// <summary>Starts silo processes.</summary>
@@ -44,6 +47,7 @@ internal static class SiloProcess
         ];
         if (o.Ranks is { } ranks) arguments = arguments.Concat(["--ranks", Text(ranks)]);
         if (o.Threads is { } threads) arguments = arguments.Concat(["--threads", Text(threads)]);
+        if (o.DrainSeconds is { } drain) arguments = arguments.Concat(["--drain-seconds", Text(drain)]);
         if (o.Redis is { } redis) arguments = arguments.Concat(["--redis", redis]);
         if (o.Advertise is { } advertise) arguments = arguments.Concat(["--advertise", advertise]);
         return o.UntilStdinCloses ? arguments.Append("--until-stdin-closes") : arguments;

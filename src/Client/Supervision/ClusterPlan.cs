@@ -8,6 +8,9 @@ namespace Phi3VCluster.Client.Supervision;
 /// <param name="GatewayPort">The first silo's, as the other two.</param>
 internal sealed record ClusterPlan(int Silos, int Ranks, int GatewayPort, int SiloPort, int HttpPort)
 {
+    /// <summary>All stop together, as a rule: what one leaves to another is left again.</summary>
+    public const int DrainSeconds = 10;
+
     public IEnumerable<int> Indices => Enumerable.Range(0, Silos);
 
     public static string NodeOf(int index) => string.Create(CultureInfo.InvariantCulture, $"n{index + 1}");
@@ -20,6 +23,7 @@ internal sealed record ClusterPlan(int Silos, int Ranks, int GatewayPort, int Si
         Redis: string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{storePort}"))
     {
         Threads = Math.Max(1, Environment.ProcessorCount / Silos),
+        DrainSeconds = DrainSeconds,
     };
 
     /// <summary>As the supervisor remembers it, before anything runs.</summary>

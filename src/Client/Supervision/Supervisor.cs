@@ -13,7 +13,9 @@ internal sealed class Supervisor
     private const int MostDeathsOfTheStore = 4; // in a minute
 
     private static readonly TimeSpan SiloDeadline = TimeSpan.FromMinutes(2); // many start at once, on whatever cores there are
-    private static readonly TimeSpan SiloPatience = TimeSpan.FromSeconds(12), StorePatience = TimeSpan.FromSeconds(5);
+    // A silo ends itself ten seconds after its drain.
+    private static readonly TimeSpan SiloPatience = TimeSpan.FromSeconds(ClusterPlan.DrainSeconds + 12);
+    private static readonly TimeSpan StorePatience = TimeSpan.FromSeconds(5);
 
     private readonly Lock _changing = new();
     private readonly KeptProcess _store;

@@ -159,7 +159,8 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
         var step = _state.Position.Step;
         Evaluate(RankPhase.Training, $"eval-step-{step:D6}.json");
         var (value, loss) = (_state.Evaluations[^1].Value, _state.Evaluations[^1].Loss);
-        _state.Notes = [.. _state.Notes, FormattableString.Invariant($"step {step}: {home.Spec.Evaluation.Metric} {value:G6}, held-out loss {loss:G6}")];
+        var note = FormattableString.Invariant($"step {step}: {home.Spec.Evaluation.Metric} {value:G6}, held-out loss {loss:G6}");
+        _state.Notes = [.. _state.Notes, note];
         Publish(Known(_progress));
     }
 

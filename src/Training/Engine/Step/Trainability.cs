@@ -16,7 +16,8 @@ internal sealed class Trainability(
 {
     private readonly IReadOnlyList<TrainedGroup> _groups = state.Groups;
 
-    private readonly Dictionary<string, int> _groupOf = TrainedGroup.Cut(plan).SelectMany((group, i) => group.Select(t => (t.Tensor.Name, i))).ToDictionary();
+    private readonly Dictionary<string, int> _groupOf =
+        TrainedGroup.Cut(plan).SelectMany((group, i) => group.Select(t => (t.Tensor.Name, i))).ToDictionary();
 
     /// <summary>Whether every group has been seen to learn.</summary>
     public bool IsProven => _groups.All(group => group.IsProven);
