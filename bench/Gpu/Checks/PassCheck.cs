@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Phi3VCluster.Bench.Step;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training;
@@ -32,7 +33,7 @@ internal sealed class PassCheck : IGpuCheck
         var text = new ModelInput(ids, [.. ids.Select((id, i) => i >= Tokens - 12 ? id : ModelInput.Ignored)], []);
         yield return Time("decoder, 2,560 tokens, lora, forward and backward", () => model.Model.ForwardBackward([text], [1]));
         yield return Time("the same twice, in one pass", () => model.Model.ForwardBackward([text, text], [1, 1]));
-        yield return Time("whole page, lora, forward and backward", () => model.Model.ForwardBackward([ModelInputs.WithCrops(page, GpuTensors.Gpu)], [1]));
+        yield return Time("whole page, lora, forward and backward", WholePage);
         yield return Time("tower and projector, forward", () => model.Model.ImageTokens(ModelInputs.WithCrops(page, GpuTensors.Gpu).Images[0]));
         yield return Time("crops to the device", () => ModelInputs.WithCrops(page, GpuTensors.Gpu));
         yield return Time("square sum and optimizer, lora", () =>
@@ -40,6 +41,24 @@ internal sealed class PassCheck : IGpuCheck
             GradientNorm.SquareSum(gradients);
             optimizer.Step(1e-5);
         });
+        yield return HostTime(WholePage);
+
+        void WholePage() => model.Model.ForwardBackward([ModelInputs.WithCrops(page, GpuTensors.Gpu)], [1]);
+    }
+
+    /// <summary>How long the host takes to enqueue what the device then works on: near the device's own time it holds the device up.</summary>
+    private static GpuRow HostTime(Action work)
+    {
+        var seconds = 0.0;
+        CudaProfiler.See(() =>
+        {
+            using var scope = NewDisposeScope();
+            cuda.synchronize();
+            var start = Stopwatch.GetTimestamp();
+            work();
+            seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        });
+        return new("whole page, lora, the host's part", null, FormattableString.Invariant($"{seconds * 1e3:f2} ms"));
     }
 
     private static GpuRow Time(string what, Action work)

@@ -18,42 +18,49 @@ internal sealed class ClipLayerByHand(VisionConfig config, ClipMaps maps, ILayer
     public HandWritten Run(Tensor x_RD, SequenceBounds bounds, bool keepsMlp)
     {
         var (normed, mean1, deviation1) = maps.Norm1.ForwardByHand(x_RD);
-        Tensor[] qkv = [Heads(maps.Q.Forward(normed)), Heads(maps.K.Forward(normed)), Heads(maps.V.Forward(normed))];
+        Tensor[] qkv =
+        [
+            Heads(maps.Q.ForwardByHand(normed, out var qLow)), Heads(maps.K.ForwardByHand(normed, out var kLow)),
+            Heads(maps.V.ForwardByHand(normed, out var vLow)),
+        ];
         normed.Dispose();
         var attended = kernels.Attend(qkv[0], qkv[1], qkv[2], bounds, causal: false, _scale);
-        var h_RD = maps.Out.ForwardAdd(attended.Output.view(x_RD.shape), x_RD);
+        var h_RD = maps.Out.ForwardAddByHand(attended.Output.view(x_RD.shape), x_RD, out var outLow);
 
         var (normed2, mean2, deviation2) = maps.Norm2.ForwardByHand(h_RD);
-        var inner = maps.Fc1.Forward(normed2);
+        var inner = maps.Fc1.ForwardByHand(normed2, out var fc1Low);
         normed2.Dispose();
-        var y_RD = maps.Fc2.ForwardAdd(kernels.QuickGelu(inner), h_RD);
+        var y_RD = maps.Fc2.ForwardAddByHand(kernels.QuickGelu(inner), h_RD, out var fc2Low);
+        var low = new LowRankInputs(qLow, kLow, vLow, outLow, fc1Low, fc2Low);
         Tensor[] ofMlp = keepsMlp ? [mean2, deviation2, inner] : [mean2, deviation2];
-        return new(y_RD, [mean1, deviation1, .. qkv, .. attended.Kept, h_RD, .. ofMlp],
-            (dy, _) => Attention(Mlp(dy, h_RD, mean2, deviation2, keepsMlp ? inner : null), x_RD, mean1, deviation1, qkv, attended));
+        return new(y_RD, [mean1, deviation1, .. qkv, .. attended.Kept, h_RD, .. ofMlp, .. low.Kept],
+            (dy, _) => Attention(
+                Mlp(dy, h_RD, mean2, deviation2, keepsMlp ? inner : null, low), x_RD, mean1, deviation1, qkv, attended, low));
     }
 
-    private Tensor Mlp(Tensor dy_RD, Tensor h_RD, Tensor mean, Tensor deviation, Tensor? inner)
+    private Tensor Mlp(Tensor dy_RD, Tensor h_RD, Tensor mean, Tensor deviation, Tensor? inner, LowRankInputs low)
     {
         using var scope = NewDisposeScope();
         var normed = maps.Norm2.Forward(h_RD);
         inner ??= maps.Fc1.Forward(normed);
         var d = maps.Fc2.InputGradient(dy_RD, out var through);
-        if (maps.Fc2.IsTrained) maps.Fc2.AccumulateGradients(dy_RD, kernels.QuickGelu(inner), through, kernels);
+        if (maps.Fc2.IsTrained) maps.Fc2.AccumulateGradients(dy_RD, kernels.QuickGelu(inner), low.Fc2, through, kernels);
         kernels.QuickGeluBackward(inner, d);
-        var dNormed = maps.Fc1.Backward(d, normed, kernels);
+        var dNormed = maps.Fc1.Backward(d, normed, low.Fc1, kernels);
         var dh = maps.Norm2.Backward(dNormed, h_RD, mean, deviation);
         dh.Accumulate(dy_RD);
         return dh.MoveToOuterDisposeScope();
     }
 
-    private Tensor Attention(Tensor dh_RD, Tensor x_RD, Tensor mean, Tensor deviation, Tensor[] qkv, AttentionState attended)
+    private Tensor Attention(
+        Tensor dh_RD, Tensor x_RD, Tensor mean, Tensor deviation, Tensor[] qkv, AttentionState attended, LowRankInputs low)
     {
         var normed = maps.Norm1.Forward(x_RD);
-        var dAttended = maps.Out.Backward(dh_RD, attended.Output.view(dh_RD.shape), kernels);
+        var dAttended = maps.Out.Backward(dh_RD, attended.Output.view(dh_RD.shape), low.Out, kernels);
         var (dq, dk, dv) = kernels.AttendBackward(attended, qkv[0], qkv[1], qkv[2], dAttended.view(attended.Output.shape));
-        var dNormed = maps.Q.Backward(Rows(dq), normed, kernels);
-        dNormed.Accumulate(maps.K.Backward(Rows(dk), normed, kernels));
-        dNormed.Accumulate(maps.V.Backward(Rows(dv), normed, kernels));
+        var dNormed = maps.Q.Backward(Rows(dq), normed, low.Q, kernels);
+        maps.K.Backward(Rows(dk), normed, low.K, kernels, onto: dNormed);
+        maps.V.Backward(Rows(dv), normed, low.V, kernels, onto: dNormed);
         var dx = maps.Norm1.Backward(dNormed, x_RD, mean, deviation);
         dx.Accumulate(dh_RD);
         return dx;
@@ -62,4 +69,10 @@ internal sealed class ClipLayerByHand(VisionConfig config, ClipMaps maps, ILayer
     private Tensor Heads(Tensor x_RD) => x_RD.view(-1, config.HeadCount, config.HeadSize);
 
     private static Tensor Rows(Tensor x_RHS) => x_RHS.reshape(x_RHS.shape[0], -1);
+
+    /// <summary>The maps' inputs through their adapters' A, where they have one.</summary>
+    private sealed record LowRankInputs(Tensor? Q, Tensor? K, Tensor? V, Tensor? Out, Tensor? Fc1, Tensor? Fc2)
+    {
+        public IEnumerable<Tensor> Kept => ((Tensor?[])[Q, K, V, Out, Fc1, Fc2]).OfType<Tensor>();
+    }
 }

@@ -19,44 +19,47 @@ internal sealed class DecoderLayerByHand(
     public HandWritten Run(Tensor x_LD, DecoderPass pass, bool keepsMlp)
     {
         var (_, normed, rms1) = kernels.RmsNorm(x_LD, null, norm1, _epsilon);
-        var qkv_LC = qkv.Forward(normed);
+        var qkv_LC = qkv.ForwardByHand(normed, out var qkvLow);
         normed.Dispose();
         kernels.Rotate(qkv_LC, pass.Rope.Cos, pass.Rope.Sin, _heads + _kvHeads, back: false);
         var (q, k, v) = Split(qkv_LC);
         var attended = kernels.Attend(q, k, v, pass.Bounds!, causal: true, _scale);
-        var h_LD = o.ForwardAdd(attended.Output.view(x_LD.shape), x_LD);
+        var h_LD = o.ForwardAddByHand(attended.Output.view(x_LD.shape), x_LD, out var oLow);
 
         var (normed2, rms2) = Norm2(h_LD);
-        var gateUp_L2F = gateUp.Forward(normed2);
+        var gateUp_L2F = gateUp.ForwardByHand(normed2, out var gateUpLow);
         normed2.Dispose();
-        var y_LD = down.ForwardAdd(kernels.SwiGlu(gateUp_L2F), h_LD);
-        return new(y_LD, [rms1, qkv_LC, .. attended.Kept, h_LD, rms2, .. keepsMlp ? [gateUp_L2F] : Array.Empty<Tensor>()],
-            (dy, asked) => Attention(Mlp(dy, h_LD, rms2, keepsMlp ? gateUp_L2F : null), x_LD, rms1, qkv_LC, attended, pass, asked));
+        var y_LD = down.ForwardAddByHand(kernels.SwiGlu(gateUp_L2F), h_LD, out var downLow);
+        var low = new LowRankInputs(qkvLow, oLow, gateUpLow, downLow);
+        return new(y_LD, [rms1, qkv_LC, .. attended.Kept, h_LD, rms2, .. low.Kept, .. keepsMlp ? [gateUp_L2F] : Array.Empty<Tensor>()],
+            (dy, asked) => Attention(
+                Mlp(dy, h_LD, rms2, keepsMlp ? gateUp_L2F : null, low), x_LD, rms1, qkv_LC, attended, pass, low, asked));
     }
 
     /// <summary>The gradient of h.</summary>
-    private Tensor Mlp(Tensor dy_LD, Tensor h_LD, Tensor rms_L, Tensor? gateUp_L2F)
+    private Tensor Mlp(Tensor dy_LD, Tensor h_LD, Tensor rms_L, Tensor? gateUp_L2F, LowRankInputs low)
     {
         using var scope = NewDisposeScope();
         var normed = Norm2(h_LD).Normed;
         gateUp_L2F ??= gateUp.Forward(normed);
         var dProduct = down.InputGradient(dy_LD, out var through);
         var product = kernels.SwiGluBackward(gateUp_L2F, dProduct, again: down.IsTrained); // gateUp holds its gradient now
-        if (product is not null) down.AccumulateGradients(dy_LD, product, through, kernels);
-        var dNormed = gateUp.Backward(gateUp_L2F, normed, kernels);
+        if (product is not null) down.AccumulateGradients(dy_LD, product, low.Down, through, kernels);
+        var dNormed = gateUp.Backward(gateUp_L2F, normed, low.GateUp, kernels);
         return kernels.RmsNormBackward(dNormed, h_LD, norm2, rms_L, dResidual_TD: dy_LD, GradientOf(norm2)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The gradient of x.</summary>
-    private Tensor? Attention(Tensor dh_LD, Tensor x_LD, Tensor rms_L, Tensor qkv_LC, AttentionState attended, DecoderPass pass, bool asked)
+    private Tensor? Attention(
+        Tensor dh_LD, Tensor x_LD, Tensor rms_L, Tensor qkv_LC, AttentionState attended, DecoderPass pass, LowRankInputs low, bool asked)
     {
         var normed = kernels.RmsNorm(x_LD, null, norm1, _epsilon).Y;
-        var dAttended = o.Backward(dh_LD, attended.Output.view(dh_LD.shape), kernels);
+        var dAttended = o.Backward(dh_LD, attended.Output.view(dh_LD.shape), low.O, kernels);
         var (q, k, v) = Split(qkv_LC);
         var (dq, dk, dv) = kernels.AttendBackward(attended, q, k, v, dAttended.view(attended.Output.shape));
         var dQkv = cat([dq, dk, dv], 1).view(qkv_LC.shape);
         kernels.Rotate(dQkv, pass.Rope.Cos, pass.Rope.Sin, _heads + _kvHeads, back: true);
-        var dNormed = qkv.Backward(dQkv, normed, kernels);
+        var dNormed = qkv.Backward(dQkv, normed, low.Qkv, kernels);
         return asked || norm1.requires_grad
             ? kernels.RmsNormBackward(dNormed, x_LD, norm1, rms_L, dResidual_TD: dh_LD, GradientOf(norm1))
             : null;
@@ -75,4 +78,10 @@ internal sealed class DecoderLayerByHand(
     }
 
     private static Tensor? GradientOf(Tensor weight) => weight.requires_grad ? weight.grad : null;
+
+    /// <summary>The maps' inputs through their adapters' A, where they have one.</summary>
+    private sealed record LowRankInputs(Tensor? Qkv, Tensor? O, Tensor? GateUp, Tensor? Down)
+    {
+        public IEnumerable<Tensor> Kept => ((Tensor?[])[Qkv, O, GateUp, Down]).OfType<Tensor>();
+    }
 }

@@ -31,28 +31,52 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
     /// <summary>Whether its gradients are known without a graph.</summary>
     public bool CanGoByHand => adapter is null or { Magnitude: null, Dropout: 0 };
 
-    /// <summary>dy·W (+ what came through the adapter), the gradient of the input. No graph.</summary>
-    /// <param name="throughAdapter">scale·dy·B [rows, rank], which <see cref="AccumulateGradients"/> wants too; null without an adapter.</param>
-    public Tensor InputGradient(Tensor dy, out Tensor? throughAdapter)
+    /// <summary><see cref="Forward"/> without a graph.</summary>
+    /// <param name="low">The input through the adapter's A [rows, rank], which backward wants; null without an adapter.</param>
+    public Tensor ForwardByHand(Tensor x, out Tensor? low)
     {
-        var dx = dy.mm(weight.Value);
-        throughAdapter = adapter?.Backward(dy, dx);
+        low = null;
+        var y = nn.functional.linear(x, weight.Value, bias);
+        return adapter is null ? y : adapter.Add(y, x, out low);
+    }
+
+    /// <summary><see cref="ForwardAdd"/> without a graph.</summary>
+    public Tensor ForwardAddByHand(Tensor x, Tensor residual, out Tensor? low)
+    {
+        low = null;
+        if (bias is not null)
+        {
+            var mapped = ForwardByHand(x, out low);
+            mapped.Accumulate(residual);
+            return mapped;
+        }
+        var y = addmm(residual, x, weight.Value.t(), 1, 1);
+        return adapter is null ? y : adapter.Add(y, x, out low);
+    }
+
+    /// <summary>dy·W (+ what came through the adapter), the gradient of the input. No graph.</summary>
+    /// <param name="through">dy·B [rows, rank], which <see cref="AccumulateGradients"/> wants too; null without an adapter.</param>
+    /// <param name="onto">Another map's gradient of the same input, which this one's is added to.</param>
+    public Tensor InputGradient(Tensor dy, out Tensor? through, Tensor? onto = null)
+    {
+        var dx = onto is null ? dy.mm(weight.Value) : onto.addmm_(dy, weight.Value, 1, 1);
+        through = adapter?.Backward(dy, dx);
         return dx;
     }
 
     /// <summary>Adds the gradients of all that is trained here to their sums. No graph.</summary>
-    public void AccumulateGradients(Tensor dy, Tensor x, Tensor? throughAdapter, ILayerKernels kernels)
+    public void AccumulateGradients(Tensor dy, Tensor x, Tensor? low, Tensor? through, ILayerKernels kernels)
     {
         if (weight.IsTrained) kernels.AccumulateProduct(weight.Value.grad!, dy, x);
         if (bias is { requires_grad: true }) bias.grad!.Accumulate(dy.sum(0, type: ScalarType.Float32));
-        if (adapter is { IsTrained: true }) adapter.AccumulateGradients(dy, x, throughAdapter!, kernels);
+        if (adapter is { IsTrained: true }) adapter.AccumulateGradients(dy, x, low!, through!, kernels);
     }
 
     /// <summary>Both in one, for maps whose input is at hand.</summary>
-    public Tensor Backward(Tensor dy, Tensor x, ILayerKernels kernels)
+    public Tensor Backward(Tensor dy, Tensor x, Tensor? low, ILayerKernels kernels, Tensor? onto = null)
     {
-        var dx = InputGradient(dy, out var throughAdapter);
-        AccumulateGradients(dy, x, throughAdapter, kernels);
+        var dx = InputGradient(dy, out var through, onto);
+        AccumulateGradients(dy, x, low, through, kernels);
         return dx;
     }
 

@@ -42,27 +42,29 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale)
     }
 
     /// <summary>Adds the update to y = xWᵀ, which it may change.</summary>
-    internal Tensor Add(Tensor y, Tensor x)
+    internal Tensor Add(Tensor y, Tensor x) => Add(y, x, out _);
+
+    /// <param name="low">xAᵀ [rows, rank], which <see cref="AccumulateGradients"/> wants back.</param>
+    internal Tensor Add(Tensor y, Tensor x, out Tensor low)
     {
-        var (a, b) = (A, B);
-        if (a.dtype != x.dtype) (a, b) = (a.to_type(x.dtype), b.to_type(x.dtype));
-        return y.addmm_(nn.functional.linear(x, a), b.t(), 1, (float)Scale);
+        low = nn.functional.linear(x, In(x.dtype, A));
+        return y.addmm_(low, In(x.dtype, B).t(), 1, (float)Scale);
     }
 
     /// <summary>Adds what came through the update to the gradient of its input. No graph; LoRA without dropout only.</summary>
-    /// <returns>scale·dy·B, [rows, rank].</returns>
+    /// <returns>dy·B, [rows, rank].</returns>
     internal Tensor Backward(Tensor dy, Tensor dx)
     {
-        var through = dy.mm(B.to_type(dy.dtype).Times(Scale)); // the small factor carries the scale
-        dx.addmm_(through, A.to_type(dy.dtype), 1, 1);
+        var through = dy.mm(In(dy.dtype, B));
+        dx.addmm_(through, In(dy.dtype, A), 1, (float)Scale);
         return through;
     }
 
     /// <summary>Adds the gradients of A and B to their sums.</summary>
-    internal void AccumulateGradients(Tensor dy, Tensor x, Tensor through, ILayerKernels kernels)
+    internal void AccumulateGradients(Tensor dy, Tensor x, Tensor low, Tensor through, ILayerKernels kernels)
     {
-        if (A.requires_grad) kernels.AccumulateProduct(A.grad!, through, x);
-        if (B.requires_grad) kernels.AccumulateProduct(B.grad!, dy, nn.functional.linear(x, A.to_type(x.dtype).Times(Scale)));
+        if (A.requires_grad) kernels.AccumulateProduct(A.grad!, through, x, Scale);
+        if (B.requires_grad) kernels.AccumulateProduct(B.grad!, dy, low, Scale);
     }
 
     /// <summary>m / ‖W + scale·BA‖, [out] in the type of the magnitude, so that it is exactly 1 where m was taken from the norms.</summary>
@@ -72,4 +74,6 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale)
         var (a, b) = (A.detach().to_type(ScalarType.Float32), B.detach().to_type(ScalarType.Float32));
         return Magnitude!.div(RowNorms(weight, a, b, Scale).to_type(Magnitude!.dtype)).MoveToOuterDisposeScope();
     }
+
+    private static Tensor In(ScalarType type, Tensor factor) => factor.dtype == type ? factor : factor.to_type(type);
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Native;
 
 /// <summary>
-/// sum += aᵀ·b with 16-bit factors and a float32 sum, which libtorch offers only by way of a 16-bit product, a copy and an addition:
+/// sum += scale·aᵀ·b with 16-bit factors and a float32 sum, which libtorch offers only by way of a 16-bit product, a copy and an addition:
 /// the gradient of a matrix goes straight to where gradients are summed.
 /// </summary>
 internal static unsafe class CublasProduct
@@ -17,18 +17,18 @@ internal static unsafe class CublasProduct
 
     /// <param name="sum_NK">Float32, contiguous, as the others.</param>
     /// <param name="a_TN">BFloat16 or Float16, as <paramref name="b_TK"/>.</param>
-    public static void Accumulate(Tensor sum_NK, Tensor a_TN, Tensor b_TK)
+    public static void Accumulate(Tensor sum_NK, Tensor a_TN, Tensor b_TK, double scale = 1)
     {
         var (n, k, t) = ((int)sum_NK.shape[0], (int)sum_NK.shape[1], (int)a_TN.shape[0]);
         nint handle; // carries the thread's current stream
         if (((delegate* unmanaged<nint*, int>)HandleFunction.Value)(&handle) != 0) throw new CudaException("libtorch gave no cuBLAS handle.");
-        float one = 1;
+        float alpha = (float)scale, one = 1;
         var type = a_TN.dtype == ScalarType.BFloat16 ? BFloat16 : Real16;
         // cuBLAS counts by columns: the row-major sum [N, K] is its [K, N] = b · aᵀ.
         var multiply = (delegate* unmanaged<nint, int, int, int, int, int, float*, nint, int, int, nint, int, int, float*, nint, int, int,
             int, int, int>)MultiplyFunction.Value;
         var code = multiply(
-            handle, NoTranspose, Transpose, k, n, t, &one, TensorMemory.Pointer(b_TK), type, k, TensorMemory.Pointer(a_TN), type, n, &one,
+            handle, NoTranspose, Transpose, k, n, t, &alpha, TensorMemory.Pointer(b_TK), type, k, TensorMemory.Pointer(a_TN), type, n, &one,
             TensorMemory.Pointer(sum_NK), Real32, k, Compute32, DefaultAlgorithm);
         if (code != 0) throw new CudaException($"cublasGemmEx failed with {code} on [{t}×{n}]ᵀ·[{t}×{k}].");
     }

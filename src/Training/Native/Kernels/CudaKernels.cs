@@ -108,7 +108,8 @@ internal sealed class CudaKernels : ILayerKernels
         return (all[0], all[1], all[2]);
     }
 
-    public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK) => CublasProduct.Accumulate(sum_NK, dy_TN, x_TK);
+    public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1) =>
+        CublasProduct.Accumulate(sum_NK, dy_TN, x_TK, scale);
 
     /// <summary>Each row's loss, float32; the logits are overwritten with their gradients, times the row's scale.</summary>
     public Tensor CrossEntropy(Tensor logits_RV, Tensor targets_R, Tensor scales_R)

@@ -39,9 +39,9 @@ internal interface ILayerKernels
     /// <summary>The gradients of q, k and v.</summary>
     (Tensor Q, Tensor K, Tensor V) AttendBackward(AttentionState state, Tensor q_THS, Tensor k_TKS, Tensor v_TKS, Tensor d_THS);
 
-    /// <summary>sum += dyᵀ·x, the gradient of a matrix.</summary>
+    /// <summary>sum += scale·dyᵀ·x, the gradient of a matrix.</summary>
     /// <param name="sum_NK">Float32.</param>
-    void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK);
+    void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1);
 }
 
 /// <summary>Where sequences laid end to end begin and end.</summary>

@@ -76,7 +76,8 @@ internal sealed class PlainKernels : ILayerKernels
         return (q.grad!, k.grad!, v.grad!);
     }
 
-    public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK) => sum_NK.Accumulate(dy_TN.t().mm(x_TK));
+    public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1) =>
+        sum_NK.Accumulate(dy_TN.t().mm(x_TK).Times(scale));
 
     private static Tensor One(Tensor q_LHS, Tensor k_LKS, Tensor v_LKS, bool causal, double scale) => AtenOps
         .Attention(Heads(q_LHS), Heads(k_LKS), Heads(v_LKS), mask: null, causal, scale, q_LHS.shape[1] != k_LKS.shape[1])
