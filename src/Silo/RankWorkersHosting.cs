@@ -9,6 +9,6 @@ internal static class RankWorkersHosting
     public static IServiceCollection AddRankWorkers(this IServiceCollection services, SiloSettings settings) =>
         services
             .AddSingleton<IRankWorkers>(_ => new RankWorkers(
-                settings.Ranks, settings.Advertise?.ToString() ?? "127.0.0.1", settings.Node, settings.Threads))
+                settings.Ranks, settings.Advertise?.ToString() ?? "127.0.0.1", settings.Node, settings.Threads, settings.UsesGpus))
             .AddSingleton<IModelJobs, ModelJobs>();
 }

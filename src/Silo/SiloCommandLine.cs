@@ -12,6 +12,8 @@ namespace Phi3VCluster.Silo;
 /// </summary>
 internal static class SiloCommandLine
 {
+    private const string AnyDevice = "auto", CpuOnly = "cpu";
+
     private static readonly Option<int> GatewayPort = Port("--gateway-port", 30000, "Port that clients connect to; 0 takes any free one.");
     private static readonly Option<int> SiloPort = Port("--silo-port", 11111, "Port that other silos connect to; 0 takes any free one.");
     private static readonly Option<int> HttpPort = Port("--http-port", 8080, "Port of /health and /metrics; 0 takes any free one.");
@@ -28,6 +30,13 @@ internal static class SiloCommandLine
         Description = "Most ranks that run here at a time.",
         HelpName = "count",
         DefaultValueFactory = _ => Environment.ProcessorCount,
+    };
+
+    private static readonly Option<string> Device = new("--device")
+    {
+        Description = "auto: a rank for each GPU, where there are some. cpu: leave GPUs alone.",
+        HelpName = "auto|cpu",
+        DefaultValueFactory = _ => AnyDevice,
     };
 
     private static readonly Option<string> Data = new("--data")
@@ -86,8 +95,8 @@ internal static class SiloCommandLine
     {
         var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
         {
-            GatewayPort, SiloPort, HttpPort, Node, Ranks, Data, Redis, Advertise, UntilStdinCloses, ReadyFile, Threads, DrainSeconds,
-            Level, Check,
+            GatewayPort, SiloPort, HttpPort, Node, Ranks, Device, Data, Redis, Advertise, UntilStdinCloses, ReadyFile, Threads,
+            DrainSeconds, Level, Check,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
@@ -121,6 +130,7 @@ internal static class SiloCommandLine
             HttpPort = parsed.GetValue(HttpPort),
             Node = parsed.GetValue(Node)!,
             Ranks = parsed.GetValue(Ranks),
+            UsesGpus = parsed.GetValue(Device) != CpuOnly,
             Data = Path.GetFullPath(parsed.GetValue(Data)!),
             Redis = parsed.GetValue(Redis),
             Advertise = parsed.GetValue(Advertise) is { } address ? IPAddress.Parse(address) : null,
@@ -146,6 +156,8 @@ internal static class SiloCommandLine
             problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
         if (!unread.Contains(Ranks) && parsed.GetValue(Ranks) < 1)
             problems.Add($"--ranks: must be at least 1, got {parsed.GetValue(Ranks)}; raise it.");
+        if (parsed.GetValue(Device) is not (AnyDevice or CpuOnly) and var device)
+            problems.Add($"--device: must be {AnyDevice} or {CpuOnly}, got '{device}'; without it, GPUs are used where there are some.");
         if (!unread.Contains(Threads) && parsed.GetValue(Threads) < 1)
             problems.Add($"--threads: must be at least 1, got {parsed.GetValue(Threads)}; raise it.");
         if (!unread.Contains(DrainSeconds) && parsed.GetValue(DrainSeconds) is < 0 or > 3600)

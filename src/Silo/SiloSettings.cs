@@ -15,6 +15,8 @@ internal sealed record SiloSettings
     public required string Node { get; init; }
     /// <summary>Most ranks at a time.</summary>
     public required int Ranks { get; init; }
+    /// <summary>Whether its ranks take GPUs, one each, where there are some.</summary>
+    public required bool UsesGpus { get; init; }
     /// <summary>Folder of the grain state; not used with Redis.</summary>
     public required string Data { get; init; }
     /// <summary>host:port of the Redis that silos find each other in and keep their state in; null: this silo is the cluster.</summary>

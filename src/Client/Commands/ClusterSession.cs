@@ -23,7 +23,7 @@ internal static class ClusterSession
         }
 
         say($"starting a local silo with {Words.Ranks(silo.Ranks)} …");
-        await using var local = await LocalSilo.StartAsync(silo.Ranks, silo.LogFile, interrupted);
+        await using var local = await LocalSilo.StartAsync(silo.Ranks, silo.UsesGpus, silo.LogFile, interrupted);
         using var alive = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
         _ = CancelWhenEndedAsync(local, alive);
         try
@@ -67,4 +67,5 @@ internal static class ClusterSession
 
 /// <param name="LogFile">Null for one that goes with it.</param>
 /// <param name="Memory">What the work needs and the machine has, as a sentence; null where that is not known.</param>
-internal sealed record LocalSiloNeeds(int Ranks, string? LogFile = null, string? Memory = null);
+/// <param name="UsesGpus">Whether its ranks take GPUs, where there are some.</param>
+internal sealed record LocalSiloNeeds(int Ranks, string? LogFile = null, string? Memory = null, bool UsesGpus = true);

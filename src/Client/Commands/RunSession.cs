@@ -72,7 +72,8 @@ internal static class RunSession
             SubmittedAt = DateTimeOffset.UtcNow,
         };
         var ranks = LocalRanks(spec.Cluster);
-        var needs = new LocalSiloNeeds(ranks, Path.Combine(folder, "silo.log"), MachineMemory.Of(spec, ranks));
+        var needs = new LocalSiloNeeds(
+            ranks, Path.Combine(folder, "silo.log"), MachineMemory.Of(spec, ranks), UsesGpus: spec.Cluster.Device != "cpu");
         try
         {
             return await ClusterSession.UseAsync(null, needs, output.Line,

@@ -37,8 +37,9 @@ internal sealed class LocalSilo : IAsyncDisposable
     /// <summary>Completes when the process is gone.</summary>
     public Task EndedAsync(CancellationToken unless) => _process.WaitForExitAsync(unless);
 
+    /// <param name="usesGpus">A node with GPUs has as many ranks as those; one that leaves them alone, as many as it is told.</param>
     /// <param name="logFile">Null: a log that goes when the silo does.</param>
-    public static async Task<LocalSilo> StartAsync(int ranks, string? logFile, CancellationToken interrupted)
+    public static async Task<LocalSilo> StartAsync(int ranks, bool usesGpus, string? logFile, CancellationToken interrupted)
     {
         TemporaryFolder.Check();
         RemoveAbandonedFolders();
@@ -47,7 +48,10 @@ internal sealed class LocalSilo : IAsyncDisposable
         {
             var ports = Ports.Free(3);
             logFile ??= Path.Combine(folder, "silo.log");
-            var options = new SiloOptions(ports[0], ports[1], ports[2], "local", ranks, folder, logFile, UntilStdinCloses: true);
+            var options = new SiloOptions(ports[0], ports[1], ports[2], "local", ranks, folder, logFile, UntilStdinCloses: true)
+            {
+                UsesGpus = usesGpus,
+            };
             return new(await SiloProcess.StartAsync(options, interrupted), folder, logFile, new("127.0.0.1", ports[0]));
         }
         catch

@@ -14,6 +14,9 @@ internal sealed record SiloOptions(
     /// <summary>Cores that it may compute with; null: all of the machine's.</summary>
     public int? Threads { get; init; }
 
+    /// <summary>Whether its ranks take GPUs, where there are some.</summary>
+    public bool UsesGpus { get; init; } = true;
+
     /// <summary>How long it waits for its ranks to leave when it is told to stop; null: as it does by itself.</summary>
     public int? DrainSeconds { get; init; }
 }
@@ -46,6 +49,7 @@ internal static class SiloProcess
             "--node", o.Node, "--data", o.DataFolder, "--ready-file", readyFile,
         ];
         if (o.Ranks is { } ranks) arguments = arguments.Concat(["--ranks", Text(ranks)]);
+        if (!o.UsesGpus) arguments = arguments.Concat(["--device", "cpu"]);
         if (o.Threads is { } threads) arguments = arguments.Concat(["--threads", Text(threads)]);
         if (o.DrainSeconds is { } drain) arguments = arguments.Concat(["--drain-seconds", Text(drain)]);
         if (o.Redis is { } redis) arguments = arguments.Concat(["--redis", redis]);

@@ -10,7 +10,7 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
 
     private readonly ConcurrentDictionary<SeatId, RankWorker> _workers = new();
     private readonly HashSet<SeatId> _ended = []; // seats that were forgotten: a late order must not bring one back
-    private readonly Lazy<Devices> _cuda = new(() => new Devices(Cuda.DeviceCount));
+    private readonly Lazy<Devices> _cuda;
     private readonly Lazy<SeatMachine> _machine;
     private readonly int _capacity;
 
@@ -18,9 +18,11 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
     /// <param name="host">Address under which other nodes reach this one's collectives.</param>
     /// <param name="node">Name of the node, as metrics label it; null: the machine's.</param>
     /// <param name="threads">That all seats together compute with on the CPU; null: one for each of the machine's cores.</param>
-    public RankWorkers(int capacity, string host = "127.0.0.1", string? node = null, int? threads = null)
+    /// <param name="usesGpus">False leaves CUDA devices alone, as if there were none.</param>
+    public RankWorkers(int capacity, string host = "127.0.0.1", string? node = null, int? threads = null, bool usesGpus = true)
     {
         _capacity = capacity;
+        _cuda = new(() => new Devices(usesGpus ? Cuda.DeviceCount : 0));
         _machine = new(() => new SeatMachine(
             _cuda.Value, host, node ?? Environment.MachineName, threads ?? Environment.ProcessorCount, SeatsOf));
     }
