@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
@@ -22,6 +23,8 @@ internal sealed class ClusterConnection : IAsyncDisposable
     private static readonly TimeSpan LivingSiloDeadline = TimeSpan.FromSeconds(60); // it is there; a machine with other load makes it slow
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan AnswerDeadline = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan MoveDeadline = TimeSpan.FromSeconds(15); // what a lost silo held is found on another by then
+    private static readonly TimeSpan MovePause = TimeSpan.FromSeconds(0.5);
 
     private readonly IHost _host;
     private readonly IGrainFactory _grains;
@@ -83,15 +86,15 @@ internal sealed class ClusterConnection : IAsyncDisposable
         return reply.Problems.Count == 0 ? reply : throw new InputException(reply.Problems);
     }
 
-    public Task<IReadOnlyList<RunStatus>> RunsAsync() => AskAsync(() => _grains.GetCluster().RunsAsync());
+    public Task<IReadOnlyList<RunStatus>> RunsAsync() => AskAgainAsync(() => _grains.GetCluster().RunsAsync());
 
-    public Task<IReadOnlyList<NodeInfo>> NodesAsync() => AskAsync(() => _grains.GetCluster().NodesAsync());
-
-    /// <returns>Why it cannot be; empty if it is done.</returns>
-    public Task<IReadOnlyList<string>> DrainAsync(string node) => AskAsync(() => _grains.GetCluster().DrainAsync(node));
+    public Task<IReadOnlyList<NodeInfo>> NodesAsync() => AskAgainAsync(() => _grains.GetCluster().NodesAsync());
 
     /// <returns>Why it cannot be; empty if it is done.</returns>
-    public Task<IReadOnlyList<string>> UndrainAsync(string node) => AskAsync(() => _grains.GetCluster().UndrainAsync(node));
+    public Task<IReadOnlyList<string>> DrainAsync(string node) => AskAgainAsync(() => _grains.GetCluster().DrainAsync(node));
+
+    /// <returns>Why it cannot be; empty if it is done.</returns>
+    public Task<IReadOnlyList<string>> UndrainAsync(string node) => AskAgainAsync(() => _grains.GetCluster().UndrainAsync(node));
 
     /// <summary>The run that a user means: by its whole id, by how it begins, or the newest as <c>last</c>.</summary>
     /// <exception cref="InputException">There is none, or there are several.</exception>
@@ -132,7 +135,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
     {
         try
         {
-            return await AskAsync(() => question(_grains.GetRun(run)));
+            return await AskAgainAsync(() => question(_grains.GetRun(run)));
         }
         catch (RunNotFoundException)
         {
@@ -148,9 +151,46 @@ internal sealed class ClusterConnection : IAsyncDisposable
         {
             return await question();
         }
-        catch (Exception error) when (error is TimeoutException or OrleansException or ConnectionAbortedException or SocketException)
+        catch (Exception error) when (IsSilence(error))
         {
             throw new NoClusterException($"the cluster at {_address} stopped answering ({Reason(error)}); {AdviceOnEnd()}.", error);
+        }
+    }
+
+    /// <summary>
+    /// As <see cref="AskAsync"/>, for what may be asked twice: the silo that was to answer may have been lost, and another takes over.
+    /// </summary>
+    private async Task<T> AskAgainAsync<T>(Func<Task<T>> question)
+    {
+        var started = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return await AskAsync(question);
+            }
+            catch (NoClusterException silent) when (silent.InnerException is not TimeoutException
+                && Stopwatch.GetElapsedTime(started) < MoveDeadline)
+            {
+                if (!await SomeoneListensAsync()) throw;
+                await Task.Delay(MovePause);
+            }
+        }
+    }
+
+    private static bool IsSilence(Exception error) =>
+        error is TimeoutException or OrleansException or ConnectionAbortedException or SocketException;
+
+    private async Task<bool> SomeoneListensAsync()
+    {
+        using var deadline = new CancellationTokenSource(CloseDeadline);
+        try
+        {
+            return (await KnockAsync(_address, deadline.Token)).Length > 0;
+        }
+        catch (Exception error) when (error is SocketException or OperationCanceledException)
+        {
+            return false;
         }
     }
 

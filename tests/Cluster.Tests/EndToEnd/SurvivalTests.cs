@@ -26,6 +26,7 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
 
         var killed = Stopwatch.GetTimestamp();
         cluster.Kill(node);
+        Assert.Equal(0, (await _cli.RunAsync("status", run)).ExitCode); // whatever that silo held, another answers
         await StepsOfAsync(run, generation: 2);
         output.WriteLine($"kill -9 to the next committed step: {Stopwatch.GetElapsedTime(killed).TotalSeconds:0.00} s");
 
