@@ -16,14 +16,12 @@ public abstract record RankOrder([property: Id(0)] int Seat);
 
 /// <param name="Collective">The collective's name, never "auto".</param>
 /// <param name="Output">The run's folder of results, the same for all seats.</param>
-/// <param name="Step">The step whose checkpoint is resumed; null: the newest there is, or the start.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.TakeOrder")]
 public sealed record TakeOrder(
     int Seat,
     [property: Id(0)] string SpecJson,
     [property: Id(1)] string Collective,
-    [property: Id(2)] string Output,
-    [property: Id(3)] long? Step) : RankOrder(Seat);
+    [property: Id(2)] string Output) : RankOrder(Seat);
 
 /// <param name="Addresses">Every rank's, by rank.</param>
 /// <param name="Source">The rank whose state all adopt.</param>

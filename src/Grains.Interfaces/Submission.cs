@@ -16,21 +16,18 @@ public sealed record SubmitReply(
     [property: Id(1)] string Output,
     [property: Id(2)] IReadOnlyList<string> Problems);
 
-/// <summary>Asks for a run that failed or was cancelled to go on, under its id and in its folder.</summary>
+/// <summary>Asks for a run that failed or was cancelled to go on, under its id, from the newest checkpoint in its folder.</summary>
 /// <param name="SpecJson">The run's spec as JSON text, with absolute paths.</param>
 /// <param name="Output">The run's folder of results.</param>
-/// <param name="Step">The step whose checkpoint it goes on from; null: the newest there is.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.ResumeRequest")]
 public sealed record ResumeRequest(
     [property: Id(0)] string RunId,
     [property: Id(1)] string SpecJson,
-    [property: Id(2)] string Output,
-    [property: Id(3)] long? Step = null);
+    [property: Id(2)] string Output);
 
 /// <summary>A run on its way into the queue.</summary>
 /// <param name="Life">How often it was resumed.</param>
 /// <param name="FirstSeat">Lowest number for its seats: those below were used in an earlier life.</param>
-/// <param name="Step">The step whose checkpoint it goes on from; null: the newest there is, or the start.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.QueuedRun")]
 public sealed record QueuedRun(
     [property: Id(0)] string Run,
@@ -38,5 +35,4 @@ public sealed record QueuedRun(
     [property: Id(2)] string Output,
     [property: Id(3)] DateTimeOffset SubmittedAt,
     [property: Id(4)] int Life = 0,
-    [property: Id(5)] int FirstSeat = 0,
-    [property: Id(6)] long? Step = null);
+    [property: Id(5)] int FirstSeat = 0);

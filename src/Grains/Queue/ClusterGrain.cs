@@ -58,8 +58,7 @@ internal sealed class ClusterGrain(
                 + "raise epochs or maxSteps, or submit a new run.");
         var output = known?.Output ?? request.Output;
         var queued = new QueuedRun(
-            run, request.SpecJson, output, known?.SubmittedAt ?? time.GetUtcNow(),
-                (known?.Life ?? -1) + 1, known?.SeatsNumbered ?? 0, request.Step);
+            run, request.SpecJson, output, known?.SubmittedAt ?? time.GetUtcNow(), (known?.Life ?? -1) + 1, known?.SeatsNumbered ?? 0);
         await QueueAsync(queued);
         return new SubmitReply(run, output, []);
     }

@@ -28,7 +28,7 @@ internal sealed class RankGrain(IRankWorkers workers, ILocalSiloDetails silo) : 
         var (id, version) = (new SeatId(orders.Run, order.Seat), orders.Version);
         return order switch
         {
-            TakeOrder o => workers.Take(id, version, new(o.SpecJson, o.Collective, o.Output, o.Step)),
+            TakeOrder o => workers.Take(id, version, new(o.SpecJson, o.Collective, o.Output)),
             JoinOrder o => workers.Join(id, version, new(o.Generation, o.Rank, o.Addresses, o.Source, o.Cause)),
             PartOrder o => workers.Part(id, version, o.Generation),
             BreakOrder o => workers.Break(id, version, o.Generation, o.Reason),

@@ -51,7 +51,7 @@ internal sealed class RunGrain(
         {
             Run.Rendezvous = Run.Rendezvous.Apply(_heard, new RunEvent.Resumed(limits), now, timings).State;
             _heard = Heard.Nothing(now);
-            Run.Log = Run.Log.Add(now, $"resumed, from {(run.Step is { } step ? $"step {step}" : "its newest checkpoint")}");
+            Run.Log = Run.Log.Add(now, "resumed, from its newest checkpoint");
             (Run.Device, Run.FinishedAt, Run.WaitingFor) = (null, null, null);
         }
         Run.Submitted = run;
@@ -185,7 +185,7 @@ internal sealed class RunGrain(
     private RankOrder OrderOf(RunCommand.ToSeat command) => command switch
     {
         RunCommand.Take c => new TakeOrder(
-            c.Seat.Number, _specOfSeats ??= SpecOfSeats(), CollectiveChoice.For(_spec, Run.Device!), Submitted().Output, Submitted().Step),
+            c.Seat.Number, _specOfSeats ??= SpecOfSeats(), CollectiveChoice.For(_spec, Run.Device!), Submitted().Output),
         RunCommand.Join c => new JoinOrder(c.Seat.Number, c.Generation, c.Rank, c.Addresses, c.Source, c.Cause),
         RunCommand.Part c => new PartOrder(c.Seat.Number, c.Generation),
         RunCommand.Break c => new BreakOrder(c.Seat.Number, c.Generation, c.Reason),

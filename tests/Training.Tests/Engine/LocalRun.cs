@@ -57,11 +57,10 @@ internal sealed class LocalRun : IDisposable
         [.. File.ReadLines(Path.Combine(output, "steps.jsonl")).Select(line => JsonDocument.Parse(line).RootElement)];
 
     /// <summary>Takes more seats.</summary>
-    /// <param name="step">Whose checkpoint they resume.</param>
-    public void Take(int count, long? step = null)
+    public void Take(int count)
     {
         for (var i = 0; i < count; i++)
-            Assert.True(_workers.Take(new(_run, _seats++), ++_version, new SeatOrder(_spec, "tcp", _output, step)));
+            Assert.True(_workers.Take(new(_run, _seats++), ++_version, new SeatOrder(_spec, "tcp", _output)));
     }
 
     /// <summary>All parked seats form the next generation; the best state is the source.</summary>

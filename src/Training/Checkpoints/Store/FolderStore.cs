@@ -12,28 +12,22 @@ public sealed class FolderStore(string runFolder)
     /// <summary>Complete ones, the newest first. Nothing of them but the name has been looked at.</summary>
     public IReadOnlyList<CheckpointEntry> Complete() => [.. CheckpointFolders.Find(runFolder).Where(one => one.IsComplete)];
 
-    /// <summary>The one that a run goes on from: the newest that can be read, of a step if one is asked for.</summary>
+    /// <summary>The one that a run goes on from: the newest that can be read.</summary>
     /// <param name="problems">Takes what is wrong with newer ones.</param>
     /// <returns>Null where there is none.</returns>
-    /// <exception cref="InputException">The step that is asked for has none that can be read; says which there are.</exception>
-    public StoredCheckpoint? Newest(long? step, Action<string> problems)
+    public StoredCheckpoint? Newest(Action<string> problems) => FirstReadable(Complete(), problems);
+
+    /// <param name="problems">Takes what is wrong with newer ones of the step.</param>
+    /// <exception cref="InputException">The step has none that can be read; says which there are.</exception>
+    public StoredCheckpoint OfStep(long step, Action<string> problems)
     {
         var (all, found) = (Complete(), new List<string>());
-        foreach (var one in all.Where(one => step is null || one.Step == step))
+        var readable = FirstReadable(all.Where(one => one.Step == step), found.Add);
+        if (readable is not null)
         {
-            try
-            {
-                var newest = StoredCheckpoint.Open(one.Folder);
-                found.ForEach(problems);
-                return newest;
-            }
-            catch (InputException error)
-            {
-                found.AddRange(error.Problems);
-            }
+            found.ForEach(problems);
+            return readable;
         }
-        found.ForEach(problems);
-        if (step is null) return null;
         var known = all.Count == 0 ? "there is none" : $"there are {string.Join(", ", all.Select(one => one.Step).Distinct().Order())}";
         throw new InputException([.. found, $"step: no checkpoint of this step that can be read is in {Root}, got {step}; {known}."]);
     }
@@ -52,6 +46,22 @@ public sealed class FolderStore(string runFolder)
         {
             Remove(one.Folder);
         }
+    }
+
+    private static StoredCheckpoint? FirstReadable(IEnumerable<CheckpointEntry> candidates, Action<string> problems)
+    {
+        foreach (var one in candidates)
+        {
+            try
+            {
+                return StoredCheckpoint.Open(one.Folder);
+            }
+            catch (InputException error)
+            {
+                foreach (var problem in error.Problems) problems(problem);
+            }
+        }
+        return null;
     }
 
     private static void Remove(string folder)

@@ -76,8 +76,7 @@ public readonly record struct SeatId(string Run, int Seat);
 /// <param name="SpecJson">The run's spec as JSON text.</param>
 /// <param name="Collective">The collective's name, never "auto"; serves any world size.</param>
 /// <param name="Output">The run's folder of results, the same for all seats.</param>
-/// <param name="Step">The step whose checkpoint is resumed; null: the newest there is, or the start.</param>
-public sealed record SeatOrder(string SpecJson, string Collective, string Output, long? Step = null);
+public sealed record SeatOrder(string SpecJson, string Collective, string Output);
 
 /// <summary>A seat's part in a generation.</summary>
 /// <param name="Generation">Above any that the seat was in.</param>

@@ -130,7 +130,7 @@ internal sealed class RankWorker
             if (device is not null) Cuda.Use(device.Index);
             using var flash = device is null ? null : FlashSwitch.For(spec.Precision);
             using var home = RunHome.Load(
-                spec, RankCompute.Of(spec, device?.Index), _order.Output, _machine.Node, _order.Step, _leave.Token);
+                spec, RankCompute.Of(spec, device?.Index), _order.Output, _machine.Node, _leave.Token);
             _home = home;
             try
             {

@@ -66,15 +66,14 @@ internal sealed class RunHome : IDisposable
     /// <summary>The generation that was asked to part; only ever grows.</summary>
     public long PartingGeneration { get; set; }
 
-    /// <param name="step">The step whose checkpoint is resumed; null: the newest there is, or the start.</param>
     /// <param name="stop">Ends the loading.</param>
     /// <exception cref="InputException">The checkpoint or the data do not fit the spec.</exception>
-    public static RunHome Load(RunSpec spec, RankCompute compute, string output, string node, long? step, CancellationToken stop)
+    public static RunHome Load(RunSpec spec, RankCompute compute, string output, string node, CancellationToken stop)
     {
         var home = new RunHome(spec, compute, output, node);
         try
         {
-            home.Load(step, stop);
+            home.Load(stop);
             return home;
         }
         catch
@@ -92,7 +91,7 @@ internal sealed class RunHome : IDisposable
     public void Park()
     {
         Clock.Enter(Phase.Idle);
-        if (!State.IsWhole) Unread = Store.Newest(step: null, _ => { });
+        if (!State.IsWhole) Unread = Store.Newest(_ => { });
     }
 
     /// <summary>What the seat offers to a generation.</summary>
@@ -136,7 +135,7 @@ internal sealed class RunHome : IDisposable
         while (_owned.TryPop(out var part)) part.Dispose();
     }
 
-    private void Load(long? step, CancellationToken stop)
+    private void Load(CancellationToken stop)
     {
         Clock.Enter(Phase.Restore);
         var crops = Spec.Model.NumCrops ?? ProcessorConfig.NumCrops(Spec.Model.Path);
@@ -158,7 +157,7 @@ internal sealed class RunHome : IDisposable
         DataNotes.RequireARate(Spec, Plan);
         ExportRoom.Require(Spec, Compute.Type, Output);
         Fingerprint = Engine.Fingerprint.Of(Spec.Model.Path, Spec.Precision, Training);
-        Unread = Store.Newest(step, _warnings.Add); // before the model: what does not fit shows within seconds
+        Unread = Store.Newest(_warnings.Add); // before the model: what does not fit shows within seconds
         if (Unread is { } stored) ResumeCheck.Require(stored.Manifest, Spec, Fingerprint, stored.Folder);
 
         Model = Own(TrainedModel.Load(Spec, Compute, stop));
