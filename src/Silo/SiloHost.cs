@@ -22,11 +22,11 @@ internal static class SiloHost
         if (settings.Redis is { } redis) await Clustering.RequireAsync(redis);
         await using var app = Build(settings);
         app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
-        if (settings.Redis is not null) await NodeName.RequireFreeAsync(app.Services, settings);
+        if (settings.Redis is not null) await OtherSilos.RequireNoneInTheWayAsync(app.Services, settings);
         EndSurely.WhenStopping(app.Lifetime, settings.DrainGrace + EndPatience);
         if (settings.UntilStdinCloses) StandardInput.WhenItEnds(app.Lifetime.StopApplication);
         await app.StartAsync();
-        if (settings.Redis is not null) await NodeName.RequireFirstAsync(app.Services, settings);
+        if (settings.Redis is not null) await OtherSilos.RequireFirstAsync(app.Services, settings);
         var stopped = app.WaitForShutdownAsync();
         await Task.WhenAny(app.Services.GetRequiredService<Heartbeat>().Registered, stopped);
         if (settings.ReadyFile is { } path && !stopped.IsCompleted) await ReadyFile.WriteAsync(path, settings);

@@ -96,7 +96,7 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
     public async Task A_run_on_one_silo_goes_on_when_it_is_up_again()
     {
         await _cli.JsonAsync(0, ["up", "--ranks", "2", .. FreePorts.Take().Options]);
-        var run = (await _cli.JsonAsync(0, "submit", Spec(least: 2))).GetProperty("run").GetString()!;
+        var run = (await _cli.JsonAsync(0, "submit", new TinyRun(_cli).ElasticSpec(least: 2, most: 3))).GetProperty("run").GetString()!;
         await Eventually.Holds(() => Steps(run).Count > 5, CliSandbox.Timeout, "it trains");
 
         await _cli.JsonAsync(0, "down", "--force");
@@ -111,15 +111,11 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
     private async Task<(string Run, GatewayClient Client)> BeginAsync(LocalCluster cluster)
     {
         var client = await cluster.ClientAsync();
-        var run = (await _cli.JsonAsync(0, "submit", Spec(least: 1))).GetProperty("run").GetString()!;
+        var run = (await _cli.JsonAsync(0, "submit", new TinyRun(_cli).ElasticSpec(least: 1, most: 3))).GetProperty("run").GetString()!;
         await SeeAsync(client, run, "three train", s => s is { WorldSize: 3, Phase: "training" });
         await Eventually.Holds(() => Steps(run).Count > 3, CliSandbox.Timeout, "steps are committed");
         return (run, client);
     }
-
-    private string Spec(int least) => _cli.Write($"elastic-{least}.yaml", File.ReadAllText(new TinyRun(_cli).EndlessSpec(ranks: 3))
-        .Replace("cluster: { minRanks: 3,", $"cluster: {{ minRanks: {least},", StringComparison.Ordinal)
-        .Replace("metric: anls, maxNewTokens: 2", "metric: loss", StringComparison.Ordinal));
 
     private async Task EndAsync(LocalCluster cluster, GatewayClient client, string run)
     {

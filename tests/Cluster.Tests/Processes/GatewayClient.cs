@@ -19,10 +19,12 @@ public sealed class GatewayClient : IAsyncDisposable
 
     public IClusterGrain Cluster => _grains.GetCluster();
 
-    public static async Task<GatewayClient> ConnectAsync(int gatewayPort)
+    public static Task<GatewayClient> ConnectAsync(int gatewayPort) => ConnectAsync(new IPEndPoint(IPAddress.Loopback, gatewayPort));
+
+    public static async Task<GatewayClient> ConnectAsync(IPEndPoint gateway)
     {
         var host = new HostBuilder().UseOrleansClient(client => client
-            .UseStaticClustering(new IPEndPoint(IPAddress.Loopback, gatewayPort))
+            .UseStaticClustering(gateway)
             .Configure<ClusterOptions>(o => (o.ServiceId, o.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId))
             .Configure<ClientMessagingOptions>(o => o.ResponseTimeout = AnswerPatience)).Build();
         using var patience = new CancellationTokenSource(CliSandbox.Timeout);

@@ -33,6 +33,11 @@ public sealed class TinyRun
     /// <summary>Trains until somebody ends it.</summary>
     public string EndlessSpec(int ranks = 2) => Spec(ranks, epochs: 1_000_000);
 
+    /// <summary>As that, on any number of ranks within limits, and with an evaluation that takes no time.</summary>
+    public string ElasticSpec(int least, int most) => _cli.Write($"elastic-{least}-{most}.yaml", File.ReadAllText(EndlessSpec(most))
+        .Replace($"minRanks: {most},", $"minRanks: {least},", StringComparison.Ordinal)
+        .Replace("metric: anls, maxNewTokens: 2", "metric: loss", StringComparison.Ordinal));
+
     /// <summary>Makes one page of the training set unreadable.</summary>
     /// <returns>The sample's id and its file.</returns>
     public (string Sample, string File) SpoilOnePage()
