@@ -20,11 +20,13 @@ public sealed record Lease(
 /// <summary>What the cluster tells a run that has a lease, each second.</summary>
 /// <param name="Lost">Silos of the lease that are gone, and why it is held so.</param>
 /// <param name="Draining">Nodes that the run should leave.</param>
+/// <param name="Yields">If it is still short, it is to leave its seats to another run and to wait.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.Tending")]
 public sealed record Tending(
     [property: Id(0)] Lease Lease,
     [property: Id(1)] IReadOnlyList<LostSilo> Lost,
-    [property: Id(2)] IReadOnlyList<DrainingNode> Draining);
+    [property: Id(2)] IReadOnlyList<DrainingNode> Draining,
+    [property: Id(3)] bool Yields = false);
 
 [GenerateSerializer, Immutable, Alias("phi3v.LostSilo")]
 public sealed record LostSilo(
@@ -44,6 +46,7 @@ public sealed record DrainingNode(
 /// <param name="IsShort">It cannot go on without more.</param>
 /// <param name="Refusing">Silos that refused to carry the run.</param>
 /// <param name="NextSeat">Above every seat that it was given so far: whoever has given it more by now has heard an old answer.</param>
+/// <param name="HasYielded">It has left all its seats, and waits for others.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.RunNeeds")]
 public sealed record RunNeeds(
     [property: Id(0)] RunStatus? Final,
@@ -51,4 +54,5 @@ public sealed record RunNeeds(
     [property: Id(2)] int Wants,
     [property: Id(3)] bool IsShort,
     [property: Id(4)] IReadOnlyList<string> Refusing,
-    [property: Id(5)] int NextSeat);
+    [property: Id(5)] int NextSeat,
+    [property: Id(6)] bool HasYielded = false);

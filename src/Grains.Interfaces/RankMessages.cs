@@ -51,6 +51,10 @@ public sealed record LeaveOrder(
     int Seat,
     [property: Id(0)] string Reason) : RankOrder(Seat);
 
+/// <summary>A parked seat is to write its state as a checkpoint, unless one holds it.</summary>
+[GenerateSerializer, Immutable, Alias("phi3v.KeepOrder")]
+public sealed record KeepOrder(int Seat) : RankOrder(Seat);
+
 /// <param name="Output">The run's folder of results; made where it is not there.</param>
 /// <param name="Spec">The run's spec as YAML, for a run that never wrote its own.</param>
 /// <param name="Text">How it ended, as JSON.</param>

@@ -28,6 +28,7 @@ public sealed record RunSpec
     public ClusterSpec Cluster { get; init; } = new();
     /// <summary>Null: as <see cref="CheckpointSpec"/> is by itself.</summary>
     public CheckpointSpec? Checkpoint { get; init; }
+    public FailureSpec Failure { get; init; } = new();
     public int Seed { get; init; } = 42;
     /// <summary>Folder that receives a folder of its own for each run.</summary>
     public string Output { get; init; } = "./output";
@@ -184,4 +185,13 @@ public sealed record CheckpointSpec
 
     /// <summary>What a run does.</summary>
     public static CheckpointSpec Of(RunSpec spec) => spec.Checkpoint ?? Usual;
+}
+
+/// <summary>How long a run waits for what it lost, in seconds.</summary>
+public sealed record FailureSpec
+{
+    /// <summary>A generation that has heard nothing of its coordinator for so long parks after its next step.</summary>
+    public int OrphanSeconds { get; init; } = 60;
+    /// <summary>A run that has had too few ranks for so long leaves them to a run that waits, and waits itself.</summary>
+    public int ShortSeconds { get; init; } = 60;
 }

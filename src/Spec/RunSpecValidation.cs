@@ -13,7 +13,8 @@ public static class RunSpecValidation
     public static IReadOnlyList<string> Problems(RunSpec spec) =>
     [
         .. Run(spec), .. Model(spec.Model), .. Method(spec.Method), .. Data(spec.Data), .. Batch(spec), .. Optimizer(spec.Optimizer),
-        .. Evaluation(spec.Evaluation), .. Cluster(spec.Cluster), .. Checkpoint(spec.Checkpoint), .. KnownNames.Problems(spec),
+        .. Evaluation(spec.Evaluation), .. Cluster(spec.Cluster), .. Checkpoint(spec.Checkpoint), .. Failure(spec.Failure),
+        .. KnownNames.Problems(spec),
     ];
 
     /// <summary>Sentences about what is accepted but will not happen.</summary>
@@ -140,6 +141,12 @@ public static class RunSpecValidation
     {
         if (s is { EverySteps: < 0 }) yield return AtLeast("checkpoint.everySteps", 0, s.EverySteps);
         if (s is { Keep: < 1 }) yield return AtLeast("checkpoint.keep", 1, s.Keep);
+    }
+
+    private static IEnumerable<string> Failure(FailureSpec s)
+    {
+        if (s.OrphanSeconds < 1) yield return AtLeast("failure.orphanSeconds", 1, s.OrphanSeconds);
+        if (s.ShortSeconds < 0) yield return AtLeast("failure.shortSeconds", 0, s.ShortSeconds);
     }
 
     private static string AtLeast(string path, int least, double got) => $"{path}: must be at least {least}, got {got:R}; raise it.";

@@ -44,6 +44,8 @@ public sealed class BadSpecTests
     [InlineData("optimizer: { onNonFinite: ignore }", "optimizer.onNonFinite: must be stop or skip, got ignore; write stop.")]
     [InlineData("optimizer: { maxSkippedSteps: -1 }", "optimizer.maxSkippedSteps: must be at least 0, got -1; raise it.")]
     [InlineData("checkpoint: { everySteps: -1 }", "checkpoint.everySteps: must be at least 0, got -1; raise it.")]
+    [InlineData("failure: { orphanSeconds: 0 }", "failure.orphanSeconds: must be at least 1, got 0; raise it.")]
+    [InlineData("failure: { shortSeconds: -1 }", "failure.shortSeconds: must be at least 0, got -1; raise it.")]
     [InlineData("cluster: { state: halved }", "cluster.state: must be auto, replicated or sharded, got halved; write auto.")]
     [InlineData("checkpoint: { every: 10 }", "checkpoint.every: unknown key (line 3); use one of everySteps, keep.")]
     [InlineData("optimizer: { learningRate: 0 }", "optimizer.learningRate: must be above 0, got 0; raise it.")]

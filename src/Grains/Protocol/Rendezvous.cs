@@ -53,10 +53,13 @@ internal sealed record Rendezvous
     public RunNeeds NeedsOf(Lease lease, RunStatus? final) => new(
         final,
         [.. lease.Seats.Select(place => place.Seat).Where(seat => seat < NextSeat && !Seats.ContainsKey(seat))],
-        Phase is RunPhase.Stopping || Phase.IsFinal ? 0 : Math.Max(0, Limits.Max - Seats.Values.Count(seat => !IsDraining(seat))),
+        Phase is RunPhase.Queued or RunPhase.Stopping || Phase.IsFinal
+            ? 0
+            : Math.Max(0, Limits.Max - Seats.Values.Count(seat => !IsDraining(seat))),
         Seats.Count < Limits.Min,
         [.. Refusing],
-        NextSeat);
+        NextSeat,
+        HasYielded: Phase is RunPhase.Queued);
 
     public Rendezvous With(FormedGeneration formed) =>
         this with { History = (History.Count < MostHistory ? History : History.RemoveAt(0)).Add(formed) };

@@ -24,6 +24,8 @@ internal abstract record RunCommand
 
     public sealed record Break(Seat Seat, long Generation, string Reason) : ToSeat(Seat);
 
+    public sealed record Keep(Seat Seat) : ToSeat(Seat);
+
     public sealed record Leave(Seat Seat, string Reason) : ToSeat(Seat);
 
     /// <summary>The run is over: its seats are the cluster's again.</summary>

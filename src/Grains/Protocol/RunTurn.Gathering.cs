@@ -73,6 +73,39 @@ internal sealed partial class RunTurn
         if (!_run.Draining.IsEmpty) GiveUpIdle();
     }
 
+    /// <summary>
+    /// A run that cannot go on leaves its seats to another and waits. First what it has come to is written down, by the seat that is
+    /// furthest; it is told so each time, until it says that a checkpoint holds it.
+    /// </summary>
+    private void Yield()
+    {
+        if (_run.Phase is not RunPhase.Gathering || _run.Seats.Count >= _run.Limits.Min) return; // it has what it needs by now
+        if (_run.Seats.Values.Any(IsUnheard)) return;
+        List<(int Seat, ReportedOffer Offer)> offers =
+            [.. _run.Seats.Keys.Where(_heard.IsParked).Select(seat => (seat, _heard.Of(seat)!.Report.Offer!))];
+        if (offers.Count > 0 && RestorePlan.Of(offers) is { Offer: { IsLive: true } offer } plan
+            && _heard.Of(plan.Source)!.Report.CheckpointStep < offer.Step)
+        {
+            _commands.Add(new RunCommand.Keep(_run.Seats[plan.Source]));
+            return;
+        }
+        Log($"leaves its {Seats(_run.Seats.Count)} to another run: it needs {_run.Limits.Min}, and waits");
+        GiveUp([.. _run.Seats.Values], "another run gets its place");
+        _run = _run with
+        {
+            Phase = new RunPhase.Queued(),
+            Members = [],
+            Budget = default,
+            LeftOut = _run.LeftOut.Clear(),
+            Refusing = _run.Refusing.Clear(),
+        };
+        _ranks = null;
+    }
+
+    /// <summary>Whether it may have more than the others say.</summary>
+    private bool IsUnheard(Seat seat) => !seat.IsSilent
+        && _heard.Of(seat.Number) is not { Report.Phase: ReportedPhase.Parked or ReportedPhase.Loading };
+
     /// <summary>A seat cannot be in the run. That concerns the seat, unless too few are left before the run ever began.</summary>
     private void Refuse(Seat seat, Fault fault)
     {

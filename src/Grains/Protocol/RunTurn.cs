@@ -64,6 +64,7 @@ internal sealed partial class RunTurn(Rendezvous run, Heard heard, DateTimeOffse
         List<Seat> added = [.. e.Seats.Where(place => place.Seat >= _run.NextSeat).Select(p => new Seat(p.Seat, p.Node, p.Silo))];
         if (added.Count > 0) AddSeats(added);
         TakeLost(e.Lost);
+        if (e.Yields) Yield();
     }
 
     private void AddSeats(IReadOnlyList<Seat> added)

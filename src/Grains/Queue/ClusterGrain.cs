@@ -22,6 +22,7 @@ internal sealed class ClusterGrain(
 
     private readonly NodeBook _nodes = new(silos.IsAlive, () => silos.Active, time);
     private readonly Dictionary<string, RunNeeds> _needs = []; // as the runs said last
+    private readonly Dictionary<string, DateTimeOffset> _shortSince = []; // by the same answers
     private readonly HashSet<string> _tended = []; // runs that are being told or asked something: one thing at a time
 
     private GangQueue Queue => stored.State.Queue;
@@ -66,7 +67,7 @@ internal sealed class ClusterGrain(
     public async Task EnqueueAsync(QueuedRun run)
     {
         if (Queue.Knows(run.Run) || stored.State.Ended.Exists(r => r.Run == run.Run && r.Life >= run.Life)) return;
-        stored.State.Enqueue(run, RankDemand.Of(run.Run, RunSpecText.Parse(run.SpecJson), run.Life, run.FirstSeat));
+        stored.State.Enqueue(run, RankDemand.Of(run, RunSpecText.Parse(run.SpecJson)));
         await StoreAsync();
         await LeaseAsync();
     }
@@ -83,6 +84,7 @@ internal sealed class ClusterGrain(
         if (Queue.Leases.Runs.TryGetValue(final.Run, out var leased)) _nodes.Occupy(final.Run, leased.Seats);
         stored.State.End(final);
         _needs.Remove(final.Run);
+        _shortSince.Remove(final.Run);
         await StoreAsync();
         await LeaseAsync();
     }
@@ -212,14 +214,14 @@ internal sealed class ClusterGrain(
         await TellAsync(run);
         var name = run.GetPrimaryKeyString();
         if (!Queue.Leases.Runs.TryGetValue(name, out var leased)) return;
-        var needs = await run.TendAsync(new(leased.ToLease(), Lost(leased), Draining(leased)));
-        _needs[name] = needs;
+        var needs = await run.TendAsync(new(leased.ToLease(), Lost(leased), Draining(leased), Yields: WhoYields() == name));
+        Remember(name, needs);
         if (needs.Final is { } final)
         {
             await this.AsReference<IClusterGrain>().ReleaseAsync(final);
             return;
         }
-        if (needs.GivenUp.Count == 0 && needs.Wants == 0) return;
+        if (needs.GivenUp.Count == 0 && needs.Wants == 0 && !needs.HasYielded) return;
         var hasGrown = await this.AsReference<IClusterGrain>().AdjustAsync(name, leased.Demand.Life, needs);
         if (hasGrown && Queue.Leases.Runs.TryGetValue(name, out var grown))
             await run.TendAsync(new(grown.ToLease(), Lost(grown), Draining(grown)));
@@ -229,13 +231,32 @@ internal sealed class ClusterGrain(
     {
         if (!Queue.Leases.Runs.TryGetValue(run, out var leased) || leased.Demand.Life != life) return false;
         _nodes.Occupy(run, leased.Seats.Where(place => needs.GivenUp.Contains(place.Seat)));
-        var queue = Queue.GiveUp(run, needs.GivenUp);
+        var queue = needs.HasYielded && leased.NextSeat == needs.NextSeat ? Queue.Yield(run) : Queue.GiveUp(run, needs.GivenUp);
         if (_nodes.IsComplete) queue = queue.Grow(run, needs, _nodes.Capacities(queue.Leases, stored.State.Draining));
         if (ReferenceEquals(queue, Queue)) return false;
         stored.State.Queue = queue;
         await StoreAsync();
         await LeaseAsync();
-        return queue.Leases.Runs[run].NextSeat != leased.NextSeat;
+        return queue.Leases.Runs.TryGetValue(run, out var now) && now.NextSeat != leased.NextSeat;
+    }
+
+    private void Remember(string run, RunNeeds needs)
+    {
+        _needs[run] = needs;
+        if (needs.IsShort && needs.Wants > 0) _shortSince.TryAdd(run, time.GetUtcNow());
+        else _shortSince.Remove(run);
+    }
+
+    /// <summary>A run that has been short for long, where what it has is of use to another; null if nobody is to yield.</summary>
+    private string? WhoYields()
+    {
+        if (_shortSince.Count == 0) return null;
+        var now = time.GetUtcNow();
+        return Queue.WhoYields(
+            from run in _shortSince
+            where Queue.Leases.Runs.TryGetValue(run.Key, out var leased)
+                && now - run.Value >= TimeSpan.FromSeconds(leased.Demand.ShortSeconds)
+            select run.Key, Capacities());
     }
 
     private IReadOnlyList<LostSilo> Lost(Leased leased) =>

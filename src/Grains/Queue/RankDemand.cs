@@ -1,3 +1,4 @@
+using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Grains.Queue;
@@ -6,10 +7,22 @@ namespace Phi3VCluster.Grains.Queue;
 /// <param name="Device">auto | cpu | cuda.</param>
 /// <param name="Life">How often the run was resumed: what an earlier life says is not about this one.</param>
 /// <param name="FirstSeat">Lowest number for its seats.</param>
-internal sealed record RankDemand(string Run, int MinRanks, int MaxRanks, string Device, int Life = 0, int FirstSeat = 0)
+/// <param name="SubmittedAt">Of two, the younger yields.</param>
+/// <param name="ShortSeconds">After so long with too few ranks it leaves them to others.</param>
+/// <param name="HasYielded">It did, and is to have ranks again before all others, as soon as there are enough.</param>
+internal sealed record RankDemand(
+    string Run, int MinRanks, int MaxRanks, string Device, int Life = 0, int FirstSeat = 0, DateTimeOffset SubmittedAt = default,
+    int ShortSeconds = 60, bool HasYielded = false)
 {
-    public static RankDemand Of(string run, RunSpec spec, int life = 0, int firstSeat = 0) =>
-        new(run, spec.Cluster.MinRanks, spec.Cluster.MaxRanks, spec.Cluster.Device, life, firstSeat);
+    public static RankDemand Of(string run, RunSpec spec) =>
+        new(run, spec.Cluster.MinRanks, spec.Cluster.MaxRanks, spec.Cluster.Device, ShortSeconds: spec.Failure.ShortSeconds);
+
+    public static RankDemand Of(QueuedRun run, RunSpec spec) => Of(run.Run, spec) with
+    {
+        Life = run.Life,
+        FirstSeat = run.FirstSeat,
+        SubmittedAt = run.SubmittedAt,
+    };
 
     /// <summary>Kinds of device that would do, the preferred one first: all ranks of a run compute on the same kind.</summary>
     public IEnumerable<string> Kinds() => Device == "auto" ? ["cuda", "cpu"] : [Device];

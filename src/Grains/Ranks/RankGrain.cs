@@ -32,6 +32,7 @@ internal sealed class RankGrain(IRankWorkers workers, ILocalSiloDetails silo) : 
             JoinOrder o => workers.Join(id, version, new(o.Generation, o.Rank, o.Addresses, o.Source, o.Cause)),
             PartOrder o => workers.Part(id, version, o.Generation),
             BreakOrder o => workers.Break(id, version, o.Generation, o.Reason),
+            KeepOrder => workers.Keep(id, version),
             LeaveOrder o => workers.Leave(id, version, o.Reason),
             _ => throw new UnreachableException(order.GetType().Name), // a new order must decide here
         };

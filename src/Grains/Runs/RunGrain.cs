@@ -75,7 +75,7 @@ internal sealed class RunGrain(
             Run.Device ??= lease.Device;
             if (lease.Seats.Any(seat => seat.Seat >= Run.Rendezvous.NextSeat))
                 Run.Places = [.. Run.Places.UnionBy(lease.Seats, place => place.Seat)];
-            await HandleAsync(new RunEvent.Tended(lease.Seats, tending.Lost, tending.Draining));
+            await HandleAsync(new RunEvent.Tended(lease.Seats, tending.Lost, tending.Draining, tending.Yields));
         }
         return Run.Rendezvous.NeedsOf(lease, Run.Rendezvous.Phase.IsFinal ? Status() : null);
     }
@@ -148,10 +148,11 @@ internal sealed class RunGrain(
     {
         if (Run.Rendezvous.Phase is RunPhase.Stopping || Run.Rendezvous.Phase.IsFinal) return;
         var before = Run.Progress;
-        foreach (var seat in report.Seats)
-            if (seat.Generation == Run.Rendezvous.Generation
-                && seat.Phase is not (ReportedPhase.Parked or ReportedPhase.Failed or ReportedPhase.Stopped))
-                Run.Progress = Run.Progress.With(seat);
+        foreach (var seat in report.Seats.Where(seat => seat.Generation == Run.Rendezvous.Generation))
+        {
+            if (seat.Phase == ReportedPhase.Parked) Run.Progress = Run.Progress.WithCheckpoint(seat.CheckpointStep);
+            else if (seat.Phase is not (ReportedPhase.Failed or ReportedPhase.Stopped)) Run.Progress = Run.Progress.With(seat);
+        }
         foreach (var news in Run.Progress.NewsSince(before, _spec.Evaluation.Metric, _spec.Epochs))
             Run.Log = Run.Log.Add(time.GetUtcNow(), news);
     }
@@ -189,6 +190,7 @@ internal sealed class RunGrain(
         RunCommand.Join c => new JoinOrder(c.Seat.Number, c.Generation, c.Rank, c.Addresses, c.Source, c.Cause),
         RunCommand.Part c => new PartOrder(c.Seat.Number, c.Generation),
         RunCommand.Break c => new BreakOrder(c.Seat.Number, c.Generation, c.Reason),
+        RunCommand.Keep c => new KeepOrder(c.Seat.Number),
         RunCommand.Leave c => new LeaveOrder(c.Seat.Number, c.Reason),
         _ => throw new System.Diagnostics.UnreachableException(command.GetType().Name), // a new command must decide here
     };

@@ -58,6 +58,9 @@ internal sealed record RunProgress
         };
     }
 
+    /// <summary>A seat that is in no generation may write its state all the same.</summary>
+    public RunProgress WithCheckpoint(long step) => step > CheckpointStep ? this with { CheckpointStep = step } : this;
+
     /// <summary>What is worth a line in the run's log between an earlier progress and this one.</summary>
     /// <param name="metric">Name of the metric that is evaluated.</param>
     public IEnumerable<string> NewsSince(RunProgress before, string metric, int epochs)

@@ -28,6 +28,12 @@ internal sealed class FakeWorkers(int capacity) : IRankWorkers
     /// <summary>Seats say that they stopped, and their threads compute on until <see cref="EndThreads"/>.</summary>
     public bool Lingers { get; set; }
 
+    /// <summary>Seats cannot write their state.</summary>
+    public bool DiskIsFull { get; set; }
+
+    /// <summary>How often seats were told to write it.</summary>
+    public int Kept { get; private set; }
+
     /// <summary>The next parking seats offer what this makes of their offer.</summary>
     public Func<Offer, Offer> Offers { get; set; } = offer => offer;
 
@@ -83,6 +89,14 @@ internal sealed class FakeWorkers(int capacity) : IRankWorkers
     {
         if (!seat.IsIn(generation)) return false;
         if (!Hangs) Park(seat);
+        return true;
+    });
+
+    public bool Keep(SeatId id, long version) => Order(id, version, seat =>
+    {
+        if (seat.Is.Phase != RankPhase.Parked) return false;
+        Kept++;
+        if (!DiskIsFull) seat.Is = seat.Is with { CheckpointStep = seat.Is.Step };
         return true;
     });
 

@@ -164,6 +164,22 @@ public abstract class RankWorkersContract
     }
 
     [Fact]
+    public async Task Only_a_parked_seat_keeps_what_it_has()
+    {
+        Assert.False(Workers.Keep(Id, 1));
+        Workers.Take(Id, 1, Order());
+        var address = (await ParkedAsync()).Offer!.Address;
+
+        Assert.True(Workers.Keep(Id, 2));
+        Assert.True(Workers.Keep(Id, 2));
+        Assert.False(Workers.Keep(Id, 1));
+
+        Assert.Equal(address, (await ParkedAsync()).Offer!.Address);
+        Assert.True(Join(address, version: 3));
+        Assert.False(Workers.Keep(Id, 3));
+    }
+
+    [Fact]
     public async Task A_seat_leaves_whatever_it_does()
     {
         await JoinedAsync();

@@ -72,6 +72,39 @@ public sealed class RegroupTests
     }
 
     [Fact]
+    public async Task A_run_that_stays_short_leaves_its_seats_to_one_that_waits_and_has_them_back_when_there_are_enough()
+    {
+        await using var cluster = await TestCluster.StartAsync(nodes: 2, ranksPerNode: 1);
+        var large = await cluster.SubmitAsync(cluster.Spec(2, 2) with { Failure = new() { ShortSeconds = 1 } });
+        await cluster.TrainAsync(large, generation: 1, ranks: 2, step: 5);
+        foreach (var node in cluster.AllWorkers) node.DiskIsFull = true;
+        await cluster.KillAsync("Silo_1");
+        await cluster.StatusAsync(large, "it is short", s => s.Phase == "short");
+        var small = await cluster.SubmitAsync(1, 1);
+        await Eventually.SeeAsync("it is asked to yield", () => cluster["Silo_0"].Kept > 1);
+        Assert.Equal("short", (await cluster.Grains.GetRun(large).StatusAsync()).Phase); // it keeps what no disk holds
+
+        cluster["Silo_0"].DiskIsFull = false;
+
+        await cluster.TrainAsync(small, generation: 1, ranks: 1, step: 3);
+        var waiting = await cluster.StatusAsync(large, "it waits", s => s.State == RunState.Queued);
+        Assert.Equal(5, waiting.CheckpointStep);
+        await cluster.StatusAsync(large, "and says for what",
+            s => s.WaitingFor == $"2 ranks; the cluster has 1, 0 of them free, leased to {small}");
+        foreach (var node in cluster.AllWorkers)
+            node.Offers = offer => offer with { Generation = 1, Step = 5, Stage = TrainingStage.Step }; // as its checkpoint has it
+        var next = await cluster.SubmitAsync(1, 1); // comes after it
+        var added = await cluster.AddNodeAsync();
+        cluster[added].Offers = cluster["Silo_0"].Offers;
+        cluster["Silo_0"].All(p => p with { Phase = RankPhase.Finished });
+
+        var going = await cluster.TrainAsync(large, generation: 2, ranks: 2, step: 6);
+        Assert.Equal((RunState.Running, 6), (going.State, going.Generations[^1].FirstStep));
+        Assert.Equal(RunState.Queued, (await cluster.Grains.GetRun(next).StatusAsync()).State);
+        Assert.Contains(await cluster.LogAsync(large), line => line == "leaves its 1 seat to another run: it needs 2, and waits");
+    }
+
+    [Fact]
     public async Task A_seat_with_a_fault_of_its_own_is_given_up_and_another_taken()
     {
         await using var cluster = await TestCluster.StartAsync(nodes: 2, ranksPerNode: 1);

@@ -84,9 +84,11 @@ internal sealed class TestCluster : IAsyncDisposable
         Data = new() { Train = "/train.jsonl", Eval = "/eval.jsonl" },
     };
 
-    public async Task<string> SubmitAsync(int minRanks, int maxRanks, int epochs = 1)
+    public Task<string> SubmitAsync(int minRanks, int maxRanks, int epochs = 1) => SubmitAsync(Spec(minRanks, maxRanks, epochs));
+
+    public async Task<string> SubmitAsync(RunSpec spec)
     {
-        var reply = await Front.SubmitAsync(new SubmitRequest(RunSpecJson.ToText(Spec(minRanks, maxRanks, epochs))));
+        var reply = await Front.SubmitAsync(new SubmitRequest(RunSpecJson.ToText(spec)));
         Assert.Empty(reply.Problems);
         Assert.Equal(Path.Combine(Output, reply.RunId), reply.Output);
         return reply.RunId;

@@ -12,7 +12,7 @@ namespace Phi3VCluster.Grains.Tests.Protocol;
 /// Replaying the events writes the file anew. Lines:
 /// <code>
 /// run 2..4                            its ranks, least and most; the first line
-/// tend n1 n1 n2 [lost:n2] [drain:n3]  the nodes of all seats of the lease, by number (silo-n1; n1' is the node's next silo)
+/// tend n1 n1 n2 [lost:n2] [drain:n3] [yield:]  the nodes of all seats of the lease, by number (silo-n1; n1' is the node's next silo)
 /// hear 0:Parked g1 @3 a0, 1:Training g1 s7, 2:Failed Run text
 /// wait 2.5                            seconds pass, a tick every quarter
 /// lose n1 · cancel · reactivate · resume
@@ -78,7 +78,8 @@ internal sealed class Scenario
             [
                 .. Named(words, "drain").Select(node => new DrainingNode(node, InHurry: false)),
                 .. Named(words, "stop").Select(node => new DrainingNode(node, InHurry: true)),
-            ]),
+            ],
+            words.Contains("yield:")),
         "lose" => new RunEvent.SilosLost([.. words[1..].Select(Lost)]),
         "hear" => new RunEvent.Reported("any", ++_reports, [.. Regex.Split(line["hear ".Length..], @", (?=\d+:)").Select(Report)]),
         "cancel" => new RunEvent.CancelRequested(),
@@ -94,7 +95,7 @@ internal sealed class Scenario
 
     private static RankLimits Limits(string word) => new(int.Parse(word.Split("..")[0]), int.Parse(word.Split("..")[1]));
 
-    /// <summary>0:Parked g1 @3/Export a0 [dead] [f=print] [peer=1] · 0:Failed [g1] Seat why …</summary>
+    /// <summary>0:Parked g1 @3/Export a0 [k3] [dead] [f=print] [peer=1] · 0:Failed [g1] Seat why …</summary>
     private static RankReport Report(string text)
     {
         var words = text.Split(' ');
@@ -115,6 +116,7 @@ internal sealed class Scenario
                 Stage = word.Contains('/') ? Enum.Parse<ReportedStage>(word.Split('/')[1]) : ReportedStage.Step,
                 IsLive = true,
             };
+            else if (word[0] == 'k') report = report with { CheckpointStep = long.Parse(word[1..], CultureInfo.InvariantCulture) };
             else if (word == "dead") offer = offer with { IsLive = false };
             else if (word.StartsWith("peer=", StringComparison.Ordinal))
                 report = report with { BadPeer = int.Parse(word[5..], CultureInfo.InvariantCulture) };
@@ -153,6 +155,7 @@ internal sealed class Scenario
             + $"of {string.Join(' ', c.Addresses)} from rank {c.Source}, because {c.Cause}",
         RunCommand.Part c => $"part {At(c)} generation {c.Generation}",
         RunCommand.Break c => $"break {At(c)} generation {c.Generation}: {c.Reason}",
+        RunCommand.Keep c => $"keep {At(c)}",
         RunCommand.Leave c => $"leave {At(c)}: {c.Reason}",
         RunCommand.Log c => $"log {c.Text}",
         RunCommand.CountRecovery c => $"count {c.Cause.ToString().ToLowerInvariant()}",

@@ -113,6 +113,50 @@ public sealed class GangQueueTests
     }
 
     [Fact]
+    public void A_run_that_this_cluster_cannot_fill_leaves_its_seats_to_one_that_waits_and_is_the_next_when_it_can_be()
+    {
+        var (queue, _) = GangQueue.Empty.Enqueue(Demand("large", 3, 3)).LeaseNext([Node("n1", 2), Node("n2", 1)]);
+        queue = queue.GiveUp("large", [2]).Enqueue(Demand("small", 1, 1)).Enqueue(Demand("other", 1, 1));
+        NodeCapacity[] nodes = [Node("n1", 2, free: 0)];
+
+        Assert.Equal("large", queue.WhoYields(["large"], nodes));
+        queue = queue.Yield("large");
+        Assert.Equal(["large", "small", "other"], queue.Waiting.Select(d => d.Run));
+        (queue, var lease) = queue.LeaseNext([Node("n1", 2, free: 1)]); // the other place is not empty yet
+        Assert.Equal("small", lease!.Demand.Run);
+        Assert.Null(queue.LeaseNext([Node("n1", 2, free: 1), Node("n2", 1)]).Lease); // it could be filled: nobody overtakes it
+        var again = queue.LeaseNext([Node("n1", 2), Node("n2", 1)]).Lease!;
+        Assert.Equal(("large", 3), (again.Demand.Run, again.Seats[0].Seat));
+    }
+
+    [Fact]
+    public void Nobody_yields_where_nobody_gains_by_it()
+    {
+        var (queue, _) = GangQueue.Empty.Enqueue(Demand("large", 3, 3)).LeaseNext([Node("n1", 2), Node("n2", 1)]);
+        queue = queue.GiveUp("large", [2]);
+        NodeCapacity[] nodes = [Node("n1", 2, free: 0)];
+
+        Assert.Null(queue.WhoYields(["large"], nodes)); // nobody waits
+        Assert.Null(queue.Enqueue(Demand("larger", 4, 4)).WhoYields(["large"], nodes)); // it would not be enough
+        var waited = queue.Enqueue(Demand("small", 1, 1));
+        Assert.Null(waited.WhoYields([], nodes)); // it is not short, or not yet for long
+        Assert.Null(waited.WhoYields(["large"], [.. nodes, Node("n2", 1)])); // it is about to be filled
+        Assert.Null(waited.WhoYields(["large"], [.. nodes, Node("n2", 1, free: 0)])); // it will be, when another run ends
+    }
+
+    [Fact]
+    public void Of_two_short_runs_the_younger_yields()
+    {
+        var queue = GangQueue.Empty.Enqueue(Demand("old", 2, 2))
+            .Enqueue(Demand("young", 2, 2) with { SubmittedAt = DateTimeOffset.MaxValue });
+        for (var i = 0; i < 2; i++) queue = queue.LeaseNext([Node("n1", 2)]).Queue;
+        queue = queue.GiveUp("old", [1]).GiveUp("young", [1]);
+
+        Assert.Equal("young", queue.WhoYields(["old", "young"], [Node("n1", 2, free: 0)]));
+        Assert.Null(queue.WhoYields(["old"], [Node("n1", 2, free: 0)])); // the younger goes on
+    }
+
+    [Fact]
     public void A_resumed_run_numbers_its_seats_on()
     {
         var queue = GangQueue.Empty.Enqueue(new RankDemand("a", 1, 1, "auto", Life: 1, FirstSeat: 7));

@@ -38,6 +38,8 @@ internal enum Bug
     LateHeartbeatsCount,
     /// <summary>What a run wants is given to it however long ago it said so.</summary>
     OldAnswersCount,
+    /// <summary>A seat that is to be given away says that its state is on the disk before it is.</summary>
+    SaysItKeptWhatItDidNot,
     /// <summary>A silo that dies is not told of.</summary>
     LossesAreNotTold,
 }

@@ -33,6 +33,9 @@ internal sealed class SimDesk
 
     public ImmutableSortedSet<string> Draining { get; set; } = [];
 
+    /// <summary>Another run waits for what this one has, and it is to yield if it is short.</summary>
+    public bool AnotherWaits { get; set; }
+
     public Dictionary<string, double> DiedAt { get; } = [];
 
     public bool IsReleased => !_queue.Knows(Run);
@@ -44,12 +47,13 @@ internal sealed class SimDesk
 
     private void Tick()
     {
-        if (_book.IsComplete && _queue.LeaseNext(Capacities()) is { Lease: not null } next) _queue = next.Queue;
+        if (!AnotherWaits && _book.IsComplete && _queue.LeaseNext(Capacities()) is { Lease: not null } next) _queue = next.Queue;
         if (_isTending || !_queue.Leases.Runs.TryGetValue(Run, out var leased)) return;
         _isTending = true;
         _hasDrained |= !Draining.IsEmpty; // a node that is taken back has more seats than are wanted
         _shared.World.After(3, () => _isTending = false); // an answer that was lost
-        var tending = new Tending(leased.ToLease(), Lost(leased), [.. Draining.Select(node => new DrainingNode(node, InHurry: false))]);
+        var tending = new Tending(leased.ToLease(), Lost(leased), [.. Draining.Select(node => new DrainingNode(node, InHurry: false))],
+            AnotherWaits);
         _shared.World.Send(() => _shared.Run!.Tend(tending, needs => _shared.World.Send(() => Adjust(needs))));
     }
 
@@ -61,6 +65,11 @@ internal sealed class SimDesk
         if (needs.Final is not null)
         {
             _queue = _queue.Release(Run);
+            return;
+        }
+        if (needs.HasYielded && leased.NextSeat == needs.NextSeat)
+        {
+            _queue = _queue.Yield(Run);
             return;
         }
         _queue = _queue.GiveUp(Run, needs.GivenUp);

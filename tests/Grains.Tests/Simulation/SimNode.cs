@@ -114,6 +114,8 @@ internal sealed class SimNode : IRankWorkers
         return true;
     });
 
+    public bool Keep(SeatId id, long version) => Order(id, version, seat => seat.Keep());
+
     public bool Leave(SeatId id, long version, string reason) => Order(id, version, seat =>
     {
         seat.Leave(reason);

@@ -39,7 +39,7 @@ internal sealed class SimRun
         decision => reply(new([.. decision.Stale], decision.State.Version)));
 
     public void Tend(Tending tending, Action<RunNeeds> reply) => _current.Handle(
-        new RunEvent.Tended(tending.Lease.Seats, Lost(tending), tending.Draining),
+        new RunEvent.Tended(tending.Lease.Seats, Lost(tending), tending.Draining, tending.Yields),
         decision => reply(decision.State.NeedsOf(
             tending.Lease,
                 decision.State.Phase.IsFinal ? new RunStatus { Run = tending.Lease.Run, State = decision.State.Phase.State } : null)));
@@ -147,6 +147,8 @@ internal sealed class SimRun
                 if (_run._current == this) _run._current = new(_run);
                 return;
             }
+            if (decision.State.Phase is RunPhase.Queued && _run.Stored.Phase is not RunPhase.Queued)
+                _run._shared.Yielded(_run.Stored.Seats.Where(seat => !seat.Value.IsSilent).Select(seat => seat.Key).ToHashSet());
             _run._shared.Require(decision.State.Version > _run.Stored.Version,
                 $"version {decision.State.Version} is stored after {_run.Stored.Version}");
             _run.Stored = _state = _run.IsWritten ? Written(decision.State) : decision.State;
@@ -195,6 +197,7 @@ internal sealed class SimRun
                 RunCommand.Join c => node.Join(id, version, new(c.Generation, c.Rank, c.Addresses, c.Source, c.Cause)),
                 RunCommand.Part c => node.Part(id, version, c.Generation),
                 RunCommand.Break c => node.Break(id, version, c.Generation, c.Reason),
+                RunCommand.Keep => node.Keep(id, version),
                 RunCommand.Leave c => node.Leave(id, version, c.Reason),
                 _ => throw new InvalidOperationException(command.GetType().Name),
             };

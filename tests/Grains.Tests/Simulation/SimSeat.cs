@@ -7,6 +7,7 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
 {
     private long _version = version;
     private int _attempts;
+    private long _kept;
     private bool _isLive;
     private (FaultKind Fault, string? Error, int? BadPeer)? _breaksAfterUpdate;
 
@@ -51,6 +52,7 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
         Fault = Fault,
         Error = Error,
         BadPeer = BadPeer,
+        CheckpointStep = _kept,
         Step = Phase == RankPhase.Loading ? 0 : State.Step,
         Offer = Phase == RankPhase.Parked
             ? new(Address, State.Generation, State.Step, State.Stage, _isLive, "same")
@@ -113,6 +115,16 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
     {
         Phase = phase;
         node.ReportNow();
+    }
+
+    /// <summary>Writes what it has to the disk that all share.</summary>
+    public bool Keep()
+    {
+        if (Phase != RankPhase.Parked) return false;
+        if (node.Shared.Bug != Bug.SaysItKeptWhatItDidNot) node.Shared.Keep(State);
+        _kept = State.Step;
+        node.ReportNow();
+        return true;
     }
 
     public void Pass(TrainingStage stage) => State = State with { Stage = stage };

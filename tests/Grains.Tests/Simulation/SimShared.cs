@@ -86,6 +86,21 @@ internal sealed class SimShared(World world, Bug bug)
         where !Run.Stored.LeftOut.ContainsKey(seat.Id.Seat)
         select seat;
 
+    public void Keep(SimState state)
+    {
+        Require(state.IsTrue, "a state is kept that is torn or wrong");
+        if (state.Step > Checkpoint.Step) Checkpoint = state;
+    }
+
+    /// <summary>A run has left all these seats.</summary>
+    public void Yielded(IReadOnlySet<int> seats)
+    {
+        World.Note($"the run has yielded");
+        foreach (var seat in Silos.Where(silo => silo is { IsUp: true, IsFrozen: false }).SelectMany(silo => silo.Seats))
+            if (seats.Contains(seat.Id.Seat) && !seat.Hangs && seat.State.IsTrue)
+                Require(seat.State.Step <= Checkpoint.Step, $"step {seat.State.Step} is given away, and {Checkpoint.Step} is on the disk");
+    }
+
     public void Committed(SimSeat seat)
     {
         Require(seat.State.IsTrue, $"step {seat.State.Step} does not follow from the one before it");

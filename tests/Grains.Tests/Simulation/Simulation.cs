@@ -82,7 +82,7 @@ internal sealed class Simulation
         var silo = up.Count > 0 ? up[_world.Random.Next(up.Count)] : null;
         var seats = silo?.Seats.Where(seat => seat.Ring is not null && !seat.HasEnded).ToList() ?? [];
         _faults++;
-        switch (_world.Random.Next(9))
+        switch (_world.Random.Next(10))
         {
             case 0 or 1 or 2 when silo is not null:
                 _world.Note($"{silo.Silo} is killed");
@@ -118,6 +118,12 @@ internal sealed class Simulation
             case 7 when seats.Count > 0:
                 _world.Note($"seat {seats[0].Id.Seat} obeys nobody");
                 seats[0].Hangs = true;
+                _faults++;
+                break;
+            case 9:
+                _world.Note($"another run waits");
+                _shared.Desk!.AnotherWaits = true;
+                _world.After(_world.Between(5, 30), () => _shared.Desk.AnotherWaits = false);
                 _faults++;
                 break;
             case 8 when up.Count > 1:

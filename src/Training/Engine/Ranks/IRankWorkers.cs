@@ -42,6 +42,13 @@ public interface IRankWorkers
     bool Break(SeatId id, long version, long generation, string reason);
 
     /// <summary>
+    /// Has a parked seat write its state as a checkpoint, unless one on the disk holds it already; its
+    /// <see cref="RankProgress.CheckpointStep"/> then says so.
+    /// </summary>
+    /// <returns>False if refused: low version, or not parked.</returns>
+    bool Keep(SeatId id, long version);
+
+    /// <summary>
     /// Ends the seat within a second, whatever it does; its last progress says <see cref="RankPhase.Stopped"/>. It gives its device
     /// back when its thread has ended.
     /// </summary>

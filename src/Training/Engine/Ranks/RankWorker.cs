@@ -27,6 +27,7 @@ internal sealed class RankWorker
     private long _version;
     private string? _leaveReason;
     private volatile bool _left, _forgotten;
+    private volatile bool _keeps; // it has been told to, and has not come to it
     private volatile RankProgress _progress;
 
     /// <param name="machine">What the node lends to a seat.</param>
@@ -88,6 +89,14 @@ internal sealed class RankWorker
         return true;
     });
 
+    /// <summary>As <see cref="IRankWorkers.Keep"/>.</summary>
+    public bool Keep(long version) => Obey(version, () =>
+    {
+        if (_progress.Phase != RankPhase.Parked || _leaveReason is not null) return false;
+        if (!_keeps) _mailbox.Add(new SeatTask.Keep());
+        return _keeps = true;
+    });
+
     /// <summary>As <see cref="IRankWorkers.Leave"/>.</summary>
     public bool Leave(long version, string reason) => Obey(version, () =>
     {
@@ -139,7 +148,7 @@ internal sealed class RankWorker
             }
             catch (OperationCanceledException) when (_leaveReason is not null)
             {
-                if (!_forgotten) StateCheckpoint.Keep(home, _progress.Generation);
+                if (!_forgotten) StateCheckpoint.KeepOnLeaving(home, _progress.Generation);
                 throw;
             }
         }
@@ -162,11 +171,24 @@ internal sealed class RankWorker
 
     private void Do(SeatTask task, DeviceClaim? device)
     {
-        if (task is not SeatTask.Join(var assignment, var abort))
+        switch (task)
         {
-            if (_progress.Phase == RankPhase.Finished) Park(null);
-            return;
+            case SeatTask.Join(var assignment, var abort):
+                Do(assignment, abort, device);
+                break;
+            case SeatTask.Keep:
+                if (StateCheckpoint.Keep(_home!, _progress.Generation)) Publish(_progress with { CheckpointStep = _progress.Step });
+                _keeps = false;
+                _changed(this);
+                break;
+            case SeatTask.Park when _progress.Phase == RankPhase.Finished:
+                Park(null);
+                break;
         }
+    }
+
+    private void Do(Assignment assignment, GenerationAbort abort, DeviceClaim? device)
+    {
         try
         {
             set_num_threads(_machine.Threads(_progress.Id.Run));

@@ -51,6 +51,8 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
     public bool Break(SeatId id, long version, long generation, string reason) =>
         Tell(id, worker => worker.Break(version, generation, reason));
 
+    public bool Keep(SeatId id, long version) => Tell(id, worker => worker.Keep(version));
+
     public bool Leave(SeatId id, long version, string reason) => Tell(id, worker => worker.Leave(version, reason));
 
     public IReadOnlyList<RankProgress> Progress() => [.. _workers.Values.Where(w => !w.IsForgotten).Select(w => w.Progress)];

@@ -21,6 +21,9 @@ internal abstract record SeatTask
 
     public sealed record Join(Assignment Assignment, GenerationAbort Abort) : SeatTask;
 
+    /// <summary>What a parked seat has come to is to be on the disk.</summary>
+    public sealed record Keep : SeatTask;
+
     /// <summary>A finished seat is needed again.</summary>
     public sealed record Park : SeatTask;
 }

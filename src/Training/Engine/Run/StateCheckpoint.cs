@@ -28,19 +28,34 @@ internal static class StateCheckpoint
         }, home.State.History(), CheckpointSpec.Of(home.Spec).Keep) : null);
     }
 
+    /// <summary>Writes what a parked seat holds, unless a checkpoint holds it.</summary>
+    /// <returns>Whether one does now.</returns>
+    public static bool Keep(RunHome home, long generation)
+    {
+        home.Writer.Wait();
+        if (!IsKept(home, generation)) Write(home, generation);
+        return IsKept(home, generation);
+    }
+
     /// <summary>
     /// Writes what a seat holds when it leaves before the end, so that the run can go on where it was: a whole state only, none that a
     /// checkpoint holds already, and of seats that leave together with the same state one alone.
     /// </summary>
-    public static void Keep(RunHome home, long generation)
+    public static void KeepOnLeaving(RunHome home, long generation)
     {
-        var (spec, state, step) = (CheckpointSpec.Of(home.Spec), home.State, home.State.Position.Step);
         home.Writer.Wait();
-        if (spec.EverySteps == 0 || !state.IsWhole || step == 0 || state.Position.Stage == TrainingStage.End) return;
-        if (home.Store.Complete() is [var newest, ..] && (newest.Generation, newest.Step).CompareTo((generation, step)) >= 0) return;
-        var folder = home.Store.FolderOf(step, generation);
-        if (!Claim(folder)) return;
-        home.Writer.Start(PartOf(home, generation, rank: 0, worldSize: 1, completes: true), state.Optimizer.Copy());
+        if (CheckpointSpec.Of(home.Spec).EverySteps == 0 || home.State.Position.Stage == TrainingStage.End) return;
+        if (!IsKept(home, generation) && Claim(home.Store.FolderOf(home.State.Position.Step, generation))) Write(home, generation);
+    }
+
+    /// <summary>Whether it would be of no use to write it: it is on the disk, or only a part, or the start.</summary>
+    private static bool IsKept(RunHome home, long generation) => !home.State.IsWhole || home.State.Position.Step == 0
+        || (home.Store.Complete() is [var newest, ..]
+            && (newest.Generation, newest.Step).CompareTo((generation, home.State.Position.Step)) >= 0);
+
+    private static void Write(RunHome home, long generation)
+    {
+        home.Writer.Start(PartOf(home, generation, rank: 0, worldSize: 1, completes: true), home.State.Optimizer.Copy());
         home.Writer.Wait();
     }
 
