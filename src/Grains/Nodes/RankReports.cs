@@ -51,6 +51,7 @@ internal sealed class RankReports : BackgroundService
             var seats = _workers.Progress().Where(seat => seat.Id.Run == run).ToList();
             var report = new NodeReport(_silo.SiloAddress.ToParsableString(), number, [.. seats.Select(SeatReport.Of)]);
             var reply = await _grains.GetRun(run).ReportAsync(report).WaitAsync(Patience);
+            foreach (var seat in seats) _workers.Answered(seat.Id);
             Obey(seats, reply.Stale.ToHashSet(), reply.Version, $"{run} went on without this seat");
         }
         catch (RunNotFoundException) // its state is lost: nobody will ever ask for these seats

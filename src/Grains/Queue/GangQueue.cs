@@ -62,7 +62,7 @@ internal sealed record GangQueue(ImmutableList<RankDemand> Waiting, LeaseBook Le
         return null;
     }
 
-    /// <summary>The next that gets seats: the first, or the one behind runs that have yielded and that this cluster cannot carry now.</summary>
+    /// <summary>The next that gets seats: the first, or the one behind runs that have yielded and cannot be carried now.</summary>
     private RankDemand? First(IReadOnlyList<NodeCapacity> nodes) =>
         Waiting.Find(demand => !demand.HasYielded || CouldCarry(demand, nodes));
 

@@ -92,6 +92,21 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
         Assert.All(Steps(run), step => Assert.Equal(1, step.GetProperty("generation").GetInt64()));
     }
 
+    /// <summary>A coordinator that cannot store what it decides answers nobody.</summary>
+    [Fact]
+    public async Task A_run_whose_coordinator_is_not_heard_parks_and_goes_on_when_it_is()
+    {
+        await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
+        var (run, client) = await BeginAsync(cluster, "failure.orphanSeconds=3");
+
+        using (cluster.WithoutStore())
+            await StandsStillAsync(run);
+
+        await StepsOfAsync(run, generation: 2);
+        await SeeAsync(client, run, "it says why", s => s.WorldSize == 3 && s.Notes.Any(note => note.Contains("heard of the coordinator")));
+        await EndAsync(cluster, client, run);
+    }
+
     [Fact]
     public async Task A_run_on_one_silo_goes_on_when_it_is_up_again()
     {
@@ -108,10 +123,12 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
         EachOnce(run);
     }
 
-    private async Task<(string Run, GatewayClient Client)> BeginAsync(LocalCluster cluster)
+    private async Task<(string Run, GatewayClient Client)> BeginAsync(LocalCluster cluster, params string[] sets)
     {
         var client = await cluster.ClientAsync();
-        var run = (await _cli.JsonAsync(0, "submit", new TinyRun(_cli).ElasticSpec(least: 1, most: 3))).GetProperty("run").GetString()!;
+        string[] options = [.. sets.SelectMany(set => (string[])["--set", set])];
+        var run = (await _cli.JsonAsync(0, ["submit", new TinyRun(_cli).ElasticSpec(least: 1, most: 3), .. options]))
+            .GetProperty("run").GetString()!;
         await SeeAsync(client, run, "three train", s => s is { WorldSize: 3, Phase: "training" });
         await Eventually.Holds(() => Steps(run).Count > 3, CliSandbox.Timeout, "steps are committed");
         return (run, client);
@@ -135,6 +152,17 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
             Assert.Equal(ids.Count, ids.Distinct().Count());
             if (epoch.Key < steps[^1].GetProperty("epoch").GetInt32()) Assert.Equal(TinyRun.TrainPages, ids.Count);
         }
+    }
+
+    /// <summary>Until no step was committed for a time in which there are many.</summary>
+    private Task StandsStillAsync(string run)
+    {
+        var (steps, since) = (Steps(run).Count, Stopwatch.GetTimestamp());
+        return Eventually.Holds(() =>
+        {
+            if (Steps(run).Count is var now && now != steps) (steps, since) = (now, Stopwatch.GetTimestamp());
+            return Stopwatch.GetElapsedTime(since) > TimeSpan.FromSeconds(4);
+        }, CliSandbox.Timeout, "no step is committed any more");
     }
 
     private Task StepsOfAsync(string run, long generation) => Eventually.Holds(

@@ -79,6 +79,9 @@ public sealed class LocalCluster : IAsyncDisposable
     /// <summary>What dies stays dead until the end of this.</summary>
     public IDisposable WithoutSupervisor() => Freeze(Supervisor);
 
+    /// <summary>The store answers nobody until the end of this.</summary>
+    public IDisposable WithoutStore() => Freeze(Store!.Value);
+
     /// <summary>Until the supervisor has a new process in the place of one.</summary>
     public Task UntilReplacedAsync(int dead, Func<int?> now, string what) =>
         Eventually.Holds(() => now() is { } process && process != dead, CliSandbox.Timeout, what);

@@ -31,6 +31,9 @@ internal sealed class FakeWorkers(int capacity) : IRankWorkers
     /// <summary>Seats cannot write their state.</summary>
     public bool DiskIsFull { get; set; }
 
+    /// <summary>A coordinator has answered a report; a test that wants to hear of the next sets it back.</summary>
+    public bool HasAnswer { get; set; }
+
     /// <summary>How often seats were told to write it.</summary>
     public int Kept { get; private set; }
 
@@ -105,6 +108,8 @@ internal sealed class FakeWorkers(int capacity) : IRankWorkers
         if (!Hangs && !seat.HasEnded) End(seat, reason);
         return true;
     });
+
+    public void Answered(SeatId id) => HasAnswer = true;
 
     public IReadOnlyList<RankProgress> Progress()
     {

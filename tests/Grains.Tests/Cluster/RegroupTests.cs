@@ -105,6 +105,23 @@ public sealed class RegroupTests
     }
 
     [Fact]
+    public async Task A_node_knows_whether_the_coordinator_of_its_seats_answers()
+    {
+        await using var cluster = await TestCluster.StartAsync(nodes: 1, ranksPerNode: 1);
+        var run = await cluster.SubmitAsync(1, 1);
+        await cluster.TrainAsync(run, generation: 1, ranks: 1, step: 5);
+        await Eventually.SeeAsync("it answers", () => cluster["Silo_0"].HasAnswer);
+
+        cluster.Lost.Next("ReportAsync", 3);
+        await Eventually.SeeAsync("one report is lost", () => cluster.Lost.Left("ReportAsync") < 3);
+        cluster["Silo_0"].HasAnswer = false;
+        await Eventually.SeeAsync("all are", () => cluster.Lost.Left("ReportAsync") == 0);
+
+        Assert.False(cluster["Silo_0"].HasAnswer);
+        await Eventually.SeeAsync("it answers again", () => cluster["Silo_0"].HasAnswer);
+    }
+
+    [Fact]
     public async Task A_seat_with_a_fault_of_its_own_is_given_up_and_another_taken()
     {
         await using var cluster = await TestCluster.StartAsync(nodes: 2, ranksPerNode: 1);

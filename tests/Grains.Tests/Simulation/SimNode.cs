@@ -122,6 +122,11 @@ internal sealed class SimNode : IRankWorkers
         return true;
     });
 
+    public void Answered(SeatId id)
+    {
+        // What it parks for is a boundary like any other.
+    }
+
     public IReadOnlyList<RankProgress> Progress() => [.. _seats.Values.Select(seat => seat.Progress)];
 
     public IReadOnlyList<SeatId> Occupied() => Shared.Bug == Bug.OccupiedIsFree && Shared.IsAskedByTheCluster

@@ -31,6 +31,9 @@ internal sealed class LocalRun : IDisposable
 
     public long Generation { get; private set; }
 
+    /// <summary>While it waits, the test answers the seats' reports; seats that nobody ever answered expect no answer.</summary>
+    public bool Answers { get; set; }
+
     /// <param name="abortsTheRest">False lets every rank come to an end of its own after one has failed.</param>
     /// <returns>Each rank's last progress, by rank.</returns>
     public static IReadOnlyList<RankProgress> Train(RunSpec spec, int worldSize, string output, bool abortsTheRest = true)
@@ -113,6 +116,7 @@ internal sealed class LocalRun : IDisposable
     /// <summary>For the next report, or a little: what happens within a phase is told by nobody.</summary>
     private void Wait(string problem)
     {
+        if (Answers) foreach (var seat in Progress) _workers.Answered(seat.Id);
         _changed.TryTake(out _, TimeSpan.FromMilliseconds(20));
         if (Environment.TickCount64 - _since > Deadline.TotalMilliseconds)
             throw new TimeoutException($"{problem}: {string.Join("; ", Progress)}");

@@ -114,6 +114,27 @@ public sealed class RecoveryTests(SmallRuns runs) : IClassFixture<SmallRuns>
         Assert.Equal(last.Max(p => p.Step), kept.Step);
     }
 
+    [Fact]
+    public void Ranks_that_hear_nothing_of_their_coordinator_park_at_a_commit_and_go_on_when_they_do()
+    {
+        var spec = Spec("lora", "replicated") with { Epochs = 100_000, MaxSteps = 2000, Failure = new() { OrphanSeconds = 1 } };
+        using var run = new LocalRun(spec, runs.PathOf("orphans")) { Answers = true };
+        run.Take(2);
+        run.Until("all are ready", p => p.Phase == RankPhase.Parked);
+        run.Join();
+        run.Until("steps are committed", p => p.Step > 1);
+
+        run.Answers = false;
+        var parked = run.Until("all park", p => p.Phase == RankPhase.Parked);
+        Assert.Equal(parked[0].Step, parked[1].Step);
+        Assert.All(parked, p => Assert.Equal((FaultKind.None, p.Step, true), (p.Fault, p.Offer!.Step, p.Offer.IsLive)));
+
+        run.Answers = true;
+        run.Join("it is heard again");
+        var going = run.Until("steps are committed", p => p.Phase == RankPhase.Training && p.Step > parked[0].Step + 1);
+        Assert.Single(going[0].Notes, note => note.EndsWith("nothing was heard of the coordinator for 1 s, so all ranks parked"));
+    }
+
     /// <summary>Whatever the run was doing when a rank broke off, it is done, and once.</summary>
     [Theory]
     [InlineData(RankPhase.EvaluatingBefore)]

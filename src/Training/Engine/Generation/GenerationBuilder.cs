@@ -45,7 +45,7 @@ internal static class GenerationBuilder
                 model.Model, feed, home.Inputs, new MicroBatches(spec.Batch.Micro), state, gradients, optimizer,
                 Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "optimizer.schedule"), trainability,
                 new StepObjections(collective, state, spec.Optimizer), collective, spec.Optimizer, home.Clock,
-                () => home.PartingGeneration == collective.Generation, stop);
+                () => home.PartingGeneration == collective.Generation || home.Coordinator.IsSilent, stop);
             folder.WriteSkippedRows([.. home.Training.SkippedRows, .. home.Evaluation?.SkippedRows ?? []]);
             folder.BeginSteps(state.Records, collective.Generation);
             var checkpoints = new GenerationCheckpoints(home, collective);

@@ -55,6 +55,12 @@ public interface IRankWorkers
     /// <returns>False if refused: low version, or no such seat.</returns>
     bool Leave(SeatId id, long version, string reason);
 
+    /// <summary>
+    /// The coordinator has answered a report of the seat. A generation that was answered once and then is not for
+    /// <c>failure.orphanSeconds</c> parks at its next commit.
+    /// </summary>
+    void Answered(SeatId id);
+
     /// <summary>The state of every seat that was taken and has not been forgotten.</summary>
     IReadOnlyList<RankProgress> Progress();
 

@@ -58,6 +58,7 @@ internal sealed class RankWorker
         if (_progress is not { Phase: RankPhase.Parked, Offer: { } offer } || _leaveReason is not null) return false;
         if (assignment.Generation <= _progress.Generation || assignment.Addresses[assignment.Rank] != offer.Address) return false;
         _abort = new GenerationAbort();
+        Answered();
         Set(_progress with
         {
             Phase = RankPhase.Joining,
@@ -105,6 +106,9 @@ internal sealed class RankWorker
         _leave.Cancel();
         return true;
     });
+
+    /// <summary>As <see cref="IRankWorkers.Answered"/>.</summary>
+    public void Answered() => _home?.Coordinator.Answered();
 
     /// <summary>Its end was heard of; it is ended if it has not come to one.</summary>
     public void Forget()

@@ -55,6 +55,11 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
 
     public bool Leave(SeatId id, long version, string reason) => Tell(id, worker => worker.Leave(version, reason));
 
+    public void Answered(SeatId id)
+    {
+        if (_workers.TryGetValue(id, out var worker)) worker.Answered();
+    }
+
     public IReadOnlyList<RankProgress> Progress() => [.. _workers.Values.Where(w => !w.IsForgotten).Select(w => w.Progress)];
 
     public IReadOnlyList<SeatId> Occupied() => [.. _workers.Values.Where(w => w.HoldsItsPlace).Select(w => w.Progress.Id)];

@@ -23,6 +23,7 @@ internal sealed class RunHome : IDisposable
     {
         (Spec, Compute, Output, Node) = (spec, compute, output, node);
         Store = new(output);
+        Coordinator = new(TimeSpan.FromSeconds(spec.Failure.OrphanSeconds));
         Writer = Own(new CheckpointWriter());
         DeviceName = compute.Device.type == DeviceType.CPU ? "cpu" : $"cuda {Cuda.Name(compute.Device.index)}";
     }
@@ -55,6 +56,7 @@ internal sealed class RunHome : IDisposable
     public IReadOnlyList<string> Notes { get; private set; } = [];
     public Throughput Throughput { get; } = new();
     public FolderStore Store { get; }
+    public CoordinatorWatch Coordinator { get; }
     public CheckpointWriter Writer { get; }
 
     /// <summary>The checkpoint that the run would go on from, while <see cref="State"/> is the start's; null where there is none.</summary>

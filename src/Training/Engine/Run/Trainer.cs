@@ -79,6 +79,11 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
         Committed(record, (index + 1.0) / perEpoch);
         if (index + 1 == perEpoch) parts.Step.EpochDone();
         if (!result.IsBoundary || _state.Position.Stage == TrainingStage.Export) return false;
+        if (home.Coordinator.IsSilent)
+        {
+            var silence = home.Coordinator.Patience.TotalSeconds;
+            _state.Notes = [.. _state.Notes, $"step {step}: nothing was heard of the coordinator for {silence:0} s, so all ranks parked"];
+        }
         if (_state.IsSharded) parts.Checkpoints.WriteNow(); // a part alone is no state: what comes next reads it
         return true;
     }
