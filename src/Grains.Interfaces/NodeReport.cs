@@ -53,6 +53,8 @@ public sealed record RankReport
     [Id(19)] public ReportedPart? Part { get; init; }
     /// <summary>The newest step that a complete checkpoint holds; 0 for none.</summary>
     [Id(20)] public long CheckpointStep { get; init; }
+    /// <summary>Operations between the ranks of the generation that it has entered: all enter the same, in one order.</summary>
+    [Id(21)] public long Entered { get; init; }
 }
 
 /// <summary>What a parked seat says of itself.</summary>

@@ -33,5 +33,6 @@ internal static class SeatReport
         Notes = p.Notes,
         Part = p.Part is { } part ? new(part.Unit, part.Done, part.Total) : null,
         CheckpointStep = p.CheckpointStep,
+        Entered = p.Entered,
     };
 }

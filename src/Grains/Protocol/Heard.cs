@@ -40,5 +40,6 @@ internal sealed record SeatNews(RankReport Report, DateTimeOffset ChangedAt, Dat
     }
 
     private static bool GetsNowhere(RankReport before, RankReport now) =>
-        (before.Phase, before.Generation, before.Part) == (now.Phase, now.Generation, now.Part);
+        (before.Phase, before.Generation, before.Part, before.Step, before.Entered)
+            == (now.Phase, now.Generation, now.Part, now.Step, now.Entered);
 }

@@ -105,6 +105,21 @@ internal sealed partial class RunTurn
         }
         var (seats, why) = FallenSilent(MemberSeats());
         if (seats.Count > 0) BreakOff(Breakup.Of(BreakupKind.Stall, why));
+        else BreakOffWhereOneHangs();
+    }
+
+    /// <summary>It is told to break off with all others; as it hears nothing, it is given up when its time to park is over.</summary>
+    private void BreakOffWhereOneHangs()
+    {
+        List<SeatNews> members = [.. MemberSeats().Select(seat => _heard.Of(seat.Number)).OfType<SeatNews>()
+            .Where(news => news.Report.Generation == _run.Generation)];
+        if (members.Count < _run.Members.Length) return; // somebody has not been heard yet
+        var hanging = _heard.Stall.Hanging(members, timings.Hang, now).Select(seat => _run.Seats[seat]).ToList();
+        if (hanging.Count == 0) return;
+        var since = now - hanging.Min(seat => _heard.Of(seat.Number)!.ChangedAt);
+        Log(FormattableString.Invariant($"{Names(hanging)} {(hanging.Count == 1 ? "hangs" : "hang")}: ")
+            + FormattableString.Invariant($"nothing has come of it for {since.TotalSeconds:0} s, and the others wait for it"));
+        BreakOff(Breakup.Of(BreakupKind.Stall, $"{string.Join(" and ", hanging.Select(seat => seat.Node).Distinct())} hung"));
     }
 
     /// <summary>Seats of nodes that do not answer any more, which the run goes on without.</summary>

@@ -59,7 +59,7 @@ internal sealed partial class RunTurn
         List<Seat> late = [.. parting.Remaining.Select(seat => _run.Seats[seat])];
         Log($"{Names(late)} did not park in {timings.Park.TotalSeconds:0} s and {(late.Count == 1 ? "is" : "are")} given up");
         foreach (var seat in late) _commands.Add(new RunCommand.Leave(seat, "it did not park in time"));
-        Lose(late, $"{late[0].Node} did not park");
+        Lose(late, parting.Breakup.Kind == BreakupKind.Stall ? parting.Breakup.Why : $"{late[0].Node} did not park");
     }
 
     /// <summary>A seat that the run went on without is heard of again, and does not park.</summary>

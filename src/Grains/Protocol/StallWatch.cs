@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Grains.Protocol;
 
@@ -40,6 +41,33 @@ internal sealed record StallWatch(
     public StallWatch Look(DateTimeOffset now) => now - LookedAt < OwnPause
         ? this with { LookedAt = now }
         : this with { LookedAt = now, CommittedAt = now, Nodes = Nodes.ToImmutableDictionary(node => node.Key, _ => now) };
+
+    /// <summary>
+    /// Ranks whose nodes are heard, and who do not come back from what they do: the others have entered an operation that these have not,
+    /// and for long nothing of what they report has changed.
+    /// </summary>
+    /// <param name="members">All of the generation.</param>
+    public IReadOnlyList<int> Hanging(IReadOnlyList<SeatNews> members, TimeSpan patience, DateTimeOffset now)
+    {
+        if (members.Count == 0) return [];
+        var most = members.Max(news => news.Report.Entered);
+        return
+        [
+            .. from news in members
+               where news.Report.Entered < most
+               let own = Patience(news.Report.Phase)
+               where own is not null && now - CommittedAt > own && now - news.ChangedAt > own
+               select news.Report.Seat,
+        ];
+
+        TimeSpan? Patience(ReportedPhase phase) => phase switch
+        {
+            ReportedPhase.Training when Slowest.IsEmpty => 5 * patience, // the first step makes kernels, and finds out what fits
+            ReportedPhase.Training => 4 * Slowest.Max() > patience ? 4 * Slowest.Max() : patience,
+            ReportedPhase.EvaluatingBefore or ReportedPhase.EvaluatingAfter or ReportedPhase.Exporting => 5 * patience,
+            _ => null,
+        };
+    }
 
     /// <summary>Nodes that the run should go on without.</summary>
     public IReadOnlyList<string> Suspects(DateTimeOffset now)

@@ -17,6 +17,11 @@ public sealed record RunTimings
     public TimeSpan Park { get; init; } = TimeSpan.FromSeconds(10);
     /// <summary>From the end of a run until its seats are not waited for any longer.</summary>
     public TimeSpan Stop { get; init; } = TimeSpan.FromSeconds(10);
+    /// <summary>
+    /// A rank that does nothing for so long while others wait for it hangs; in a step, where steps took longer, four times the slowest of
+    /// the last; in other stages, which have waits of their own, five times this.
+    /// </summary>
+    public TimeSpan Hang { get; init; } = TimeSpan.FromMinutes(1);
     /// <summary>Seats that wait are let in so long after the newest of them was ready,</summary>
     public TimeSpan AdmitAfterNewest { get; init; } = TimeSpan.FromSeconds(2);
     /// <summary>and at most so long after the first.</summary>

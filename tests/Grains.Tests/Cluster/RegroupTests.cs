@@ -122,6 +122,28 @@ public sealed class RegroupTests
     }
 
     [Fact]
+    public async Task A_rank_that_hangs_is_named_and_gone_on_without_and_its_place_is_nobody_s_until_its_thread_ends()
+    {
+        await using var cluster = await TestCluster.StartAsync(nodes: 3, ranksPerNode: 1);
+        var run = await cluster.SubmitAsync(1, 3);
+        await cluster.TrainAsync(run, generation: 1, ranks: 3, step: 5);
+        await cluster.TrainAsync(run, generation: 1, ranks: 3, step: 6);
+
+        var hung = (await cluster.Grains.GetRun(run).StatusAsync()).Nodes.Single(node => node.Ranks.Contains(0)).Node;
+        cluster[hung].Hangs = true;
+        cluster.AllRanks(p => p.Rank == 0 ? p : p with { Entered = 7 });
+
+        var smaller = await cluster.TrainAsync(run, generation: 2, ranks: 2, step: 7);
+        Assert.Equal($"{hung} hung", smaller.Generations[^1].Cause);
+        Assert.Contains(await cluster.LogAsync(run), line => line.StartsWith($"rank 0 ({hung}) hangs: nothing has come of it for "));
+        await Eventually.SeeAsync("its place is occupied", cluster.Front.NodesAsync,
+            nodes => nodes.Single(node => node.Node == hung) is { State: NodeState.Ready, LeasedTo.Count: 0, Free: 0 });
+        cluster[hung].Hangs = false;
+        cluster[hung].All(p => p with { Phase = RankPhase.Stopped });
+        await cluster.StatusAsync(run, "it takes another seat there", s => s.SeatsNumbered == 4);
+    }
+
+    [Fact]
     public async Task A_seat_with_a_fault_of_its_own_is_given_up_and_another_taken()
     {
         await using var cluster = await TestCluster.StartAsync(nodes: 2, ranksPerNode: 1);

@@ -48,6 +48,7 @@ internal sealed class TestCluster : IAsyncDisposable
         AdmitAfterFirst = TimeSpan.FromMilliseconds(300),
         Stop = TimeSpan.FromMilliseconds(500),
         Park = TimeSpan.FromSeconds(8),
+        Hang = TimeSpan.FromSeconds(2),
     };
 
     /// <summary>Messages between silos, and to themselves, that do not arrive.</summary>

@@ -13,7 +13,7 @@ namespace Phi3VCluster.Grains.Tests.Protocol;
 /// <code>
 /// run 2..4                            its ranks, least and most; the first line
 /// tend n1 n1 n2 [lost:n2] [drain:n3] [yield:]  the nodes of all seats of the lease, by number (silo-n1; n1' is the node's next silo)
-/// hear 0:Parked g1 @3 a0, 1:Training g1 s7, 2:Failed Run text
+/// hear 0:Parked g1 @3 a0, 1:Training g1 s7 e40, 2:Failed Run text
 /// wait 2.5                            seconds pass, a tick every quarter
 /// lose n1 · cancel · reactivate · resume
 /// </code>
@@ -117,6 +117,7 @@ internal sealed class Scenario
                 IsLive = true,
             };
             else if (word[0] == 'k') report = report with { CheckpointStep = long.Parse(word[1..], CultureInfo.InvariantCulture) };
+            else if (word[0] == 'e') report = report with { Entered = long.Parse(word[1..], CultureInfo.InvariantCulture) };
             else if (word == "dead") offer = offer with { IsLive = false };
             else if (word.StartsWith("peer=", StringComparison.Ordinal))
                 report = report with { BadPeer = int.Parse(word[5..], CultureInfo.InvariantCulture) };

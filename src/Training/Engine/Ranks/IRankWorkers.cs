@@ -190,6 +190,8 @@ public sealed record RankProgress(SeatId Id, RankPhase Phase)
     public double TrainSeconds { get; init; }
     /// <summary>The newest step that a complete checkpoint holds; 0 for none.</summary>
     public long CheckpointStep { get; init; }
+    /// <summary>Operations between the ranks of the generation that it has entered: all enter the same, in one order.</summary>
+    public long Entered { get; init; }
     /// <summary>How far it is with what takes long within the phase; null where nothing is counted.</summary>
     public PartProgress? Part { get; init; }
 }

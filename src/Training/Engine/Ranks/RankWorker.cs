@@ -25,6 +25,7 @@ internal sealed class RankWorker
     private RunHome? _home;
     private ICollectiveEndpoint? _endpoint;
     private long _version;
+    private long _entered; // operations of the generation's collective
     private string? _leaveReason;
     private volatile bool _left, _forgotten;
     private volatile bool _keeps; // it has been told to, and has not come to it
@@ -40,7 +41,7 @@ internal sealed class RankWorker
         _thread.Start();
     }
 
-    public RankProgress Progress => _progress;
+    public RankProgress Progress => _progress with { Entered = Interlocked.Read(ref _entered) };
 
     /// <summary>Until the thread has ended and freed what it had.</summary>
     public bool HoldsItsPlace => !_left;
@@ -58,6 +59,7 @@ internal sealed class RankWorker
         if (_progress is not { Phase: RankPhase.Parked, Offer: { } offer } || _leaveReason is not null) return false;
         if (assignment.Generation <= _progress.Generation || assignment.Addresses[assignment.Rank] != offer.Address) return false;
         _abort = new GenerationAbort();
+        Interlocked.Exchange(ref _entered, 0);
         Answered();
         Set(_progress with
         {
@@ -239,7 +241,7 @@ internal sealed class RankWorker
         var collective = _endpoint!.Connect(assignment.Generation, assignment.Rank, assignment.Addresses, timeout.Token);
         if (device is not null && !collective.TakesDeviceMemory) collective = new HostStaging(collective);
         abort.Attach(collective);
-        return collective;
+        return new CountedCollective(collective, operation => Interlocked.Exchange(ref _entered, operation));
     }
 
     /// <summary>From this thread, and from those that read rows for it.</summary>
