@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Checkpoints;
 using Phi3VCluster.Training.Collectives;
@@ -12,7 +13,7 @@ namespace Phi3VCluster.Training.Tests.Engine;
 /// and the same losses; to the last bit where the number of ranks is the same.
 /// </summary>
 [Collection<AloneCollection>]
-public sealed class RecoveryTests(SmallRuns runs) : IClassFixture<SmallRuns>
+public sealed class RecoveryTests(SmallRuns runs, ITestOutputHelper output) : IClassFixture<SmallRuns>
 {
     private const double Rounding = 1e-5;
 
@@ -158,6 +159,28 @@ public sealed class RecoveryTests(SmallRuns runs) : IClassFixture<SmallRuns>
         foreach (var file in (string[])["eval-before.json", "eval-after.json"])
             Assert.Equal(File.ReadAllText(Path.Combine(whole, file)), File.ReadAllText(Path.Combine(output, file)));
         if (when != RankPhase.Finished) Assert.Contains("the test's will", File.ReadAllText(Path.Combine(output, "report.md")));
+    }
+
+    [Fact]
+    public void What_a_checkpoint_takes_of_a_rank_s_time_does_not_grow_with_its_history()
+    {
+        const int Steps = 20_000;
+        using var home = Home(Spec("lora", "replicated"), runs.PathOf("long-history"));
+        string[] ids = [.. Enumerable.Range(0, 64).Select(i => $"sample-{i}")];
+        for (var step = 1; step <= Steps; step++)
+            home.State.Advance(new(step, 0, 1, 2, 1.0 / step, 0.5, 1e-4, 1, 64, 100_000, 1.5, ids, null));
+
+        StateCheckpoint.PartOf(home, generation: 1, rank: 0, worldSize: 1, completes: true); // compiles what it needs
+        var (began, allocated) = (Stopwatch.GetTimestamp(), GC.GetAllocatedBytesForCurrentThread());
+        var part = StateCheckpoint.PartOf(home, generation: 1, rank: 0, worldSize: 1, completes: true);
+        var bytes = GC.GetAllocatedBytesForCurrentThread() - allocated;
+        output.WriteLine($"on the rank's thread {Stopwatch.GetElapsedTime(began).TotalMilliseconds:0.00} ms, {bytes / 1000} kB");
+
+        began = Stopwatch.GetTimestamp();
+        var history = part.Complete!.History();
+        output.WriteLine($"the history's text {Stopwatch.GetElapsedTime(began).TotalMilliseconds:0.00} ms, {history.Length / 1000} kB");
+        Assert.Equal(Steps, history.Count(c => c == '\n'));
+        Assert.InRange(bytes, 0, 500_000); // references to the records, and the manifest
     }
 
     [Fact]

@@ -77,7 +77,7 @@ public sealed class CheckpointWriter : IDisposable
             var others = Enumerable.Range(0, part.WorldSize).Where(rank => rank != part.Rank)
                 .Select(rank => Await(Path.Combine(part.Folder, ShardFile.NameOf(rank, part.WorldSize) + ".json"), stop)).ToList();
             var records = Path.Combine(part.Folder, StoredCheckpoint.RecordsFile);
-            FlushedFile.Write(records, System.Text.Encoding.UTF8.GetBytes(complete.History));
+            FlushedFile.Write(records, System.Text.Encoding.UTF8.GetBytes(complete.History()));
             (complete.Manifest with { Files = [own, .. others, CheckpointFile.Of(records)] }).Write(part.Folder);
             foreach (var told in Directory.EnumerateFiles(part.Folder, "state-*.json")) File.Delete(told);
             Interlocked.Exchange(ref _newest, complete.Manifest.Step);
@@ -135,6 +135,6 @@ public sealed class CheckpointWriter : IDisposable
 public sealed record CheckpointPart(string Folder, int Rank, int WorldSize, CheckpointCompletion? Complete);
 
 /// <param name="Manifest">Its files are filled in.</param>
-/// <param name="History">The step records.</param>
+/// <param name="History">Makes the step records' text, which takes long after many steps: asked for on the writer's thread.</param>
 /// <param name="Keep">So many of the newest stay.</param>
-public sealed record CheckpointCompletion(FolderStore Store, CheckpointManifest Manifest, string History, int Keep);
+public sealed record CheckpointCompletion(FolderStore Store, CheckpointManifest Manifest, Func<string> History, int Keep);

@@ -53,7 +53,7 @@ internal sealed class StateExchange(RunHome home, ICollective collective, int so
 
     private string Scalars() => home.Unread?.Manifest.Scalars ?? home.State.Scalars();
 
-    private string History() => home.Unread?.History ?? home.State.History();
+    private string History() => home.Unread?.History ?? home.State.History()();
 
     /// <summary>Has all ranks take the tensors of the source, which should have been theirs: they stand at one position.</summary>
     public void Repair()

@@ -109,9 +109,12 @@ internal sealed class TrainingState : IDisposable
     /// <summary>Everything but the tensors and the step records, as JSON.</summary>
     public string Scalars() => Scalars(Generations);
 
-    /// <summary>The step records, a line of JSON each, without what the data tell again.</summary>
-    public string History() =>
-        string.Concat(_records.Select(record => JsonSerializer.Serialize(record with { SampleIds = [] }, Form) + "\n"));
+    /// <summary>The step records as of now, for any thread to write later: a line of JSON each, without what the data tell again.</summary>
+    public Func<string> History()
+    {
+        StepRecord[] records = [.. _records];
+        return () => string.Concat(records.Select(record => JsonSerializer.Serialize(record with { SampleIds = [] }, Form) + "\n"));
+    }
 
     /// <summary>Tells two states apart that claim the same position.</summary>
     public string Hash() => // each seat dates generations itself
