@@ -33,6 +33,35 @@ public static partial class CheckpointFolders
         static long Number(Group group) => long.Parse(group.Value, CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Keeps a complete checkpoint from being removed, by any process, until the result is disposed.</summary>
+    /// <exception cref="InputException">It is being removed, or was.</exception>
+    public static IDisposable Hold(string folder)
+    {
+        try
+        {
+            return new FileStream(Path.Combine(folder, Manifest), FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+        }
+        catch (IOException)
+        {
+            throw new InputException($"{folder}: is not there any more, a newer checkpoint has replaced it; take that one.");
+        }
+    }
+
+    /// <summary>Removes a complete checkpoint, unless somebody holds it: then the next that is removed finds it again.</summary>
+    public static void Remove(string folder)
+    {
+        var manifest = Path.Combine(folder, Manifest);
+        try
+        {
+            using (new FileStream(manifest, FileMode.Open, FileAccess.ReadWrite, FileShare.None, bufferSize: 0)) File.Delete(manifest);
+        }
+        catch (IOException) when (File.Exists(manifest))
+        {
+            return;
+        }
+        Directory.Delete(folder, recursive: true);
+    }
+
     [GeneratedRegex(@"^step-(\d{1,18})-g(\d{1,18})$")]
     private static partial Regex StepName();
 }

@@ -184,6 +184,27 @@ public sealed class RecoveryTests(SmallRuns runs, ITestOutputHelper output) : IC
     }
 
     [Fact]
+    public void A_checkpoint_that_somebody_reads_is_kept_until_he_has()
+    {
+        var store = new FolderStore(Whole("lora", "replicated", seats: 1));
+        var old = store.Complete()[^1];
+
+        using (var reading = StoredCheckpoint.Open(old.Folder))
+        {
+            store.Retain(keep: 1, kept: null);
+            Assert.Equal([10L, old.Step], store.Complete().Select(one => one.Step));
+            reading.Read(shard => Assert.True(shard.Flat.Count > 0));
+        }
+        using (CheckpointFolders.Hold(old.Folder)) // as the CLI does that copies one
+            store.Retain(keep: 1, kept: null);
+        Assert.Equal(2, store.Complete().Count);
+
+        store.Retain(keep: 1, kept: null);
+        Assert.Equal(10, Assert.Single(store.Complete()).Step);
+        Assert.Contains("is not there", Assert.Throws<InputException>(() => CheckpointFolders.Hold(old.Folder)).Message);
+    }
+
+    [Fact]
     public void A_torn_state_is_never_offered()
     {
         var (spec, output) = (Spec("full", "replicated"), Whole("full", "replicated", seats: 1));

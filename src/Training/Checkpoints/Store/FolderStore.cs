@@ -33,18 +33,19 @@ public sealed class FolderStore(string runFolder)
     }
 
     /// <summary>
-    /// Removes all but the newest, manifests first, and what was never completed; not what <paramref name="kept"/> names.
+    /// Removes all but the newest, manifests first, and what was never completed; not what <paramref name="kept"/> names, nor what somebody
+    /// reads.
     /// </summary>
     public void Retain(int keep, string? kept)
     {
         var complete = Complete();
-        foreach (var one in complete.Skip(keep).Where(one => one.Folder != kept)) Remove(one.Folder);
+        foreach (var one in complete.Skip(keep).Where(one => one.Folder != kept)) CheckpointFolders.Remove(one.Folder);
         if (complete.Count == 0) return;
         var newest = (complete[0].Generation, complete[0].Step);
         foreach (var one in CheckpointFolders.Find(runFolder)
             .Where(one => !one.IsComplete && (one.Generation, one.Step).CompareTo(newest) < 0))
         {
-            Remove(one.Folder);
+            Directory.Delete(one.Folder, recursive: true);
         }
     }
 
@@ -64,9 +65,4 @@ public sealed class FolderStore(string runFolder)
         return null;
     }
 
-    private static void Remove(string folder)
-    {
-        File.Delete(Path.Combine(folder, CheckpointManifest.FileName));
-        Directory.Delete(folder, recursive: true);
-    }
 }

@@ -2,12 +2,15 @@ using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Checkpoints;
 
-/// <summary>A complete checkpoint whose every byte is what was written.</summary>
-public sealed class StoredCheckpoint
+/// <summary>A complete checkpoint whose every byte is what was written. It is not removed until this is disposed.</summary>
+public sealed class StoredCheckpoint : IDisposable
 {
     internal const string RecordsFile = "history.jsonl";
 
-    private StoredCheckpoint(string folder, CheckpointManifest manifest) => (Folder, Manifest) = (folder, manifest);
+    private readonly IDisposable _hold;
+
+    private StoredCheckpoint(string folder, CheckpointManifest manifest, IDisposable hold) =>
+        (Folder, Manifest, _hold) = (folder, manifest, hold);
 
     public string Folder { get; }
     public CheckpointManifest Manifest { get; }
@@ -19,12 +22,23 @@ public sealed class StoredCheckpoint
     /// <exception cref="InputException">A file is missing or damaged, or of a newer version.</exception>
     public static StoredCheckpoint Open(string folder)
     {
-        var manifest = CheckpointManifest.Read(folder);
-        var problems = manifest.Files.Select(file => file.Problem(folder)).OfType<string>().ToList();
-        return problems.Count == 0
-            ? new(folder, manifest)
-            : throw new InputException([.. problems.Select(problem => $"{problem}; resume from another step.")]);
+        var hold = CheckpointFolders.Hold(folder);
+        try
+        {
+            var manifest = CheckpointManifest.Read(folder);
+            var problems = manifest.Files.Select(file => file.Problem(folder)).OfType<string>().ToList();
+            return problems.Count == 0
+                ? new(folder, manifest, hold)
+                : throw new InputException([.. problems.Select(problem => $"{problem}; resume from another step.")]);
+        }
+        catch
+        {
+            hold.Dispose();
+            throw;
+        }
     }
+
+    public void Dispose() => _hold.Dispose();
 
     /// <summary>Gives every shard to <paramref name="take"/>, which must not keep it.</summary>
     public void Read(Action<StateShard> take)

@@ -20,7 +20,7 @@ internal static class ExportRun
         var (started, notes) = (Stopwatch.GetTimestamp(), new List<string>());
         publish("reading the checkpoint", 0, 0);
         var store = new FolderStore(job.Run);
-        var stored = (job.Step is { } step ? store.OfStep(step, notes.Add) : store.Newest(notes.Add))
+        using var stored = (job.Step is { } step ? store.OfStep(step, notes.Add) : store.Newest(notes.Add))
             ?? throw new InputException(
                 [.. notes, $"RUN: has no checkpoint, got {job.Run}; see `phi3v checkpoints {Path.GetFileName(job.Run)}`."]);
         var spec = RunSpecJson.FromText(stored.Manifest.Spec);

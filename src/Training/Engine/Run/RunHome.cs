@@ -60,7 +60,15 @@ internal sealed class RunHome : IDisposable
     public CheckpointWriter Writer { get; }
 
     /// <summary>The checkpoint that the run would go on from, while <see cref="State"/> is the start's; null where there is none.</summary>
-    public StoredCheckpoint? Unread { get; private set; }
+    public StoredCheckpoint? Unread
+    {
+        get;
+        private set
+        {
+            field?.Dispose();
+            field = value;
+        }
+    }
 
     /// <summary>Timestamp of the last moment that this seat trained; at first, that it began to load.</summary>
     public long TrainedAt { get; set; } = Stopwatch.GetTimestamp();
@@ -133,6 +141,7 @@ internal sealed class RunHome : IDisposable
 
     public void Dispose()
     {
+        Unread = null;
         State?.Dispose();
         while (_owned.TryPop(out var part)) part.Dispose();
     }
