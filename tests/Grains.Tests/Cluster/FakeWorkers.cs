@@ -150,6 +150,14 @@ internal sealed class FakeWorkers(int capacity) : IRankWorkers
         ReportSoon?.Invoke();
     }
 
+    /// <summary>All seats that train part by themselves, as at a boundary.</summary>
+    public void PartAll()
+    {
+        lock (_lock)
+            foreach (var seat in _seats.Values.Where(seat => seat.Is.Phase == RankPhase.Training)) Park(seat);
+        ReportSoon?.Invoke();
+    }
+
     /// <summary>The threads of lingering seats end.</summary>
     public void EndThreads()
     {
