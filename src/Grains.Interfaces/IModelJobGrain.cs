@@ -36,6 +36,7 @@ public sealed record ModelJobStatus
     [Id(6)] public string? Error { get; init; }
 }
 
+/// <summary>Where a job stands.</summary>
 [GenerateSerializer, Alias("phi3v.ModelJobState")]
 public enum ModelJobState
 {

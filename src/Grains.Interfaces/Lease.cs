@@ -28,6 +28,7 @@ public sealed record Tending(
     [property: Id(2)] IReadOnlyList<DrainingNode> Draining,
     [property: Id(3)] bool Yields = false);
 
+/// <summary>A silo of a lease that is gone, and what told so.</summary>
 [GenerateSerializer, Immutable, Alias("phi3v.LostSilo")]
 public sealed record LostSilo(
     [property: Id(0)] string Silo,

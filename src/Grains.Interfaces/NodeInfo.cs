@@ -30,6 +30,7 @@ public sealed record OccupiedSeat(
     [property: Id(0)] string Run,
     [property: Id(1)] int Seat);
 
+/// <summary>What a node takes part in.</summary>
 [GenerateSerializer, Alias("phi3v.NodeState")]
 public enum NodeState
 {

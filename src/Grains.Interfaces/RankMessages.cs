@@ -35,17 +35,20 @@ public sealed record JoinOrder(
     [property: Id(3)] int Source,
     [property: Id(4)] string Cause) : RankOrder(Seat);
 
+/// <summary>A seat is to park after the step at which its generation ends.</summary>
 [GenerateSerializer, Immutable, Alias("phi3v.PartOrder")]
 public sealed record PartOrder(
     int Seat,
     [property: Id(0)] long Generation) : RankOrder(Seat);
 
+/// <summary>A seat is to leave its generation at once, in whatever step, and to park.</summary>
 [GenerateSerializer, Immutable, Alias("phi3v.BreakOrder")]
 public sealed record BreakOrder(
     int Seat,
     [property: Id(0)] long Generation,
     [property: Id(1)] string Reason) : RankOrder(Seat);
 
+/// <summary>A seat is to end, and to free its place.</summary>
 [GenerateSerializer, Immutable, Alias("phi3v.LeaveOrder")]
 public sealed record LeaveOrder(
     int Seat,

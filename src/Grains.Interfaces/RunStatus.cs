@@ -1,5 +1,6 @@
 namespace Phi3VCluster.Grains.Interfaces;
 
+/// <summary>Where a run stands; the last three are final.</summary>
 [GenerateSerializer, Alias("phi3v.RunState")]
 public enum RunState
 {

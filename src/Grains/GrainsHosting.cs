@@ -11,6 +11,7 @@ using Phi3VCluster.Grains.Runs;
 
 namespace Phi3VCluster.Grains;
 
+/// <summary>Puts the control plane into a silo.</summary>
 public static class GrainsHosting
 {
     /// <summary>

@@ -3,6 +3,7 @@ using Orleans.Storage;
 
 namespace Phi3VCluster.Grains;
 
+/// <summary>Where grains keep what must outlive their silo.</summary>
 public static class StateStore
 {
     /// <summary>Name of the grain storage that runs and the cluster keep their state in.</summary>

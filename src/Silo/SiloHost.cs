@@ -11,7 +11,6 @@ namespace Phi3VCluster.Silo;
 /// <summary>Composes the silo and runs it until it is told to stop.</summary>
 internal static class SiloHost
 {
-    /// <summary>More than the ranks' second and the grains' stop take; less than a supervisor's patience.</summary>
     /// <summary>For everything that ends a silo but the drain of its seats.</summary>
     private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(8);
 

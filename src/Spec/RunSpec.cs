@@ -34,6 +34,7 @@ public sealed record RunSpec
     public string Output { get; init; } = "./output";
 }
 
+/// <summary>The model that is trained.</summary>
 public sealed record ModelSpec
 {
     /// <summary>Checkpoint folder in Hugging Face layout.</summary>
@@ -44,6 +45,7 @@ public sealed record ModelSpec
     public int? NumCrops { get; init; }
 }
 
+/// <summary>What of the model is trained, and how.</summary>
 public sealed record MethodSpec
 {
     /// <summary>Which parameters are trained: a method's name.</summary>
@@ -66,6 +68,7 @@ public sealed record MethodSpec
     public bool DoubleQuantization { get; init; }
 }
 
+/// <summary>What is trained and evaluated on.</summary>
 public sealed record DataSpec
 {
     /// <summary>Format of the files: a dataset's name.</summary>
@@ -96,6 +99,7 @@ public sealed record DataSpec
     public string OnBadSample { get; init; } = "fail";
 }
 
+/// <summary>How many samples a step has, and how ranks share it.</summary>
 public sealed record BatchSpec
 {
     /// <summary>Samples of one optimizer step, over all ranks.</summary>
@@ -106,6 +110,7 @@ public sealed record BatchSpec
     public string ReduceEvery { get; init; } = "step";
 }
 
+/// <summary>AdamW, its learning rate over the steps, and what guards it.</summary>
 public sealed record OptimizerSpec
 {
     public double LearningRate { get; init; } = 1e-4;
@@ -141,6 +146,7 @@ public sealed record LearningRatesSpec
     public double? LanguageModel { get; init; }
 }
 
+/// <summary>What is measured on held-out samples, and when.</summary>
 public sealed record EvaluationSpec
 {
     /// <summary>The metric that needs no generated answers: the mean loss of the held-out samples.</summary>
@@ -156,6 +162,7 @@ public sealed record EvaluationSpec
     public int? EverySteps { get; init; }
 }
 
+/// <summary>How many ranks a run takes, and what they compute and talk with.</summary>
 public sealed record ClusterSpec
 {
     /// <summary>Ranks without which the run does not start.</summary>

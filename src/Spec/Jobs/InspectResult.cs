@@ -56,4 +56,5 @@ public sealed record ImageSizeCount(int Width, int Height, int Count, int CropCo
 /// <param name="Characters">Lengths; null where there are no answers.</param>
 public sealed record InspectedAnswers(int Count, int Distinct, Spread? Characters, IReadOnlyList<AnswerCount> MostFrequent);
 
+/// <summary>How often an answer is given.</summary>
 public sealed record AnswerCount(string Answer, int Count);

@@ -24,6 +24,7 @@ public sealed record TrainingPlan(IReadOnlyList<TrainedTensor> Trained, double A
     public IReadOnlySet<string> InFourBits { get; init; } = new HashSet<string>();
 }
 
+/// <summary>What a trained tensor is to the model.</summary>
 public enum TrainedRole
 {
     /// <summary>A weight of the model itself; starts as the checkpoint has it.</summary>

@@ -13,6 +13,7 @@ public enum ActivationCheckpointing
     Full,
 }
 
+/// <summary>How attention is computed.</summary>
 public enum AttentionKernel
 {
     /// <summary>One kernel that never writes the scores out.</summary>

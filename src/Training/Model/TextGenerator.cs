@@ -67,6 +67,7 @@ public static class TextGenerator
 /// <param name="LogProbabilities">Of each new token.</param>
 public sealed record GeneratedText(IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities);
 
+/// <summary>How long an answer grows.</summary>
 public sealed record GenerationOptions
 {
     public int MaxNewTokens { get; init; } = 64;

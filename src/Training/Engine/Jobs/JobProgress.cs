@@ -2,6 +2,7 @@ using Phi3VCluster.Spec.Jobs;
 
 namespace Phi3VCluster.Training.Engine.Jobs;
 
+/// <summary>Where a job stands.</summary>
 public enum JobState
 {
     Running,

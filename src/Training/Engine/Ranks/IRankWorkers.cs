@@ -133,6 +133,7 @@ public enum FaultKind
     Echo,
 }
 
+/// <summary>What a seat is doing. The numbers travel between nodes.</summary>
 public enum RankPhase
 {
     /// <summary>Checks the machine, loads the model and the data.</summary>
