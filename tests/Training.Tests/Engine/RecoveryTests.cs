@@ -339,7 +339,8 @@ public sealed class RecoveryTests(SmallRuns runs, ITestOutputHelper output) : IC
     }
 
     private static RunHome Home(RunSpec spec, string output) =>
-        RunHome.Load(spec, RankCompute.Plain, output, "here", TestContext.Current.CancellationToken);
+        RunHome.Load(
+            spec, RankCompute.Plain, output, new SeatMetrics(new(output, 0), "here", new()), TestContext.Current.CancellationToken);
 
     private LocalRun Begin(RunSpec spec, int seats, out string output)
     {

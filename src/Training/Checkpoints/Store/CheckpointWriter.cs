@@ -16,10 +16,13 @@ public sealed class CheckpointWriter : IDisposable
     private readonly Lock _gate = new();
     private Thread? _thread;
     private CancellationTokenSource? _waiting;
-    private long _newest;
+    private long _newest, _newestAt;
 
     /// <summary>The step of the newest complete checkpoint that this seat wrote; 0 for none.</summary>
     public long NewestStep => Interlocked.Read(ref _newest);
+
+    /// <summary>When that one was complete, UTC; long ago where there is none.</summary>
+    public DateTime NewestAt => new(Interlocked.Read(ref _newestAt), DateTimeKind.Utc);
 
     /// <summary>Why the last one failed; null if it did not.</summary>
     public string? Problem { get; private set; }
@@ -80,6 +83,7 @@ public sealed class CheckpointWriter : IDisposable
             FlushedFile.Write(records, System.Text.Encoding.UTF8.GetBytes(complete.History()));
             (complete.Manifest with { Files = [own, .. others, CheckpointFile.Of(records)] }).Write(part.Folder);
             foreach (var told in Directory.EnumerateFiles(part.Folder, "state-*.json")) File.Delete(told);
+            Interlocked.Exchange(ref _newestAt, DateTime.UtcNow.Ticks);
             Interlocked.Exchange(ref _newest, complete.Manifest.Step);
             complete.Store.Retain(complete.Keep, kept: part.Folder);
             Problem = null;

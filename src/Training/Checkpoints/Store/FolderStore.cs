@@ -12,6 +12,11 @@ public sealed class FolderStore(string runFolder)
     /// <summary>Complete ones, the newest first. Nothing of them but the name has been looked at.</summary>
     public IReadOnlyList<CheckpointEntry> Complete() => [.. CheckpointFolders.Find(runFolder).Where(one => one.IsComplete)];
 
+    /// <summary>When the newest was complete, UTC; null where there is none.</summary>
+    public DateTime? NewestWrittenAt() => Complete() is [var newest, ..]
+        ? File.GetLastWriteTimeUtc(Path.Combine(newest.Folder, CheckpointFolders.Manifest))
+        : null;
+
     /// <summary>The one that a run goes on from: the newest that can be read.</summary>
     /// <param name="problems">Takes what is wrong with newer ones.</param>
     /// <returns>Null where there is none.</returns>

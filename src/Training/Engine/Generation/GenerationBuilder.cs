@@ -25,12 +25,12 @@ internal static class GenerationBuilder
         try
         {
             var (spec, model) = (home.Spec, home.Model);
-            var metrics = new RankMetrics(home.Run, spec, collective.Rank, collective.WorldSize, home.DeviceName, home.Node);
-            home.Clock.Metrics = metrics;
             home.Clock.Enter(Phase.Restore);
             var layout = LayoutOf(home, collective);
+            var before = home.State.Records.ToList();
             new StateExchange(home, collective, source, layout).Run();
             var state = home.State;
+            home.Metrics.Undo(before.Where(step => step.Step > state.Position.Step).Sum(step => step.Seconds));
             state.Begin(new(collective.Generation, collective.WorldSize, cause, state.Position.Step + 1, DateTime.UtcNow,
                 Stopwatch.GetElapsedTime(home.TrainedAt).TotalSeconds));
 
@@ -49,6 +49,7 @@ internal static class GenerationBuilder
             folder.WriteSkippedRows([.. home.Training.SkippedRows, .. home.Evaluation?.SkippedRows ?? []]);
             folder.BeginSteps(state.Records, collective.Generation);
             var checkpoints = new GenerationCheckpoints(home, collective);
+            var metrics = new GenerationMetrics(home, collective);
             home.Clock.Enter(Phase.Idle);
             return new GenerationParts
             {

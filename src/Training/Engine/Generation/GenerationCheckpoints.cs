@@ -58,17 +58,21 @@ internal sealed class GenerationCheckpoints
     public void WriteNow()
     {
         if (_everySteps == 0 || (_home.State.IsSharded && !IsShared)) return;
+        var before = _home.Clock.Enter(Phase.Checkpoint);
         _home.Writer.Wait();
         if (_writes && _begun != _home.State.Position.Step) Start();
         _home.Writer.Wait();
         RankMessages.Largest(_collective, 0); // nobody goes on before the manifest is there
+        _home.Clock.Enter(before);
     }
 
     private bool Start()
     {
-        if (!_home.Writer.Start(PartOf(), _home.State.Optimizer.Copy())) return false;
-        _begun = _home.State.Position.Step;
-        return true;
+        var before = _home.Clock.Enter(Phase.Snapshot);
+        var starts = _home.Writer.Start(PartOf(), _home.State.Optimizer.Copy());
+        _home.Clock.Enter(before);
+        if (starts) _begun = _home.State.Position.Step;
+        return starts;
     }
 
     private CheckpointPart PartOf()

@@ -15,7 +15,7 @@ internal sealed class GenerationParts : IDisposable
     public required RunFolder Folder { get; init; }
     public required GenerationCheckpoints Checkpoints { get; init; }
     public required ReplicaCheck Replicas { get; init; }
-    public required RankMetrics Metrics { get; init; }
+    public required GenerationMetrics Metrics { get; init; }
     /// <summary>Everything that must be released, in this order.</summary>
     public required IReadOnlyList<IDisposable> Owned { get; init; }
 

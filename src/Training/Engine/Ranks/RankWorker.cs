@@ -19,6 +19,7 @@ internal sealed class RankWorker
     private readonly Action<RankWorker> _changed;
     private readonly CancellationTokenSource _leave = new(); // has no timer and no handle: nothing to dispose
     private readonly SeatMailbox _mailbox = new();
+    private readonly PhaseClock _clock = new(); // from the first moment on
     private readonly Lock _gate = new();
     private readonly Thread _thread;
     private GenerationAbort? _abort; // of the generation that was joined last
@@ -144,8 +145,8 @@ internal sealed class RankWorker
             set_num_threads(_machine.Threads(_progress.Id.Run)); // libtorch keeps this per thread, and CUDA the current device
             if (device is not null) Cuda.Use(device.Index);
             using var flash = device is null ? null : FlashSwitch.For(spec.Precision);
-            using var home = RunHome.Load(
-                spec, RankCompute.Of(spec, device?.Index), _order.Output, _machine.Node, _leave.Token);
+            using var metrics = new SeatMetrics(_progress.Id, _machine.Node, _clock, device?.Index);
+            using var home = RunHome.Load(spec, RankCompute.Of(spec, device?.Index), _order.Output, metrics, _leave.Token);
             _home = home;
             try
             {

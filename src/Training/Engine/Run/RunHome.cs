@@ -19,9 +19,9 @@ internal sealed class RunHome : IDisposable
     private readonly Stack<IDisposable> _owned = new();
     private readonly List<string> _warnings = [];
 
-    private RunHome(RunSpec spec, RankCompute compute, string output, string node)
+    private RunHome(RunSpec spec, RankCompute compute, string output, SeatMetrics metrics)
     {
-        (Spec, Compute, Output, Node) = (spec, compute, output, node);
+        (Spec, Compute, Output, Metrics) = (spec, compute, output, metrics);
         Store = new(output);
         Coordinator = new(TimeSpan.FromSeconds(spec.Failure.OrphanSeconds));
         Writer = Own(new CheckpointWriter());
@@ -33,12 +33,11 @@ internal sealed class RunHome : IDisposable
     public RankCompute Compute { get; }
     /// <summary>The run's folder of results.</summary>
     public string Output { get; }
-    /// <summary>As metrics name it.</summary>
-    public string Node { get; }
     /// <summary>"cpu", or "cuda" with the card's name.</summary>
     public string DeviceName { get; }
     public string Run => Path.GetFileName(Output);
-    public PhaseClock Clock { get; } = new();
+    public SeatMetrics Metrics { get; }
+    public PhaseClock Clock => Metrics.Clock;
     public Tokenizer Tokenizer { get; private set; } = null!;
     public SampleEncoder Encoder { get; private set; } = null!;
     public RunRows Training { get; private set; } = null!;
@@ -73,14 +72,17 @@ internal sealed class RunHome : IDisposable
     /// <summary>Timestamp of the last moment that this seat trained; at first, that it began to load.</summary>
     public long TrainedAt { get; set; } = Stopwatch.GetTimestamp();
 
+    /// <summary>Timestamp of the begin of a step that is not committed yet.</summary>
+    public long? StepBegan { get; set; }
+
     /// <summary>The generation that was asked to part; only ever grows.</summary>
     public long PartingGeneration { get; set; }
 
     /// <param name="stop">Ends the loading.</param>
     /// <exception cref="InputException">The checkpoint or the data do not fit the spec.</exception>
-    public static RunHome Load(RunSpec spec, RankCompute compute, string output, string node, CancellationToken stop)
+    public static RunHome Load(RunSpec spec, RankCompute compute, string output, SeatMetrics metrics, CancellationToken stop)
     {
-        var home = new RunHome(spec, compute, output, node);
+        var home = new RunHome(spec, compute, output, metrics);
         try
         {
             home.Load(stop);
@@ -100,7 +102,10 @@ internal sealed class RunHome : IDisposable
     /// <summary>A generation is over: a state that is torn, or only a part, is worth less than the last checkpoint.</summary>
     public void Park()
     {
-        Clock.Enter(Phase.Idle);
+        Clock.Enter(Phase.Rendezvous);
+        Metrics.Part();
+        if (StepBegan is { } began) Metrics.Undo(Stopwatch.GetElapsedTime(began).TotalSeconds);
+        StepBegan = null;
         if (!State.IsWhole) Unread = Store.Newest(_ => { });
     }
 
@@ -148,7 +153,6 @@ internal sealed class RunHome : IDisposable
 
     private void Load(CancellationToken stop)
     {
-        Clock.Enter(Phase.Restore);
         var crops = Spec.Model.NumCrops ?? ProcessorConfig.NumCrops(Spec.Model.Path);
         Spec = Spec with { Model = Spec.Model with { NumCrops = crops } };
         Tokenizer = Tokenizer.Load(Spec.Model.Path);
@@ -179,7 +183,7 @@ internal sealed class RunHome : IDisposable
         Inputs = new ModelInputs(Model.Model, Compute, features, Spec.Method.Dropout > 0 ? Spec.Seed : null);
         Notes = [.. StartNotes()];
         State = new TrainingState(Spec, Model.Plan, Model.Parameters, Plan) { Notes = Notes };
-        Clock.Enter(Phase.Idle);
+        Clock.Enter(Phase.Rendezvous);
     }
 
     /// <summary>Letter pages for a rank of an eight-GPU node at several times its speed.</summary>

@@ -4,9 +4,9 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class Throughput
 {
     private const int RecentSteps = 20;
-    private readonly Queue<(long Images, double Seconds)> _recent = new();
+    private readonly Queue<(long Images, long Tokens, double Seconds)> _recent = new();
     private double _recentSeconds;
-    private long _recentImages;
+    private long _recentImages, _recentTokens;
 
     public long Images { get; private set; }
     public long Tokens { get; private set; }
@@ -17,10 +17,12 @@ internal sealed class Throughput
     /// <summary>Over the last steps: what a progress display should show.</summary>
     public double RecentImagesPerSecond => _recentSeconds > 0 ? _recentImages / _recentSeconds : 0;
 
+    public double RecentTokensPerSecond => _recentSeconds > 0 ? _recentTokens / _recentSeconds : 0;
+
     /// <summary>As if these steps had been added, and no other.</summary>
     public void Rebuild(IReadOnlyList<StepRecord> steps)
     {
-        (Images, Tokens, Seconds, _recentSeconds, _recentImages) = (0, 0, 0, 0, 0);
+        (Images, Tokens, Seconds, _recentSeconds, _recentImages, _recentTokens) = (0, 0, 0, 0, 0, 0);
         _recent.Clear();
         foreach (var step in steps) Add(step.Images, step.Tokens, step.Seconds);
     }
@@ -28,10 +30,11 @@ internal sealed class Throughput
     public void Add(long images, long tokens, double seconds)
     {
         (Images, Tokens, Seconds) = (Images + images, Tokens + tokens, Seconds + seconds);
-        _recent.Enqueue((images, seconds));
-        (_recentImages, _recentSeconds) = (_recentImages + images, _recentSeconds + seconds);
+        _recent.Enqueue((images, tokens, seconds));
+        (_recentImages, _recentTokens, _recentSeconds) = (_recentImages + images, _recentTokens + tokens, _recentSeconds + seconds);
         if (_recent.Count <= RecentSteps) return;
         var oldest = _recent.Dequeue();
-        (_recentImages, _recentSeconds) = (_recentImages - oldest.Images, _recentSeconds - oldest.Seconds);
+        (_recentImages, _recentTokens, _recentSeconds) =
+            (_recentImages - oldest.Images, _recentTokens - oldest.Tokens, _recentSeconds - oldest.Seconds);
     }
 }

@@ -65,6 +65,7 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
     {
         if (_progress.Phase != RankPhase.Training) Publish(_progress with { Phase = RankPhase.Training });
         var started = Stopwatch.GetTimestamp();
+        home.StepBegan = started;
         var (step, perEpoch) = (_state.Position.Step + 1, home.Order.StepsPerEpoch);
         var (epoch, index) = ((int)((step - 1) / perEpoch), (int)((step - 1) % perEpoch));
         var samples = home.SampleIds(epoch, index);
@@ -90,10 +91,10 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
 
     private void Committed(StepRecord record, double epochProgress)
     {
-        home.TrainedAt = Stopwatch.GetTimestamp();
+        (home.TrainedAt, home.StepBegan) = (Stopwatch.GetTimestamp(), null);
         home.Throughput.Add(record.Images, record.Tokens, record.Seconds);
         parts.Folder.AppendStep(record);
-        if (parts.Folder.Writes) parts.Metrics.StepCommitted(record, home.Throughput.ImagesPerSecond, epochProgress);
+        parts.Metrics.StepCommitted(record, epochProgress);
         foreach (var news in new[] { parts.Replicas.StepCommitted(), parts.Checkpoints.StepCommitted() }.OfType<string>())
             _state.Notes = [.. _state.Notes, $"step {record.Step}: {news}"];
         Publish(Known(_progress));
@@ -173,7 +174,7 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
     {
         if (parts.Evaluator is not { } evaluator) return;
         Publish(_progress with { Phase = phase });
-        home.Clock.Enter(Phase.Evaluate);
+        home.Clock.Enter(Phase.Evaluation);
         var evaluation = evaluator.Run(stop);
         home.Clock.Enter(Phase.Idle);
         parts.Folder.WriteEvaluation(file, evaluation);
