@@ -34,6 +34,12 @@ internal sealed class ClusterGrain(
         return Task.CompletedTask;
     }
 
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        ClusterMetrics.Forget();
+        return Task.CompletedTask;
+    }
+
     public async Task<SubmitReply> SubmitAsync(SubmitRequest request)
     {
         if (!TryRead(request.SpecJson, out var spec, out var problems)) return Refuse([.. problems]);
@@ -167,6 +173,7 @@ internal sealed class ClusterGrain(
         foreach (var run in Queue.Leases.Runs.Keys) _ = TendAsync(run, ReconcileAsync);
         var capacities = Capacities();
         foreach (var demand in Queue.Waiting) _ = TendAsync(demand.Run, run => WaitAsync(run, Queue.WaitingFor(demand, capacities)));
+        ClusterMetrics.Tell(await NodesAsync(), Queue);
     }
 
     /// <summary>A run that waits no more was cancelled, and its release was lost.</summary>

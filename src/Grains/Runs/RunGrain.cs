@@ -36,6 +36,12 @@ internal sealed class RunGrain(
         await HandleAsync(new RunEvent.Reactivated());
     }
 
+    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    {
+        RunMetrics.Forget(this.GetPrimaryKeyString());
+        return Task.CompletedTask;
+    }
+
     public async Task QueueAsync(QueuedRun run)
     {
         if (Run.Submitted is { } known && known.Life >= run.Life) return; // said again
@@ -56,6 +62,7 @@ internal sealed class RunGrain(
         }
         Run.Submitted = run;
         await StoreAsync();
+        RunMetrics.Tell(run.Run, Run, now);
     }
 
     public Task<Answer> WaitAsync(string waitingFor)
@@ -120,10 +127,11 @@ internal sealed class RunGrain(
             await StoreAsync();
         }
         var run = Submitted().Run;
+        RunMetrics.Tell(run, Run, time.GetUtcNow());
         var orders = decision.Commands.OfType<RunCommand.ToSeat>().Select(command => (command.Seat, OrderOf(command)));
         _ranks.Send(run, Run.Rendezvous.Version, orders);
         foreach (var recovery in decision.Commands.OfType<RunCommand.CountRecovery>())
-            RunMetrics.GenerationEnded(run, Words.Kebab(recovery.Cause.ToString()));
+            RunMetrics.GenerationEnded(run, recovery.Cause);
         if (decision.Commands.Any(command => command is RunCommand.Release)) Release();
         KeepTicking();
         return decision.Stale;
@@ -137,10 +145,11 @@ internal sealed class RunGrain(
         if (decision.State.Generation > before.Generation && decision.State.History[^1] is var formed)
         {
             Run.Progress = Run.Progress.At(formed);
-            RunMetrics.RendezvousEnded(Submitted().Run, Run.Device!, formed.WorldSize, formed.Seconds);
+            RunMetrics.RendezvousEnded(Submitted().Run, formed.Seconds);
         }
         if (decision.State.Phase is not RunPhase.Queued && !decision.State.Phase.IsFinal) Run.StartedAt ??= now;
         if (decision.State.Phase.IsFinal) Run.FinishedAt ??= now;
+        if (decision.State.Phase.IsFinal && !before.Phase.IsFinal) RunMetrics.RunEnded(decision.State.Phase);
         foreach (var line in decision.Commands.OfType<RunCommand.Log>()) Run.Log = Run.Log.Add(now, line.Text);
     }
 
