@@ -1,9 +1,7 @@
 using Microsoft.Extensions.Logging.Console;
-using OpenTelemetry.Metrics;
 using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Nodes;
-using Phi3VCluster.Grains.Runs;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Silo;
@@ -47,8 +45,7 @@ internal static class SiloHost
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.DrainGrace + EndPatience);
         builder.Services.AddSingleton(new DrainGrace(settings.DrainGrace));
         builder.Services.AddRankWorkers(settings);
-        builder.Services.AddOpenTelemetry().WithMetrics(metrics =>
-            metrics.AddMeter(RunMetrics.MeterName, "Microsoft.Orleans").AddPrometheusExporter());
+        builder.Services.AddMetrics(settings);
         builder.UseOrleans(silo => silo.UseClusteringAndStorage(settings).AddControlPlane());
 
         var app = builder.Build();

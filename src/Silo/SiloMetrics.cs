@@ -1,0 +1,37 @@
+using System.Diagnostics.Metrics;
+using System.Reflection;
+using OpenTelemetry.Metrics;
+using Phi3VCluster.Training.Engine;
+
+namespace Phi3VCluster.Silo;
+
+/// <summary>What the silo serves at <c>/metrics</c>: its own meter, Orleans', and .NET's.</summary>
+internal static class SiloMetrics
+{
+    public static readonly MetricDefinition Info = new(
+        "phi3v.silo.info", MetricKind.Gauge, "", "1 for the silo that answers: which node it is, and of which build.",
+        MetricLabel.Node, MetricLabel.Version);
+
+    private static readonly Meter Meter = new(MetricDefinition.MeterName);
+
+    public static void AddMetrics(this IServiceCollection services, SiloSettings settings)
+    {
+        Info.Observe(Meter, () => [Info.Of(1, settings.Node, Version)]);
+        services.AddOpenTelemetry().WithMetrics(metrics => metrics
+            .AddMeter(MetricDefinition.MeterName, "Microsoft.Orleans", "System.Runtime", "Microsoft.AspNetCore.Hosting")
+            .AddView(AsPrometheusWantsIt)
+            .AddPrometheusExporter(exporter => exporter.ScopeInfoEnabled = false));
+    }
+
+    /// <summary>Orleans describes none of its metrics, and .NET calls some gauges counts, which is what Prometheus calls parts of histograms.</summary>
+    private static MetricStreamConfiguration? AsPrometheusWantsIt(Instrument instrument)
+    {
+        if (instrument.Meter.Name == MetricDefinition.MeterName) return null;
+        var name = instrument.Name.EndsWith(".count", StringComparison.Ordinal) ? instrument.Name[..^".count".Length] : null;
+        if (name is null && instrument.Description is not null) return null;
+        return new() { Name = name ?? instrument.Name, Description = instrument.Description ?? $"{instrument.Name}, by {instrument.Meter.Name}." };
+    }
+
+    private static string Version =>
+        typeof(SiloMetrics).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+}
