@@ -32,6 +32,8 @@ public static class RankMetrics
     internal static readonly MetricDefinition GradNorm = new(
         "phi3v.train.grad_norm", Gauge, "", "Global norm of the last step's mean gradient, before clipping.", OfRow);
     internal static readonly MetricDefinition WorldSize = new("phi3v.train.world_size", Gauge, "", "Ranks of the generation.", OfRow);
+    internal static readonly MetricDefinition GlobalBatch = new(
+        "phi3v.train.global_batch", Gauge, "", "Samples of one optimizer step over all ranks: the effective batch.", OfRow);
     internal static readonly MetricDefinition Generation = new(
         "phi3v.train.generation", Gauge, "", "Number of the generation: it grows with each loss, gain and repair.", OfRow);
     internal static readonly MetricDefinition EpochProgress = new(
@@ -64,8 +66,8 @@ public static class RankMetrics
     /// <summary>In the order of the documentation.</summary>
     public static IReadOnlyList<MetricDefinition> All { get; } =
     [
-        Images, Tokens, Steps, Skipped, TrainSeconds, StepSeconds, Throughput, Loss, LearningRate, GradNorm, WorldSize, Generation,
-        EpochProgress, Utilization, CheckpointTimestamp, PhaseSeconds, Undone, MemoryPeak, MemoryReserved, MemoryTotal,
+        Images, Tokens, Steps, Skipped, TrainSeconds, StepSeconds, Throughput, Loss, LearningRate, GradNorm, WorldSize, GlobalBatch,
+        Generation, EpochProgress, Utilization, CheckpointTimestamp, PhaseSeconds, Undone, MemoryPeak, MemoryReserved, MemoryTotal,
     ];
 
     /// <summary>A seat was taken; it is read until a minute after its end.</summary>
@@ -90,6 +92,7 @@ public static class RankMetrics
         OfRun(LearningRate, run => run.Last?.LearningRate);
         OfRun(GradNorm, run => run.Last?.GradNorm);
         OfRun(WorldSize, run => run.WorldSize);
+        OfRun(GlobalBatch, run => run.Row.GlobalBatch);
         OfRun(Generation, run => run.Generation);
         OfRun(EpochProgress, run => run.Last is null ? null : run.EpochProgress);
         OfRun(Utilization, run => run.Utilization);
