@@ -23,13 +23,20 @@ internal static class SiloMetrics
             .AddPrometheusExporter(exporter => exporter.ScopeInfoEnabled = false));
     }
 
-    /// <summary>Orleans describes none of its metrics, and .NET calls some gauges counts, which is what Prometheus calls parts of histograms.</summary>
+    /// <summary>
+    /// Orleans describes none of its metrics and labels messages with every silo that ever was; .NET calls some gauges counts, which is what
+    /// Prometheus calls parts of histograms.
+    /// </summary>
     private static MetricStreamConfiguration? AsPrometheusWantsIt(Instrument instrument)
     {
         if (instrument.Meter.Name == MetricDefinition.MeterName) return null;
-        var name = instrument.Name.EndsWith(".count", StringComparison.Ordinal) ? instrument.Name[..^".count".Length] : null;
-        if (name is null && instrument.Description is not null) return null;
-        return new() { Name = name ?? instrument.Name, Description = instrument.Description ?? $"{instrument.Name}, by {instrument.Meter.Name}." };
+        var isOfEachSilo = instrument.Name.EndsWith("-messages-size", StringComparison.Ordinal);
+        return new()
+        {
+            Name = instrument.Name.EndsWith(".count", StringComparison.Ordinal) ? instrument.Name[..^".count".Length] : instrument.Name,
+            Description = instrument.Description ?? $"{instrument.Name}, by {instrument.Meter.Name}.",
+            TagKeys = isOfEachSilo ? [] : null,
+        };
     }
 
     private static string Version =>
