@@ -1,8 +1,6 @@
-using System.Collections.Concurrent;
 using System.Text.Json;
 using Phi3VCluster.Samples;
 using Phi3VCluster.Spec;
-using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Bench.Gpu.Checks;
 
@@ -13,8 +11,6 @@ namespace Phi3VCluster.Bench.Gpu.Checks;
 internal sealed class TrainingCheck : IGpuCheck
 {
     private const int Pages = 12, Batch = 4;
-
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     public string Name => "training";
 
@@ -61,19 +57,7 @@ internal sealed class TrainingCheck : IGpuCheck
 
     private static List<double> Losses(RunSpec spec, string output)
     {
-        using var workers = new RankWorkers(1);
-        var changes = new BlockingCollection<bool>(); // not disposed: a rank may still be leaving
-        workers.ReportSoon += () => changes.Add(true);
-        var id = new SeatId(Path.GetFileName(output), 0);
-        workers.Take(id, version: 1, new(RunSpecJson.ToText(spec), "tcp", output));
-        while (true)
-        {
-            var now = workers.Progress().Single();
-            if (now.Error is not null) throw new InvalidOperationException(now.Error);
-            if (now.Phase == RankPhase.Finished) break;
-            if (now.Offer is { } offer) workers.Join(id, version: 2, new(Generation: 1, Rank: 0, [offer.Address], Source: 0));
-            if (!changes.TryTake(out _, Patience)) throw new TimeoutException($"the run stands at {now.Phase}, step {now.Step}");
-        }
+        SeatRun.Finish(spec, output);
         return [.. File.ReadLines(Path.Combine(output, "steps.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
     }
 }

@@ -8,8 +8,15 @@ namespace Phi3VCluster.Training.Native;
 /// </summary>
 internal static unsafe class CudaAllocator
 {
+    /// <summary>c10::DeviceAllocator's virtual table, and its bytes where the slots below are the right ones.</summary>
+    internal const string TableSymbol = "_ZTVN3c1015DeviceAllocatorE";
+    internal const long KnownTable = 120;
+
     private const int EmptyCacheSlot = 7, StatisticsSlot = 9, ResetPeakSlot = 11;
     private const int AllocatedBytes = 48, ReservedBytes = 60, StatisticsLongs = 512; // array 4 and 5 of 3 pools × {current, peak, ever, freed}
+
+    /// <summary>Whether the libtorch in use has the table that is known here; without it, nothing below may be called.</summary>
+    public static bool IsKnown { get; } = LibTorch.Load() is not null && DynamicLinker.SizeOf(TableSymbol) == KnownTable;
 
     /// <summary>Bytes in tensors, and taken from the driver for them: now, and the most since <see cref="ResetPeak"/>.</summary>
     public static (long Allocated, long AllocatedPeak, long Reserved, long ReservedPeak) Statistics(int device)
@@ -20,6 +27,7 @@ internal static unsafe class CudaAllocator
         return (numbers[AllocatedBytes], numbers[AllocatedBytes + 1], numbers[ReservedBytes], numbers[ReservedBytes + 1]);
     }
 
+    /// <summary>After the first tensor on the device, with which libtorch makes its allocator.</summary>
     public static void ResetPeak(int device)
     {
         var table = Table(out var self);

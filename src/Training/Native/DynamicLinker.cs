@@ -16,6 +16,16 @@ internal static partial class DynamicLinker
 
     public static bool IsDefined(string symbol) => dlsym(0, symbol) != 0;
 
+    /// <summary>Bytes of what a symbol names, as its library says; null where it is not defined.</summary>
+    public static unsafe long? SizeOf(string symbol)
+    {
+        const int symbolEntry = 1, infoBytes = 32, sizeAt = 16; // RTLD_DL_SYMENT, Dl_info, Elf64_Sym.st_size
+        var place = dlsym(0, symbol);
+        var info = stackalloc byte[infoBytes];
+        byte* entry = null;
+        return place != 0 && dladdr1(place, info, &entry, symbolEntry) != 0 && entry is not null ? *(long*)(entry + sizeAt) : null;
+    }
+
     public static string ReasonFor(string path) => dlopen(path, 1) == 0 ? LastError() : "it loads now";
 
     private static string LastError() => Marshal.PtrToStringUTF8(dlerror()) ?? "no reason given";
@@ -25,6 +35,9 @@ internal static partial class DynamicLinker
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial nint dlsym(nint handle, string symbol);
+
+    [LibraryImport("libc")]
+    private static unsafe partial int dladdr1(nint place, byte* info, byte** entry, int flags);
 
     [LibraryImport("libc")]
     private static partial nint dlerror();

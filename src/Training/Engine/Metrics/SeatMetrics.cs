@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Phi3VCluster.Training.Native;
+using TorchSharp;
 
 namespace Phi3VCluster.Training.Engine;
 
@@ -20,7 +21,11 @@ internal sealed class SeatMetrics : IDisposable
     public SeatMetrics(SeatId id, string node, PhaseClock clock, int? device = null)
     {
         (Id, Node, Clock, _device) = (id, node, clock, device);
-        if (device is { } cuda) CudaAllocator.ResetPeak(cuda); // an earlier run of this process had it
+        if (device is { } cuda && CudaAllocator.IsKnown)
+        {
+            using var first = torch.zeros(1, device: new torch.Device(DeviceType.CUDA, cuda)); // there is no allocator before it
+            CudaAllocator.ResetPeak(cuda); // an earlier run of this process had the device
+        }
         RankMetrics.Add(this);
     }
 
@@ -77,7 +82,7 @@ internal sealed class SeatMetrics : IDisposable
 
     private DeviceMemory? MemoryOfDevice()
     {
-        if (_device is not { } device) return null;
+        if (_device is not { } device || !CudaAllocator.IsKnown) return null;
         var held = CudaAllocator.Statistics(device);
         return new(held.AllocatedPeak, held.Reserved, _now.Memory?.Total ?? Cuda.Memory(device).Total);
     }
