@@ -11,7 +11,7 @@ public sealed record NodeInfo
     [Id(2)] public required int ProcessId { get; init; }
     /// <summary>Most ranks it runs at a time.</summary>
     [Id(3)] public required int Ranks { get; init; }
-    /// <summary>"cpu", or "cuda" and the card's name.</summary>
+    /// <summary>"cpu", or "cuda" and the card's name; "none" on a node without ranks.</summary>
     [Id(4)] public required string Device { get; init; }
     /// <summary>Set by the cluster: ranks that nobody leases and nobody occupies.</summary>
     [Id(5)] public int Free { get; init; }

@@ -18,8 +18,10 @@ public static class GrainsHosting
     /// The control plane on this silo. The caller adds clustering, a grain storage called <see cref="StateStore.Name"/>, and the
     /// node's <see cref="Training.Engine.IRankWorkers"/>.
     /// </summary>
-    public static ISiloBuilder AddControlPlane(this ISiloBuilder silo)
+    /// <param name="carriesCoordinators">False: the cluster's and the runs' grains are never placed here, and others have to carry them.</param>
+    public static ISiloBuilder AddControlPlane(this ISiloBuilder silo, bool carriesCoordinators = true)
     {
+        if (!carriesCoordinators) silo.Services.PostConfigure<GrainTypeOptions>(LeaveOutCoordinators);
         silo.Services.AddPlacementDirector<NodePlacement, NodePlacementDirector>();
         silo.Services.TryAddSingleton(TimeProvider.System);
         silo.Services.TryAddSingleton(new RunTimings());
@@ -32,6 +34,12 @@ public static class GrainsHosting
         silo.Services.AddHostedService<RankReports>();
         silo.Services.AddHostedService<Drain>(); // the last: it stops first, and the others' voices are needed until it has
         return silo.Configure<ClusterMembershipOptions>(DetectFailuresFast);
+    }
+
+    private static void LeaveOutCoordinators(GrainTypeOptions grains)
+    {
+        grains.Classes.Remove(typeof(ClusterGrain));
+        grains.Classes.Remove(typeof(RunGrain));
     }
 
     /// <summary>A training step waits for its slowest rank, so a dead node must be noticed in seconds, not a dozen.</summary>

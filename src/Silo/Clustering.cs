@@ -4,8 +4,6 @@ using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Queue;
-using Phi3VCluster.Spec;
-using StackExchange.Redis;
 
 namespace Phi3VCluster.Silo;
 
@@ -15,21 +13,7 @@ internal static class Clustering
     public static ISiloBuilder UseClusteringAndStorage(this ISiloBuilder silo, SiloSettings settings)
     {
         silo.Configure<Orleans.Configuration.SiloOptions>(options => options.SiloName = settings.Node);
-        return settings.Redis is null ? silo.Alone(settings) : silo.TogetherInRedis(settings, settings.Redis);
-    }
-
-    /// <summary>Asked before the silo starts, which would retry and log for pages.</summary>
-    /// <exception cref="InputException">There is no Redis at that address.</exception>
-    public static async Task RequireAsync(string redis)
-    {
-        try
-        {
-            await using var connection = await ConnectionMultiplexer.ConnectAsync(redis);
-        }
-        catch (Exception e) when (e is RedisConnectionException or ArgumentException)
-        {
-            throw new InputException($"--redis: no Redis answers at '{redis}'; start it, or correct the address, host:port.");
-        }
+        return settings.Redis is null ? silo.Alone(settings) : silo.TogetherInRedis(settings);
     }
 
     private static ISiloBuilder Alone(this ISiloBuilder silo, SiloSettings settings)
@@ -46,14 +30,14 @@ internal static class Clustering
         return silo;
     }
 
-    private static ISiloBuilder TogetherInRedis(this ISiloBuilder silo, SiloSettings settings, string redis)
+    private static ISiloBuilder TogetherInRedis(this ISiloBuilder silo, SiloSettings settings)
     {
         silo.Configure<ClusterOptions>(options => (options.ServiceId, options.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId));
         silo.ListenAt(settings);
-        silo.UseRedisClustering(options => options.ConfigurationOptions = ConfigurationOptions.Parse(redis));
+        silo.UseRedisClustering(options => options.ConfigurationOptions = RedisServer.Connection(settings));
         return silo.AddRedisGrainStorage(StateStore.Name, options =>
         {
-            options.ConfigurationOptions = ConfigurationOptions.Parse(redis);
+            options.ConfigurationOptions = RedisServer.Connection(settings);
             options.GrainStorageSerializer = new JsonStateSerializer();
         });
     }

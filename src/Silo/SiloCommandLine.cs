@@ -25,9 +25,15 @@ internal static class SiloCommandLine
         DefaultValueFactory = _ => Environment.MachineName,
     };
 
+    private static readonly Option<SiloRole> Role = new("--role")
+    {
+        Description = "What it is for: ranks (no coordinators), control (coordinators, no ranks), or all.",
+        DefaultValueFactory = _ => SiloRole.All,
+    };
+
     private static readonly Option<int> Ranks = new("--ranks")
     {
-        Description = "Most ranks that run here at a time.",
+        Description = "Most ranks that run here at a time. Default: the cores, or the GPUs where there are some; 0 with --role control.",
         HelpName = "count",
         DefaultValueFactory = _ => Environment.ProcessorCount,
     };
@@ -37,6 +43,13 @@ internal static class SiloCommandLine
         Description = "auto: a rank for each GPU, where there are some. cpu: leave GPUs alone.",
         HelpName = "auto|cpu",
         DefaultValueFactory = _ => AnyDevice,
+    };
+
+    private static readonly Option<int> MinGpus = new("--min-gpus")
+    {
+        Description = "Refuse to start with fewer: a node whose driver is broken would offer its cores as ranks.",
+        HelpName = "count",
+        DefaultValueFactory = _ => 0,
     };
 
     private static readonly Option<string> Data = new("--data")
@@ -50,6 +63,18 @@ internal static class SiloCommandLine
     {
         Description = "Redis that the silos of a cluster share; without it this silo is a cluster of its own.",
         HelpName = "host:port",
+    };
+
+    private static readonly Option<string?> RedisUser = new("--redis-user")
+    {
+        Description = "Name in the Redis's access list; without it, the default user.",
+        HelpName = "name",
+    };
+
+    private static readonly Option<string?> RedisPasswordFile = new("--redis-password-file")
+    {
+        Description = "File that holds the Redis's password.",
+        HelpName = "path",
     };
 
     private static readonly Option<string?> Advertise = new("--advertise")
@@ -95,8 +120,8 @@ internal static class SiloCommandLine
     {
         var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
         {
-            GatewayPort, SiloPort, HttpPort, Node, Ranks, Device, Data, Redis, Advertise, UntilStdinCloses, ReadyFile, Threads,
-            DrainSeconds, Level, Check,
+            GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, Advertise,
+            UntilStdinCloses, ReadyFile, Threads, DrainSeconds, Level, Check,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
@@ -129,10 +154,14 @@ internal static class SiloCommandLine
             SiloPort = parsed.GetValue(SiloPort),
             HttpPort = parsed.GetValue(HttpPort),
             Node = parsed.GetValue(Node)!,
-            Ranks = parsed.GetValue(Ranks),
+            Role = parsed.GetValue(Role),
+            Ranks = parsed.GetValue(Role) == SiloRole.Control ? 0 : parsed.GetValue(Ranks),
             UsesGpus = parsed.GetValue(Device) != CpuOnly,
+            MinGpus = parsed.GetValue(MinGpus),
             Data = Path.GetFullPath(parsed.GetValue(Data)!),
             Redis = parsed.GetValue(Redis),
+            RedisUser = parsed.GetValue(RedisUser),
+            RedisPasswordFile = parsed.GetValue(RedisPasswordFile),
             Advertise = parsed.GetValue(Advertise) is { } address ? IPAddress.Parse(address) : null,
             UntilStdinCloses = parsed.GetValue(UntilStdinCloses),
             ReadyFile = parsed.GetValue(ReadyFile),
@@ -154,10 +183,14 @@ internal static class SiloCommandLine
         var node = parsed.GetValue(Node)!;
         if (node.Length == 0 || node.Any(c => c is '@' or '/' || char.IsWhiteSpace(c)))
             problems.Add($"--node: must be a name without '@', '/' and spaces, got '{node}'; choose another.");
-        if (!unread.Contains(Ranks) && parsed.GetValue(Ranks) < 1)
-            problems.Add($"--ranks: must be at least 1, got {parsed.GetValue(Ranks)}; raise it.");
         if (parsed.GetValue(Device) is not (AnyDevice or CpuOnly) and var device)
             problems.Add($"--device: must be {AnyDevice} or {CpuOnly}, got '{device}'; without it, GPUs are used where there are some.");
+        problems.AddRange(RoleProblems(parsed, unread));
+        if (!unread.Contains(MinGpus) && parsed.GetValue(MinGpus) < 0)
+            problems.Add($"--min-gpus: must be at least 0, got {parsed.GetValue(MinGpus)}; leave it out for any number.");
+        if (!unread.Contains(MinGpus) && parsed.GetValue(MinGpus) > 0 && parsed.GetValue(Device) == CpuOnly)
+            problems.Add($"--min-gpus: a silo that leaves GPUs alone (--device {CpuOnly}) needs none, got {parsed.GetValue(MinGpus)}; "
+                + "leave one of the two out.");
         if (!unread.Contains(Threads) && parsed.GetValue(Threads) < 1)
             problems.Add($"--threads: must be at least 1, got {parsed.GetValue(Threads)}; raise it.");
         if (!unread.Contains(DrainSeconds) && parsed.GetValue(DrainSeconds) is < 0 or > 3600)
@@ -167,12 +200,32 @@ internal static class SiloCommandLine
         return problems;
     }
 
+    private static IEnumerable<string> RoleProblems(ParseResult parsed, HashSet<Option?> unread)
+    {
+        if (unread.Contains(Role) || unread.Contains(Ranks)) yield break;
+        var (role, ranks, given) = (parsed.GetValue(Role), parsed.GetValue(Ranks), parsed.GetResult(Ranks) is { Implicit: false });
+        if (role == SiloRole.Control && given && ranks != 0)
+            yield return $"--ranks: must be 0 with --role control, got {ranks}; leave it out, or choose --role all.";
+        if (role != SiloRole.Control && ranks < 1)
+            yield return $"--ranks: must be at least 1, got {ranks}; raise it, or choose --role control.";
+        if (role != SiloRole.All && parsed.GetValue(Redis) is null)
+            yield return $"--role: must be all for a silo that is a cluster of its own, got {Name(role)}; give --redis, or leave it out.";
+        foreach (var option in (Option<string?>[])[RedisUser, RedisPasswordFile])
+            if (parsed.GetValue(option) is { } value && parsed.GetValue(Redis) is null)
+                yield return $"{option.Name}: is for a Redis, got {value} and no --redis; give its address, or leave this out.";
+    }
+
     // The library would name the .NET type.
     private static string Reason(ParseError error) => error.SymbolResult is OptionResult { Tokens: [var token, ..] } result
-        ? result.Option == Level
-            ? $"{Level.Name}: unknown, got {token.Value}; choose one of {string.Join(", ", Enum.GetNames<LogLevel>())}."
+        ? result.Option == Level ? Unknown<LogLevel>(Level, token)
+            : result.Option == Role ? Unknown<SiloRole>(Role, token)
             : $"{result.Option.Name}: must be a whole number, got {token.Value}; write for example 2."
         : error.Message;
+
+    private static string Unknown<T>(Option option, Token token) where T : struct, Enum =>
+        $"{option.Name}: unknown, got {token.Value}; choose one of {string.Join(", ", Enum.GetValues<T>().Select(Name))}.";
+
+    private static string Name<T>(T value) where T : struct, Enum => value is LogLevel ? $"{value}" : $"{value}".ToLowerInvariant();
 
     /// <summary>Variables as arguments, so that both are read and refused in the same way.</summary>
     private static IEnumerable<string> FromEnvironment(RootCommand root, string[] args) =>

@@ -3,6 +3,7 @@ using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Nodes;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Native;
 
 namespace Phi3VCluster.Silo;
 
@@ -16,7 +17,10 @@ internal static class SiloHost
     public static async Task<int> RunAsync(SiloSettings settings)
     {
         settings = Ports.Claim(settings);
-        if (settings.Redis is { } redis) await Clustering.RequireAsync(redis);
+        if (settings.MinGpus > 0 && Cuda.DeviceCount is var gpus && gpus < settings.MinGpus) // asking loads libtorch
+            throw new InputException($"--min-gpus: this machine must have at least {settings.MinGpus}, got {gpus}; check its driver with "
+                + "nvidia-smi and that libtorch is one for CUDA (phi3v-silo --check), or lower it.");
+        if (settings.Redis is not null) await RedisServer.RequireAsync(settings);
         await using var app = Build(settings);
         app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
         if (settings.Redis is not null) await OtherSilos.RequireNoneInTheWayAsync(app.Services, settings);
@@ -46,7 +50,9 @@ internal static class SiloHost
         builder.Services.AddSingleton(new DrainGrace(settings.DrainGrace));
         builder.Services.AddRankWorkers(settings);
         builder.Services.AddMetrics(settings);
-        builder.UseOrleans(silo => silo.UseClusteringAndStorage(settings).AddControlPlane());
+        builder.UseOrleans(silo => silo
+            .UseClusteringAndStorage(settings)
+            .AddControlPlane(carriesCoordinators: settings.Role != SiloRole.Ranks));
 
         var app = builder.Build();
         app.MapHealth();

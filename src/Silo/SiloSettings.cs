@@ -13,14 +13,21 @@ internal sealed record SiloSettings
     public required int HttpPort { get; init; }
     /// <summary>Name of the node, unique in the cluster.</summary>
     public required string Node { get; init; }
-    /// <summary>Most ranks at a time.</summary>
+    public SiloRole Role { get; init; }
+    /// <summary>Most ranks at a time; 0 for a silo of coordinators.</summary>
     public required int Ranks { get; init; }
     /// <summary>Whether its ranks take GPUs, one each, where there are some.</summary>
     public required bool UsesGpus { get; init; }
+    /// <summary>Fewest CUDA devices that it starts with.</summary>
+    public int MinGpus { get; init; }
     /// <summary>Folder of the grain state; not used with Redis.</summary>
     public required string Data { get; init; }
     /// <summary>host:port of the Redis that silos find each other in and keep their state in; null: this silo is the cluster.</summary>
     public string? Redis { get; init; }
+    /// <summary>Name in Redis's access list; null: its default user.</summary>
+    public string? RedisUser { get; init; }
+    /// <summary>File that holds the Redis's password; null: it asks for none.</summary>
+    public string? RedisPasswordFile { get; init; }
     /// <summary>Address that others reach this silo at; null: this machine only.</summary>
     public IPAddress? Advertise { get; init; }
     /// <summary>Stop when standard input ends: the silo dies with whoever holds the other end.</summary>

@@ -60,7 +60,7 @@ internal static class JobSession
     /// <summary>Whoever asks a model computes like a rank; data and files can be looked at beside a run.</summary>
     private static string NodeFor(ModelJob job, IReadOnlyList<NodeInfo> nodes)
     {
-        var ready = nodes.Where(n => n.State == NodeState.Ready).ToList();
+        var ready = nodes.Where(n => n is { State: NodeState.Ready, Ranks: > 0 }).ToList();
         return ready.Where(n => n.Free > 0 || job is InspectJob or MergeJob or ExportJob).MaxBy(n => n.Free)?.Node
             ?? throw new CommandFailedException(
                 $"no node has a free rank: {Words.Ranks(ready.Sum(n => n.Ranks))}, all leased to "

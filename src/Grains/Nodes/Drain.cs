@@ -55,7 +55,7 @@ internal sealed class Drain(
         try
         {
             var nodes = await grains.GetCluster().NodesAsync().WaitAsync(stop);
-            return nodes.Any(node => node.Node != silo.Name && node.State == NodeState.Ready);
+            return nodes.Any(node => node.Node != silo.Name && node is { State: NodeState.Ready, Ranks: > 0 });
         }
         catch (Exception e)
         {

@@ -101,7 +101,7 @@ internal sealed class ClusterGrain(
     {
         var nodes = await NodesAsync();
         if (Unknown(node, nodes) is { } problem) return [problem];
-        if (!nodes.Any(other => other.Node != node && other.State == NodeState.Ready))
+        if (!nodes.Any(other => other.Node != node && other is { State: NodeState.Ready, Ranks: > 0 }))
             return [$"node: must not be the only one that takes runs, got {node}; start another, or stop its runs with `phi3v cancel`."];
         await SetDrainingAsync(stored.State.Draining.Add(node));
         return [];

@@ -10,11 +10,24 @@ internal sealed class RedisProcess : IAsyncDisposable
 {
     private readonly Process _process;
 
-    private RedisProcess(Process process, string address) => (_process, Address) = (process, address);
+    private readonly string _login; // as StackExchange.Redis writes it behind an address
+
+    private RedisProcess(Process process, string address, string login) => (_process, Address, _login) = (process, address, login);
 
     public string Address { get; }
 
-    public static async Task<RedisProcess> StartAsync(string folder)
+    public static Task<RedisProcess> StartAsync(string folder) => StartAsync(folder, login: "");
+
+    /// <param name="users">Lines of an access list, the default user's among them.</param>
+    /// <param name="defaultPassword">The default user's, who may do everything.</param>
+    public static async Task<RedisProcess> StartWithUsersAsync(string folder, string defaultPassword, params string[] users)
+    {
+        var file = Path.Combine(folder, "users.acl");
+        await File.WriteAllLinesAsync(file, [$"user default on >{defaultPassword} ~* &* +@all", .. users]);
+        return await StartAsync(folder, $",password={defaultPassword}", "--aclfile", file);
+    }
+
+    private static async Task<RedisProcess> StartAsync(string folder, string login, params string[] options)
     {
         var path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
             .Select(p => Path.Combine(p, "redis-server"))
@@ -22,19 +35,19 @@ internal sealed class RedisProcess : IAsyncDisposable
         Assert.SkipWhen(path is null, "redis-server is not installed");
         var port = FreePort();
         var process = Process.Start(new ProcessStartInfo(path!,
-            ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--daemonize", "no"])
+            ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--daemonize", "no", .. options])
         {
             RedirectStandardOutput = true,
         })!;
         _ = process.StandardOutput.ReadToEndAsync(); // else it would block on a full pipe
-        var redis = new RedisProcess(process, $"127.0.0.1:{port}");
+        var redis = new RedisProcess(process, $"127.0.0.1:{port}", login);
         await Eventually.SeeAsync("Redis answers", redis.AnswersAsync, answers => answers);
         return redis;
     }
 
     public async Task<IReadOnlyList<string>> KeysAsync()
     {
-        await using var connection = await ConnectionMultiplexer.ConnectAsync(Address);
+        await using var connection = await ConnectionMultiplexer.ConnectAsync(Address + _login);
         return [.. connection.GetServer(Address).Keys().Select(k => k.ToString())];
     }
 

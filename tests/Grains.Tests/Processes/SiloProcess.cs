@@ -31,18 +31,24 @@ internal sealed class SiloProcess : IAsyncDisposable
 
     public string Errors => _errors.ToString();
 
-    /// <summary>Starts a silo and waits until it takes calls.</summary>
-    public static async Task<SiloProcess> StartAsync(string folder, params string[] args)
+    /// <summary>Starts a silo of two ranks and waits until it takes calls.</summary>
+    public static Task<SiloProcess> StartAsync(string folder, params string[] args) => StartBareAsync(folder, ["--ranks", "2", .. args]);
+
+    /// <summary>Starts a silo with nothing but ports and folders of its own, and waits until it takes calls.</summary>
+    public static async Task<SiloProcess> StartBareAsync(string folder, params string[] args)
     {
         var readyFile = Path.Combine(folder, $"ready-{Guid.NewGuid():N}");
-        var silo = new SiloProcess(["--gateway-port", "0", "--silo-port", "0", "--http-port", "0", "--ranks", "2", "--until-stdin-closes",
-            "--data", Path.Combine(folder, "data"), "--ready-file", readyFile, .. args]);
+        var silo = Begin(folder, ["--gateway-port", "0", "--silo-port", "0", "--http-port", "0", "--ready-file", readyFile, .. args]);
         await Eventually.SeeAsync($"the silo is ready, or has ended with: {silo.Errors}",
             () => File.Exists(readyFile) || silo._process.HasExited);
         Assert.False(silo._process.HasExited, silo.Errors);
         silo.Ready = JsonDocument.Parse(await File.ReadAllTextAsync(readyFile)).RootElement;
         return silo;
     }
+
+    /// <summary>Starts a silo and does not wait.</summary>
+    public static SiloProcess Begin(string folder, params string[] args) =>
+        new(["--until-stdin-closes", "--data", Path.Combine(folder, "data"), .. args]);
 
     /// <summary>Runs the executable to its end.</summary>
     public static async Task<(int ExitCode, string Output, string Errors)> RunAsync(params string[] args)
@@ -70,6 +76,8 @@ internal sealed class SiloProcess : IAsyncDisposable
         await _process.WaitForExitAsync(patience.Token);
         return _process.ExitCode;
     }
+
+    public void Terminate() => Signal("TERM");
 
     private void Signal(string name) => Process.Start("kill", [$"-{name}", $"{_process.Id}"]).WaitForExit();
 

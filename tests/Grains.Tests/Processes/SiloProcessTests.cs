@@ -16,7 +16,8 @@ public sealed class SiloProcessTests : IDisposable
         Assert.Equal(("n1", silo.Id), (silo.Ready.GetProperty("node").GetString(), silo.Ready.GetProperty("process_id").GetInt32()));
 
         using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{silo.Ready.GetProperty("http_port").GetInt32()}") };
-        Assert.Equal("Active\n", await http.GetStringAsync("/health"));
+        foreach (var health in (string[])["/health", "/health/live", "/health/ready"])
+            Assert.Equal("Active\n", await http.GetStringAsync(health));
         Assert.Contains("orleans_", await http.GetStringAsync("/metrics"));
         using (var client = await SiloClient.ConnectAsync(silo.Ready))
         {
@@ -96,6 +97,10 @@ public sealed class SiloProcessTests : IDisposable
         var (wrong, _, problems) = await SiloProcess.RunAsync("--ranks", "0", "--node", "a@b", "--advertise", "nowhere");
         Assert.Equal(2, wrong);
         Assert.Equal(3, problems.Trim().Split('\n').Length);
+
+        (wrong, _, problems) = await SiloProcess.RunAsync("--role", "control", "--ranks", "3", "--redis-user", "me", "--min-gpus", "-1");
+        Assert.Equal(2, wrong);
+        Assert.Equal(["--min-gpus:", "--ranks:", "--redis-user:", "--role:"], problems.Trim().Split('\n').Select(p => p.Split(' ')[0]).Order());
     }
 
     [Fact]

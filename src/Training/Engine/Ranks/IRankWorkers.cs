@@ -11,7 +11,7 @@ public interface IRankWorkers
     /// <summary>Most seats this node has at a time; no more than devices, where there are CUDA devices.</summary>
     int Capacity { get; }
 
-    /// <summary>"cpu", or "cuda" with the cards' name, e.g. "cuda NVIDIA H100".</summary>
+    /// <summary>"cpu", or "cuda" with the cards' name, e.g. "cuda NVIDIA H100"; "none" on a node without seats.</summary>
     string Device { get; }
 
     /// <summary>

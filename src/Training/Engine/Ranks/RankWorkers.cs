@@ -14,7 +14,7 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
     private readonly Lazy<SeatMachine> _machine;
     private readonly int _capacity;
 
-    /// <param name="capacity">Most seats at a time; no more than devices, where there are CUDA devices.</param>
+    /// <param name="capacity">Most seats at a time; no more than devices, where there are CUDA devices. With 0, libtorch is not loaded.</param>
     /// <param name="host">Address under which other nodes reach this one's collectives.</param>
     /// <param name="node">Name of the node, as metrics label it; null: the machine's.</param>
     /// <param name="threads">That all seats together compute with on the CPU; null: one for each of the machine's cores.</param>
@@ -29,8 +29,8 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
 
     public event Action? ReportSoon;
 
-    public int Capacity => _cuda.Value.Count == 0 ? _capacity : Math.Min(_capacity, _cuda.Value.Count);
-    public string Device => _cuda.Value.Count == 0 ? "cpu" : $"cuda {Cuda.Name(0)}";
+    public int Capacity => _capacity == 0 || _cuda.Value.Count == 0 ? _capacity : Math.Min(_capacity, _cuda.Value.Count);
+    public string Device => _capacity == 0 ? "none" : _cuda.Value.Count == 0 ? "cpu" : $"cuda {Cuda.Name(0)}";
 
     public bool Take(SeatId id, long version, SeatOrder order)
     {
