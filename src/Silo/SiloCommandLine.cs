@@ -116,12 +116,17 @@ internal static class SiloCommandLine
         Description = "Check this machine, print rows of JSON and exit; starts no silo.",
     };
 
+    private static readonly Option<bool> Ask = new("--probe")
+    {
+        Description = "Ask the silo at --http-port of this machine whether it is ready, and exit with 0 or 1; starts no silo.",
+    };
+
     public static async Task<int> RunAsync(string[] args)
     {
         var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
         {
             GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, Advertise,
-            UntilStdinCloses, ReadyFile, Threads, DrainSeconds, Level, Check,
+            UntilStdinCloses, ReadyFile, Threads, DrainSeconds, Level, Check, Ask,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
@@ -135,6 +140,7 @@ internal static class SiloCommandLine
     {
         try
         {
+            if (parsed.GetValue(Ask)) return await Probe.RunAsync(parsed.GetValue(HttpPort), Console.Out);
             return parsed.GetValue(Check) ? MachineCheck.Run(Console.Out) : await SiloHost.RunAsync(Settings(parsed));
         }
         catch (InputException e)

@@ -18,6 +18,8 @@ public sealed class SiloProcessTests : IDisposable
         using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{silo.Ready.GetProperty("http_port").GetInt32()}") };
         foreach (var health in (string[])["/health", "/health/live", "/health/ready"])
             Assert.Equal("Active\n", await http.GetStringAsync(health));
+        var port = $"{http.BaseAddress.Port}";
+        Assert.Equal((0, "Active\n"), await ProbeAsync(port));
         Assert.Contains("orleans_", await http.GetStringAsync("/metrics"));
         using (var client = await SiloClient.ConnectAsync(silo.Ready))
         {
@@ -27,6 +29,13 @@ public sealed class SiloProcessTests : IDisposable
 
         silo.CloseStandardInput();
         Assert.Equal(0, await silo.ExitAsync());
+        Assert.Equal(1, (await ProbeAsync(port)).ExitCode);
+    }
+
+    private static async Task<(int ExitCode, string Output)> ProbeAsync(string port)
+    {
+        var (exitCode, output, _) = await SiloProcess.RunAsync("--probe", "--http-port", port);
+        return (exitCode, output);
     }
 
     [Fact]

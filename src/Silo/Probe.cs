@@ -1,0 +1,24 @@
+namespace Phi3VCluster.Silo;
+
+/// <summary>Asks the silo of this machine how it is, for images that have no curl.</summary>
+internal static class Probe
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    /// <returns>0 if the silo is ready, else 1.</returns>
+    public static async Task<int> RunAsync(int httpPort, TextWriter output)
+    {
+        using var http = new HttpClient { Timeout = Patience };
+        try
+        {
+            using var answer = await http.GetAsync($"http://127.0.0.1:{httpPort}{Health.Ready}");
+            await output.WriteAsync(await answer.Content.ReadAsStringAsync());
+            return answer.IsSuccessStatusCode ? 0 : 1;
+        }
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
+        {
+            await output.WriteLineAsync($"no silo answers at port {httpPort}: {e.Message}");
+            return 1;
+        }
+    }
+}
