@@ -4,10 +4,11 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: deploy/docker/build.sh [--flavour cpu|cuda|volume] [--tag TAG] [--registry HOST/PATH] [--tool docker|podman|buildah]
+Usage: deploy/docker/build.sh [--flavour cpu|cuda|volume|control] [--tag TAG] [--registry HOST/PATH] [--tool docker|podman|buildah]
                               [--base IMAGE] [--runtime IMAGE] [--cli-base IMAGE] [--publish-only] [-- TOOL-OPTION…]
   --flavour       cpu: libtorch from NuGet (default); cuda: TorchSharp-cuda-linux on NVIDIA's base;
-                  volume: no libtorch in the image, a volume at /opt/libtorch/lib brings it
+                  volume: no libtorch in the image, a volume at /opt/libtorch/lib brings it; on NVIDIA's base
+                  control: no libtorch at all, for silos of --role control; the silo's image only
   --tag           the images' tag, the flavour unless given
   --base, --runtime, --cli-base   stand in for the Dockerfiles' own base images
   --publish-only  make the build contexts in artifacts/image and stop
@@ -31,7 +32,10 @@ while [ $# -gt 0 ]; do
     *) echo "build.sh: unknown option, got $1; see --help." >&2; exit 2 ;;
   esac
 done
-case $flavour in cpu | cuda | volume) ;; *) echo "build.sh: --flavour: must be cpu, cuda or volume, got $flavour." >&2; exit 2 ;; esac
+case $flavour in
+  cpu | cuda | volume | control) ;;
+  *) echo "build.sh: --flavour: must be cpu, cuda, volume or control, got $flavour." >&2; exit 2 ;;
+esac
 : "${tag:=$flavour}"
 
 cd "$(dirname "$0")/../.."
@@ -59,7 +63,7 @@ describe() { # PROJECT FOLDER: an SBOM, and from it a list of packages and licen
 
 dotnet tool restore >/dev/null
 publish silo src/Silo phi3v-silo
-publish cli src/Client phi3v
+[ "$flavour" = control ] || publish cli src/Client phi3v
 mkdir -p $context/silo/libtorch
 if [ "$flavour" = cpu ]; then
   from=$(dotnet msbuild src/Training -nologo -getProperty:Pkglibtorch-cpu-linux-x64)/runtimes/linux-x64/native
@@ -77,7 +81,8 @@ image() { # DOCKERFILE CONTEXT NAME OPTION…
   shift 3
   "$tool" build -f "deploy/docker/$file" -t "$name" "$@" "$from"
 }
-dockerfile=silo-cuda.Dockerfile
-[ "$flavour" = cpu ] && dockerfile=silo.Dockerfile
+dockerfile=silo.Dockerfile
+case $flavour in cuda | volume) dockerfile=silo-cuda.Dockerfile ;; esac
 image $dockerfile $context/silo "${registry}phi3v-silo:$tag" ${base:+--build-arg "BASE=$base"} ${runtime:+--build-arg "RUNTIME=$runtime"} "$@"
+[ "$flavour" = control ] && exit 0
 image cli.Dockerfile $context/cli "${registry}phi3v:$tag" ${cli_base:+--build-arg "BASE=$cli_base"} "$@"
