@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Makes the cluster of settings.sh: registry, AKS, pool of GPUs, drivers, monitoring, and Phi3VCluster in it. What is there already is left
-# as it is, so the script can be run again after a failure. --dry-run prints the commands only. GPU nodes cost money from their first minute.
+# Makes the cluster of settings.sh: registry, AKS, pool of GPUs, drivers, monitoring, and Phi3VCluster in it. What is there already
+# is left as it is, so the script can be run again after a failure. --dry-run prints the commands only. GPU nodes cost money from their first minute.
 
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$@"
 need az kubectl helm openssl
-[ -n "$PHI3V_AKS_REGISTRY" ] || { echo "PHI3V_AKS_REGISTRY: must be set, a name that is free in all of Azure; letters and digits." >&2; exit 2; }
+if [ -z "$PHI3V_AKS_REGISTRY" ]; then
+  echo "PHI3V_AKS_REGISTRY: must be set, a name that is free in all of Azure; letters and digits." >&2
+  exit 2
+fi
 
 group=(--resource-group "$PHI3V_AKS_GROUP")
 
@@ -61,7 +64,8 @@ run docker push "$server/phi3v:cuda"
 there kubectl get namespace phi3v || run kubectl apply -f "$repository/deploy/k8s/base/namespace.yaml"
 if ! there kubectl get secret phi3v-redis --namespace phi3v; then
   echo '+ kubectl create secret generic phi3v-redis --namespace phi3v --from-file=password=<(openssl rand -hex 32)' >&2
-  $dry_run || openssl rand -hex 32 | tr -d '\n' | kubectl create secret generic phi3v-redis --namespace phi3v --from-file=password=/dev/stdin
+  $dry_run || openssl rand -hex 32 | tr -d '\n' |
+    kubectl create secret generic phi3v-redis --namespace phi3v --from-file=password=/dev/stdin
 fi
 
 # The manifests with the registry's images and as many pods of ranks as nodes.
@@ -71,5 +75,8 @@ run kubectl scale deployment phi3v-ranks --namespace phi3v --replicas "$PHI3V_AK
 run kubectl apply -k "$repository/deploy/k8s/monitoring"
 run kubectl rollout status deployment phi3v-control --namespace phi3v --timeout 5m
 run kubectl rollout status deployment phi3v-ranks --namespace phi3v --timeout 20m
-echo "the cluster is up. Its command line: kubectl port-forward --namespace phi3v deployment/phi3v-control 30000:30000, and in another shell" >&2
-echo "phi3v nodes --cluster 127.0.0.1:30000" >&2
+cat >&2 <<'TEXT'
+The cluster is up. To talk to it, in two shells:
+  kubectl port-forward --namespace phi3v deployment/phi3v-control 30000:30000
+  phi3v nodes --cluster 127.0.0.1:30000
+TEXT

@@ -83,6 +83,7 @@ image() { # DOCKERFILE CONTEXT NAME OPTION…
 }
 dockerfile=silo.Dockerfile
 case $flavour in cuda | volume) dockerfile=silo-cuda.Dockerfile ;; esac
-image $dockerfile $context/silo "${registry}phi3v-silo:$tag" ${base:+--build-arg "BASE=$base"} ${runtime:+--build-arg "RUNTIME=$runtime"} "$@"
+image $dockerfile $context/silo "${registry}phi3v-silo:$tag" \
+  ${base:+--build-arg "BASE=$base"} ${runtime:+--build-arg "RUNTIME=$runtime"} "$@"
 [ "$flavour" = control ] && exit 0
 image cli.Dockerfile $context/cli "${registry}phi3v:$tag" ${cli_base:+--build-arg "BASE=$cli_base"} "$@"

@@ -3,7 +3,9 @@ using StackExchange.Redis;
 
 namespace Phi3VCluster.Silo;
 
-/// <summary>The Redis of a cluster: its address, and who we are to it. The password comes from a file, for everybody sees arguments.</summary>
+/// <summary>
+/// The Redis of a cluster: its address, and who we are to it. The password comes from a file, for everybody sees arguments.
+/// </summary>
 internal static class RedisServer
 {
     /// <exception cref="InputException">The address or the password's file cannot be read.</exception>
@@ -40,7 +42,8 @@ internal static class RedisServer
         }
         catch (RedisException)
         {
-            throw new InputException($"--redis: no Redis answers at '{Shown(settings.Redis!)}'; start it, or correct the address, host:port.");
+            throw new InputException(
+                $"--redis: no Redis answers at '{Shown(settings.Redis!)}'; start it, or correct the address, host:port.");
         }
     }
 
@@ -53,7 +56,8 @@ internal static class RedisServer
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InputException($"--redis-password-file: cannot be read, got {file}: {e.Message} Give the file that holds the password.");
+            throw new InputException(
+                $"--redis-password-file: cannot be read, got {file}: {e.Message} Give the file that holds the password.");
         }
         return text.Length > 0
             ? text

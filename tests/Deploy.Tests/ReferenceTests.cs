@@ -25,15 +25,17 @@ public sealed partial class ReferenceTests
     {
         var all = await Rendered.OverlayAsync(overlay);
         var pods = all.Pods();
-        var cli = Rendered.OfFile(Path.Combine(Rendered.Root, "jobs", "submit.yaml")).Pods();
+        var cli = Rendered.OfJob("submit.yaml").Pods();
         foreach (var deployment in all.All<V1Deployment>())
-            Assert.True(all.Pod(deployment.Metadata.Name).Matches(deployment.Spec.Selector), $"{deployment.Metadata.Name} does not find its own pods");
+            Assert.True(all.Pod(deployment.Metadata.Name).Matches(deployment.Spec.Selector),
+                $"{deployment.Metadata.Name} does not find its own pods");
         var selectors = all.All<V1Service>().Select(s => (s.Metadata.Name, new V1LabelSelector { MatchLabels = s.Spec.Selector }))
             .Concat(all.All<V1PodDisruptionBudget>().Select(b => (b.Metadata.Name, b.Spec.Selector)))
             .Concat(all.All<V1NetworkPolicy>().Select(p => (p.Metadata.Name, p.Spec.PodSelector)))
             .Concat(all.All<V1NetworkPolicy>().SelectMany(p => Peers(p).Where(peer => peer.PodSelector is not null)
                 .Select(peer => (p.Metadata.Name, peer.PodSelector))));
-        Assert.All(selectors, selector => Assert.True(pods.Concat(cli).Any(pod => pod.Matches(selector.Item2)), $"{selector.Name} selects no pod"));
+        Assert.All(selectors, selector =>
+            Assert.True(pods.Concat(cli).Any(pod => pod.Matches(selector.Item2)), $"{selector.Name} selects no pod"));
     }
 
     [Theory, MemberData(nameof(Overlays))]
@@ -67,7 +69,8 @@ public sealed partial class ReferenceTests
             var paths = pod.Container.VolumeMounts.Select(mount => mount.MountPath).ToList();
             Assert.Equal(paths.Distinct(), paths);
             foreach (var volume in pod.Spec.Volumes) AssertSource(all, pod, volume);
-            foreach (var source in pod.Container.EnvFrom ?? []) Assert.True(all.Has<V1ConfigMap>(source.ConfigMapRef.Name), source.ConfigMapRef.Name);
+            foreach (var source in pod.Container.EnvFrom ?? [])
+                Assert.True(all.Has<V1ConfigMap>(source.ConfigMapRef.Name), source.ConfigMapRef.Name);
             Assert.True(all.Has<V1ServiceAccount>(pod.Spec.ServiceAccountName), pod.Spec.ServiceAccountName);
             if (pod.Spec.PriorityClassName is { } priority) Assert.True(all.Has<V1PriorityClass>(priority), priority);
         }
@@ -78,7 +81,8 @@ public sealed partial class ReferenceTests
     {
         var all = await Rendered.OverlayAsync(overlay);
         Assert.All(all.Objects, o => Assert.Matches(DnsName(), o.Metadata.Name));
-        Assert.All(all.Objects.Where(o => o is not (V1Namespace or V1PriorityClass)), o => Assert.Equal("phi3v", o.Metadata.NamespaceProperty));
+        Assert.All(all.Objects.Where(o => o is not (V1Namespace or V1PriorityClass)),
+            o => Assert.Equal("phi3v", o.Metadata.NamespaceProperty));
         Assert.All(all.Pods().SelectMany(pod => pod.Container.Ports ?? []), port => Assert.Matches(PortName(), port.Name));
         Assert.Empty(ValueThatIsNoText().Matches(all.Yaml)); // kubectl would send them; the server refuses them
         Assert.Equal(all.Objects.Count, all.Objects.Select(o => (o.Kind, o.Metadata.Name)).Distinct().Count());
@@ -100,11 +104,13 @@ public sealed partial class ReferenceTests
         if (volume.PersistentVolumeClaim is { } claim)
             Assert.True(all.Has<V1PersistentVolumeClaim>(claim.ClaimName), $"{pod.Owner}: {claim.ClaimName}");
         if (volume.Secret is { } secret)
-            Assert.True(all.Has<V1Secret>(secret.SecretName) || SecretsOfTheUser.Contains(secret.SecretName), $"{pod.Owner}: {secret.SecretName}");
+            Assert.True(all.Has<V1Secret>(secret.SecretName) || SecretsOfTheUser.Contains(secret.SecretName),
+                $"{pod.Owner}: {secret.SecretName}");
     }
 
     private static void AssertHasPort(PodOf pod, string port, string who) =>
-        Assert.True((pod.Container.Ports ?? []).Any(p => p.Name == port || $"{p.ContainerPort}" == port), $"{who}: {pod.Owner} has no port {port}");
+        Assert.True((pod.Container.Ports ?? []).Any(p => p.Name == port || $"{p.ContainerPort}" == port),
+            $"{who}: {pod.Owner} has no port {port}");
 
     private static IEnumerable<V1NetworkPolicyPeer> Peers(V1NetworkPolicy policy) =>
         (policy.Spec.Ingress ?? []).SelectMany(rule => rule.FromProperty ?? [])

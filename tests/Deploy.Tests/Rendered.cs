@@ -23,6 +23,11 @@ internal sealed record Rendered(string Name, string Yaml, IReadOnlyList<IKuberne
         return Parse(folder, result.Output);
     }
 
+    public static IReadOnlyList<string> JobFiles() => [.. Directory.EnumerateFiles(Path.Combine(Root, "jobs"), "*.yaml")
+        .Select(file => Path.GetFileName(file)!).Where(file => file != "kustomization.yaml").Order()];
+
+    public static Rendered OfJob(string file) => OfFile(Path.Combine(Root, "jobs", file));
+
     public static Rendered OfFile(string path) => Parse(path, File.ReadAllText(path));
 
     public IReadOnlyList<T> All<T>() where T : IKubernetesObject<V1ObjectMeta> => [.. Objects.OfType<T>()];
@@ -69,7 +74,8 @@ internal sealed record PodOf(string Owner, IDictionary<string, string> Labels, V
     }
 
     public bool Matches(V1LabelSelector selector) =>
-        (selector.MatchLabels ?? new Dictionary<string, string>()).All(label => Labels.TryGetValue(label.Key, out var value) && value == label.Value)
+        (selector.MatchLabels ?? new Dictionary<string, string>()).All(label =>
+            Labels.TryGetValue(label.Key, out var value) && value == label.Value)
         && (selector.MatchExpressions ?? []).All(e =>
             e.OperatorProperty == "In" && Labels.TryGetValue(e.Key, out var value) && e.Values.Contains(value));
 }

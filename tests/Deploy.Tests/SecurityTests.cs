@@ -11,8 +11,7 @@ public sealed class SecurityTests
     public async Task Pods_are_restricted_but_for_memory_that_infiniband_pins(string overlay)
     {
         var all = await Rendered.OverlayAsync(overlay);
-        var jobs = Directory.EnumerateFiles(Path.Combine(Rendered.Root, "jobs"), "*.yaml").Where(file => !file.EndsWith("kustomization.yaml", StringComparison.Ordinal))
-            .SelectMany(file => Rendered.OfFile(file).Pods());
+        var jobs = Rendered.JobFiles().SelectMany(file => Rendered.OfJob(file).Pods());
         foreach (var pod in all.Pods().Concat(jobs))
         {
             var (whole, own) = (pod.Spec.SecurityContext, pod.Container.SecurityContext);
@@ -31,7 +30,8 @@ public sealed class SecurityTests
             Assert.True(!pins || pod.Owner == "phi3v-ranks", pod.Owner);
         }
         var level = Assert.Single(all.All<V1Namespace>()).Metadata.Labels["pod-security.kubernetes.io/enforce"];
-        Assert.Equal(all.Pods().Any(pod => pod.Container.SecurityContext.Capabilities.Add is not null) ? "privileged" : "restricted", level);
+        var anyPins = all.Pods().Any(pod => pod.Container.SecurityContext.Capabilities.Add is not null);
+        Assert.Equal(anyPins ? "privileged" : "restricted", level);
     }
 
     /// <summary>They are variables, and a service of ours named gateway would be read as --gateway-port.</summary>
@@ -43,7 +43,8 @@ public sealed class SecurityTests
     public async Task Everything_that_is_let_in_is_let_in_by_name(string overlay)
     {
         var policies = (await Rendered.OverlayAsync(overlay)).All<V1NetworkPolicy>();
-        var closed = Assert.Single(policies, policy => policy.Spec.PodSelector.MatchLabels is null && policy.Spec.PodSelector.MatchExpressions is null);
+        var closed = Assert.Single(policies, policy =>
+            policy.Spec.PodSelector.MatchLabels is null && policy.Spec.PodSelector.MatchExpressions is null);
         Assert.Null(closed.Spec.Ingress);
         Assert.All(policies.SelectMany(policy => policy.Spec.Ingress ?? []), rule => Assert.NotEmpty(rule.FromProperty));
         Assert.All(policies.SelectMany(policy => policy.Spec.Egress ?? []), rule => Assert.NotEmpty(rule.To));

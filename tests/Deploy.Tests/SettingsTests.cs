@@ -11,11 +11,7 @@ public sealed partial class SettingsTests
 
     public static TheoryData<string> Overlays() => Rendered.Overlays();
 
-    public static TheoryData<string> Jobs() =>
-    [
-        .. Directory.EnumerateFiles(Path.Combine(Rendered.Root, "jobs"), "*.yaml").Select(file => Path.GetFileName(file)!)
-            .Where(file => file != "kustomization.yaml").Order(),
-    ];
+    public static TheoryData<string> Jobs() => [.. Rendered.JobFiles()];
 
     [Theory, MemberData(nameof(Overlays))]
     public async Task Variables_of_the_silo_are_its_options(string overlay)
@@ -25,7 +21,8 @@ public sealed partial class SettingsTests
         var known = Option().Matches(help).Select(m => $"PHI3V_{m.Groups["name"].Value.Replace('-', '_').ToUpperInvariant()}").ToList();
         Assert.Contains("PHI3V_GATEWAY_PORT", known);
         foreach (var pod in all.Pods().Where(pod => pod.IsSilo))
-            Assert.All(pod.Environment(all).Keys.Where(name => name.StartsWith("PHI3V_", StringComparison.Ordinal)), name => Assert.Contains(name, known));
+            Assert.All(pod.Environment(all).Keys.Where(name => name.StartsWith("PHI3V_", StringComparison.Ordinal)),
+                name => Assert.Contains(name, known));
     }
 
     /// <summary>Read with the pod's values, and refused for nothing but the Redis, which is not there.</summary>
@@ -75,20 +72,22 @@ public sealed partial class SettingsTests
     [Theory, MemberData(nameof(Jobs))]
     public async Task A_job_s_command_is_one_that_the_command_line_takes(string job)
     {
-        var pod = Assert.Single(Rendered.OfFile(Path.Combine(Rendered.Root, "jobs", job)).Pods());
+        var pod = Assert.Single(Rendered.OfJob(job).Pods());
         Assert.All(pod.Container.Env, variable => Assert.Equal("PHI3V_CLUSTER", variable.Name));
         // The words and options are checked before anything is done: --help then shows the verb's own, and what is unknown is refused.
         var result = await Program.RunAsync(Program.Built("Client", "phi3v"), [.. pod.Container.Args, "--no-such-option"]);
         Assert.Contains("--no-such-option", Assert.Single(result.Errors.Trim().Split('\n')));
         var help = await Program.RunAsync(Program.Built("Client", "phi3v"), [pod.Container.Args[0], "--help"]);
-        Assert.All(pod.Container.Args.Where(arg => arg.StartsWith("--", StringComparison.Ordinal)), arg => Assert.Contains(arg, help.Output));
+        Assert.All(pod.Container.Args.Where(arg => arg.StartsWith("--", StringComparison.Ordinal)),
+            arg => Assert.Contains(arg, help.Output));
     }
 
     [Fact]
     public async Task Probes_ask_for_what_a_silo_answers()
     {
         var all = await Rendered.OverlayAsync("aks-a100");
-        var paths = all.Pods().SelectMany(ReferenceTests.Probes).Where(probe => probe.HttpGet is not null).Select(probe => probe.HttpGet.Path).ToHashSet();
+        var probes = all.Pods().SelectMany(ReferenceTests.Probes).Where(probe => probe.HttpGet is not null);
+        var paths = probes.Select(probe => probe.HttpGet.Path).ToHashSet();
         Assert.Equal(["/health/live", "/health/ready"], paths.Order());
         await using var silo = await LocalSilo.StartAsync();
         foreach (var path in paths.Append("/metrics"))

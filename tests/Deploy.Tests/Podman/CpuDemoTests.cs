@@ -28,7 +28,8 @@ public sealed class CpuDemoTests(ITestOutputHelper output)
         var killed = NodeOf(status);
         await pods.KillAsync(killed);
         Tell($"{killed} was killed");
-        status = await UntilAsync(pods, job, "it goes on without the pod", s => Generation(s) == 2 && s.GetProperty("step").GetInt64() > Step(status) + 20);
+        status = await UntilAsync(
+            pods, job, "it goes on without the pod", s => Generation(s) == 2 && Step(s) > Step(status) + 20);
         Tell($"generation 2, step {Step(status)}, on {string.Join(", ", NodesOf(status))}");
         Assert.DoesNotContain(killed, NodesOf(status));
 

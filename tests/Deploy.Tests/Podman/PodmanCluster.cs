@@ -21,7 +21,8 @@ internal sealed class PodmanCluster : IAsyncDisposable
     private readonly string _redisImage;
     private readonly HashSet<string> _pods = [];
 
-    private PodmanCluster(string podman, Rendered overlay, string redisImage) => (_podman, _overlay, _redisImage) = (podman, overlay, redisImage);
+    private PodmanCluster(string podman, Rendered overlay, string redisImage) =>
+        (_podman, _overlay, _redisImage) = (podman, overlay, redisImage);
 
     public string Gateway => $"{AddressOf("phi3v-control", 0)}:30000";
 
@@ -30,7 +31,8 @@ internal sealed class PodmanCluster : IAsyncDisposable
         var podman = Program.Find("podman");
         Assert.SkipWhen(podman is null, "podman is not installed");
         var redis = Environment.GetEnvironmentVariable("PHI3V_TEST_REDIS_IMAGE") ?? overlay.Pod("phi3v-redis").Container.Image;
-        foreach (var image in overlay.Pods().Where(pod => pod.Owner != "phi3v-redis").Select(pod => pod.Container.Image).Append(redis).Distinct())
+        var ours = overlay.Pods().Where(pod => pod.Owner != "phi3v-redis").Select(pod => pod.Container.Image);
+        foreach (var image in ours.Append(redis).Distinct())
             Assert.SkipWhen((await Program.RunAsync(podman!, ["image", "exists", image])).ExitCode != 0,
                 $"podman has no image {image}; deploy/docker/README.md says how to make it");
         var cluster = new PodmanCluster(podman!, overlay, redis);
@@ -41,8 +43,8 @@ internal sealed class PodmanCluster : IAsyncDisposable
         {
             var volume = cluster.Named(claim.Metadata.Name);
             await cluster.PodmanAsync("volume", "create", volume);
-            await cluster.PodmanAsync(
-                "run", "--rm", "--pull=never", "--user=0", "--network=none", "--entrypoint=chown", $"--volume={volume}:/v", redis, User, "/v");
+            await cluster.PodmanAsync("run", "--rm", "--pull=never", "--user=0", "--network=none", "--entrypoint=chown",
+                $"--volume={volume}:/v", redis, User, "/v");
         }
         return cluster;
     }
@@ -71,7 +73,11 @@ internal sealed class PodmanCluster : IAsyncDisposable
     }
 
     /// <summary>As a node that is gone: nothing of the pod is told.</summary>
-    public Task KillAsync(string pod) => PodmanAsync("pod", "kill", pod).ContinueWith(_ => RemoveAsync(pod), TaskScheduler.Default).Unwrap();
+    public async Task KillAsync(string pod)
+    {
+        await PodmanAsync("pod", "kill", pod);
+        await RemoveAsync(pod);
+    }
 
     /// <summary>As <c>kubectl delete pod</c>: told to stop, and given the time that its manifest gives.</summary>
     public async Task DeleteAsync(string pod)
@@ -131,7 +137,8 @@ internal sealed class PodmanCluster : IAsyncDisposable
         return new() { ApiVersion = "v1", Kind = "Pod", Metadata = new() { Name = $"{owner}-{copy}-{_id}" }, Spec = spec };
     }
 
-    private string AddressOf(string owner, int copy) => $"{_subnet}.{10 * (1 + _overlay.Pods().ToList().FindIndex(pod => pod.Owner == owner)) + copy}";
+    private string AddressOf(string owner, int copy) =>
+        $"{_subnet}.{10 * (1 + _overlay.Pods().ToList().FindIndex(pod => pod.Owner == owner)) + copy}";
 
     private string Named(string name) => $"{name}-{_id}";
 

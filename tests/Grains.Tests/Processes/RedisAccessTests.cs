@@ -5,10 +5,6 @@ namespace Phi3VCluster.Grains.Tests.Processes;
 /// <summary>A Redis that knows its users, and lets ours do no more than a cluster needs.</summary>
 public sealed class RedisAccessTests : IDisposable
 {
-    /// <summary>As deploy/k8s/base/redis.yaml has it; tests/Deploy.Tests compares the two.</summary>
-    public const string Rights = "~phi3v/* &__Booksleeve_* +@read +@write +@connection +@transaction +@scripting +@pubsub +info "
-        + "+cluster|nodes +config|get -@dangerous";
-
     private const string Password = "correct horse";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("phi3v-").FullName;
@@ -61,7 +57,16 @@ public sealed class RedisAccessTests : IDisposable
     }
 
     private Task<RedisProcess> StartAsync() =>
-        RedisProcess.StartWithUsersAsync(_folder, "of-the-test", $"user phi3v on #{Hash(Password)} {Rights}");
+        RedisProcess.StartWithUsersAsync(_folder, "of-the-test", LineOfManifest().Replace("$hash", Hash(Password)));
+
+    /// <summary>The user as the manifests for Kubernetes make it.</summary>
+    private static string LineOfManifest()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "Phi3VCluster.sln"))) folder = Path.GetDirectoryName(folder)!;
+        return File.ReadLines(Path.Combine(folder, "deploy/k8s/base/redis-start.sh"))
+            .Single(line => line.StartsWith("user phi3v ", StringComparison.Ordinal));
+    }
 
     private string Write(string password)
     {

@@ -109,7 +109,8 @@ public sealed class SiloProcessTests : IDisposable
 
         (wrong, _, problems) = await SiloProcess.RunAsync("--role", "control", "--ranks", "3", "--redis-user", "me", "--min-gpus", "-1");
         Assert.Equal(2, wrong);
-        Assert.Equal(["--min-gpus:", "--ranks:", "--redis-user:", "--role:"], problems.Trim().Split('\n').Select(p => p.Split(' ')[0]).Order());
+        Assert.Equal(["--min-gpus:", "--ranks:", "--redis-user:", "--role:"],
+            problems.Trim().Split('\n').Select(p => p.Split(' ')[0]).Order());
     }
 
     [Fact]
