@@ -57,12 +57,7 @@ internal static class StoreCommandLine
         }
     }
 
-    private static void WriteReady(string path)
-    {
-        var temporary = $"{path}.{Environment.ProcessId}";
-        File.WriteAllText(temporary, $$"""{"process_id": {{Environment.ProcessId}}}""" + "\n");
-        File.Move(temporary, path, overwrite: true); // whoever sees it sees all of it
-    }
+    private static void WriteReady(string path) => WholeFile.Write(path, $$"""{"process_id": {{Environment.ProcessId}}}""" + "\n");
 
     /// <summary>The kernel closes the other end however its owner dies, kill -9 included.</summary>
     private static void UntilStandardInputEnds()

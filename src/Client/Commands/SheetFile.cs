@@ -33,12 +33,7 @@ internal static class SheetFile
     }
 
     /// <summary>It appears whole or not at all.</summary>
-    public static void Write(string path, byte[] png)
-    {
-        var partial = $"{path}.partial-{Guid.NewGuid():N}";
-        File.WriteAllBytes(partial, Marked(png));
-        File.Move(partial, path, overwrite: true);
-    }
+    public static void Write(string path, byte[] png) => WholeFile.Write(path, Marked(png));
 
     private static bool IsSheet(string path)
     {

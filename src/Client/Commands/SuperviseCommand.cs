@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Supervision;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -35,14 +36,8 @@ internal sealed class SuperviseCommand : Verb
     {
         var plan = new ClusterPlan(parsed.GetValue(_silos), parsed.GetValue(_ranks),
             parsed.GetValue(_gatewayPort), parsed.GetValue(_siloPort), parsed.GetValue(_httpPort));
-        await new Supervisor(plan).RunAsync(() => WriteReady(parsed.GetRequiredValue(_readyFile)), interrupted);
+        var ready = $$"""{"process_id": {{Environment.ProcessId}}}""";
+        await new Supervisor(plan).RunAsync(() => WholeFile.Write(parsed.GetRequiredValue(_readyFile), ready), interrupted);
         return ExitCode.Done;
-    }
-
-    private static void WriteReady(string path)
-    {
-        var partial = $"{path}.{Environment.ProcessId}";
-        File.WriteAllText(partial, $$"""{"process_id": {{Environment.ProcessId}}}""");
-        File.Move(partial, path, overwrite: true); // whoever sees it sees all of it
     }
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Silo;
 
@@ -31,10 +32,7 @@ internal static class LocalRuns
         {
             if (log.Count > 0 && Directory.Exists(status.Output)) File.WriteAllLines(LogFile(status.Output), log);
             Directory.CreateDirectory(Folder);
-            var file = Path.Combine(Folder, $"{status.Run}.json");
-            var partial = $"{file}.{Environment.ProcessId}";
-            File.WriteAllText(partial, JsonSerializer.Serialize(status, Json));
-            File.Move(partial, file, overwrite: true);
+            WholeFile.Write(Path.Combine(Folder, $"{status.Run}.json"), JsonSerializer.Serialize(status, Json));
             foreach (var old in Files().Skip(MostKept)) old.Delete();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

@@ -69,12 +69,7 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
     /// <summary>Why several silos are gone that were not asked to stop; null where that is not so.</summary>
     public static string? LastEnd() => Running() is null ? Read()?.Ended : null;
 
-    public void Save()
-    {
-        var partial = $"{FilePath}.{Environment.ProcessId}";
-        File.WriteAllText(partial, JsonSerializer.Serialize(this, SnakeCase));
-        File.Move(partial, FilePath, overwrite: true);
-    }
+    public void Save() => WholeFile.Write(FilePath, JsonSerializer.Serialize(this, SnakeCase));
 
     public static void Forget() => File.Delete(FilePath);
 

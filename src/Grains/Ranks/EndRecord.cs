@@ -1,4 +1,5 @@
 using Phi3VCluster.Grains.Interfaces;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Grains.Ranks;
 
@@ -15,13 +16,7 @@ internal static class EndRecord
     {
         Directory.CreateDirectory(end.Output);
         var spec = Path.Combine(end.Output, "run.yaml");
-        if (!File.Exists(spec)) WriteWhole(spec, end.Spec);
-        WriteWhole(Path.Combine(end.Output, FileName), end.Text);
-    }
-
-    private static void WriteWhole(string path, string text)
-    {
-        File.WriteAllText(path + ".partial", text + "\n");
-        File.Move(path + ".partial", path, overwrite: true);
+        if (!File.Exists(spec)) WholeFile.Write(spec, end.Spec + "\n");
+        WholeFile.Write(Path.Combine(end.Output, FileName), end.Text + "\n");
     }
 }

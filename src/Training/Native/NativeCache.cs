@@ -1,3 +1,5 @@
+using Phi3VCluster.Spec;
+
 namespace Phi3VCluster.Training.Native;
 
 /// <summary>Files made once for this machine and used by all processes: a patched library, compiled kernels.</summary>
@@ -9,9 +11,7 @@ internal static class NativeCache
     public static void Keep(string path, byte[] bytes)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        var aside = $"{path}.{Path.GetRandomFileName()}";
-        File.WriteAllBytes(aside, bytes);
-        File.Move(aside, path, overwrite: true);
+        WholeFile.Write(path, bytes);
     }
 
     private static string Root()
