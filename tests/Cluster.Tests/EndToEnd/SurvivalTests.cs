@@ -92,6 +92,29 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
         Assert.All(Steps(run), step => Assert.Equal(1, step.GetProperty("generation").GetInt64()));
     }
 
+    [Fact]
+    public async Task A_disk_that_fills_costs_checkpoints_and_not_the_training()
+    {
+        using var disk = SmallDisk.Mount(_cli.At("output"), megabytes: 32);
+        await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
+        var (run, client) = await BeginAsync(cluster, "checkpoint.everySteps=5");
+        var first = await SeeAsync(client, run, "a checkpoint is written", s => s.CheckpointStep > 0);
+
+        disk.Fill();
+        var told = await SeeAsync(
+            client, run, "the run says so", s => s.Notes.Any(note => note.Contains("a checkpoint could not be written")));
+        var later = await SeeAsync(client, run, "and goes on", s => s.Step > told.Step + 20);
+        Assert.Equal((1L, 3), (later.Generation, later.WorldSize));
+        Assert.Single(later.Notes, note => note.Contains("a checkpoint could not be written, training goes on"));
+        Assert.Single(later.Notes, note => note.Contains("steps.jsonl could not be written, training goes on"));
+        Assert.NotEmpty((await _cli.JsonAsync(0, "checkpoints", run)).EnumerateArray());
+
+        disk.Free();
+        await SeeAsync(client, run, "checkpoints are written again", s => s.CheckpointStep > later.Step);
+        Assert.True(first.CheckpointStep > 0);
+        await EndAsync(cluster, client, run);
+    }
+
     /// <summary>A coordinator that cannot store what it decides answers nobody.</summary>
     [Fact]
     public async Task A_run_whose_coordinator_is_not_heard_parks_and_goes_on_when_it_is()

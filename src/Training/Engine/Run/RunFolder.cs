@@ -19,7 +19,7 @@ internal sealed class RunFolder : IDisposable
 
     public const string StepsFile = "steps.jsonl";
 
-    private StreamWriter? _steps;
+    private StepLines? _steps;
 
     public RunFolder(string path, bool writes)
     {
@@ -48,11 +48,12 @@ internal sealed class RunFolder : IDisposable
         var temporary = $"{target}.g{generation}.partial";
         File.WriteAllLines(temporary, committed.Select(step => JsonSerializer.Serialize(step, Line)));
         File.Move(temporary, target, overwrite: true);
-        _steps = new StreamWriter(target, append: true) { AutoFlush = true };
+        _steps = new StepLines(target);
     }
 
     /// <summary>One line a committed step, flushed: what a crash leaves is true.</summary>
-    public void AppendStep(StepRecord step) => _steps?.WriteLine(JsonSerializer.Serialize(step, Line));
+    /// <returns>Why it could not be written; it is, with the next for which there is room.</returns>
+    public string? AppendStep(StepRecord step) => _steps?.Append(JsonSerializer.Serialize(step, Line));
 
     public void WriteEvaluation(string file, EvaluationResult evaluation) =>
         WriteText(file, () => JsonSerializer.Serialize(evaluation, Pretty));
@@ -76,10 +77,6 @@ internal sealed class RunFolder : IDisposable
 
     private void WriteText(string file, Func<string> text)
     {
-        if (!Writes) return;
-        var target = System.IO.Path.Combine(Path, file);
-        var temporary = target + ".partial";
-        File.WriteAllText(temporary, text() + "\n");
-        File.Move(temporary, target, overwrite: true);
+        if (Writes) WholeFile.Write(System.IO.Path.Combine(Path, file), text() + "\n");
     }
 }

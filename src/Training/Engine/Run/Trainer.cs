@@ -13,6 +13,7 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
 {
     private readonly TrainingState _state = home.State;
     private RankProgress _progress = null!;
+    private bool _saidUnwritten;
 
     /// <param name="start">What the seat has published last.</param>
     /// <returns>Whether the run is done; otherwise all ranks have parted after a committed step.</returns>
@@ -93,9 +94,12 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
     {
         (home.TrainedAt, home.StepBegan) = (Stopwatch.GetTimestamp(), null);
         home.Throughput.Add(record.Images, record.Tokens, record.Seconds);
-        parts.Folder.AppendStep(record);
+        var unwritten = parts.Folder.AppendStep(record);
         parts.Metrics.StepCommitted(record, epochProgress);
-        foreach (var news in new[] { parts.Replicas.StepCommitted(), parts.Checkpoints.StepCommitted() }.OfType<string>())
+        unwritten = unwritten is null ? null : $"{RunFolder.StepsFile} could not be written, training goes on: {unwritten}";
+        var says = _saidUnwritten ? null : unwritten;
+        _saidUnwritten = unwritten is not null;
+        foreach (var news in new[] { says, parts.Replicas.StepCommitted(), parts.Checkpoints.StepCommitted() }.OfType<string>())
             _state.Notes = [.. _state.Notes, $"step {record.Step}: {news}"];
         Publish(Known(_progress));
     }

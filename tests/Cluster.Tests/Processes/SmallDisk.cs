@@ -1,0 +1,50 @@
+using System.Diagnostics;
+
+namespace Phi3VCluster.Cluster.Tests.Processes;
+
+/// <summary>A file system of its own size at a folder, that a test can fill.</summary>
+public sealed class SmallDisk : IDisposable
+{
+    private readonly string _folder;
+
+    private SmallDisk(string folder) => _folder = folder;
+
+    private string Filler => Path.Combine(_folder, "filler");
+
+    /// <summary>Skips the test where this user may not mount one.</summary>
+    public static SmallDisk Mount(string folder, int megabytes)
+    {
+        Directory.CreateDirectory(folder);
+        Assert.SkipUnless(Run("mount", "-t", "tmpfs", "-o", $"size={megabytes}m", "tmpfs", folder), "only root mounts a file system");
+        return new(folder);
+    }
+
+    /// <summary>To the last byte.</summary>
+    public void Fill()
+    {
+        var block = new byte[1 << 16];
+        using var file = new FileStream(Filler, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
+        for (var size = block.Length; size > 0;)
+        {
+            try
+            {
+                file.Write(block, 0, size);
+            }
+            catch (IOException)
+            {
+                size /= 2;
+            }
+        }
+    }
+
+    public void Free() => File.Delete(Filler);
+
+    public void Dispose() => Run("umount", "--lazy", _folder);
+
+    private static bool Run(string command, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardError = true })!;
+        process.WaitForExit();
+        return process.ExitCode == 0;
+    }
+}
