@@ -10,14 +10,16 @@ public sealed class NetworkTests(ITestOutputHelper output) : IDisposable
 
     public void Dispose() => _cli.Dispose();
 
-    [Fact]
-    public async Task Of_two_nodes_whose_ranks_do_not_reach_each_other_the_run_goes_on_without_one()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Of_two_nodes_that_do_not_reach_each_other_the_run_goes_on_without_one(bool withSilos)
     {
         await using var machines = await Machines.CreateAsync(_cli, 3);
         var (run, client) = await BeginAsync(machines);
         await using var _ = client;
 
-        await machines.CloseRanksPortsAsync(2, 3);
+        await machines.CloseAsync(2, 3, withSilos);
 
         var smaller = await SeeAsync(client, run, "two train", s => s is { WorldSize: 2, Phase: "training" });
         var later = await SeeAsync(client, run, "and go on", s => s.WorldSize == 2 && s.Step > smaller.Step + 20);

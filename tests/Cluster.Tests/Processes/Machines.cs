@@ -17,7 +17,8 @@ public sealed partial class Machines : IAsyncDisposable
     private static readonly string[] Tools = ["ip", "iptables", "ss", "unshare", "redis-server"];
 
     private readonly CliSandbox _cli;
-    private readonly string _name = $"p{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(3))}"; // an interface's has 15 letters at most
+    // The name of a network interface has 15 letters at most.
+    private readonly string _name = $"p{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(3))}";
     private readonly string _net = string.Create(CultureInfo.InvariantCulture,
         $"10.{RandomNumberGenerator.GetInt32(64, 250)}.{RandomNumberGenerator.GetInt32(1, 250)}");
     private readonly List<RunningProcess> _processes = [];
@@ -64,19 +65,22 @@ public sealed partial class Machines : IAsyncDisposable
     }
 
     public Task UntilReadyAsync(int machine, RunningProcess silo) => Eventually.Holds(
-        () => File.Exists(ReadyFile(machine)) || silo.HasEnded, CliSandbox.Timeout, $"the silo of machine {machine} is ready: {silo.Stderr}");
+        () => File.Exists(ReadyFile(machine)) || silo.HasEnded, CliSandbox.Timeout,
+        $"the silo of machine {machine} is ready: {silo.Stderr}");
 
-    /// <summary>A firewall between two machines that lets silos through, and not what ranks say to each other.</summary>
-    public async Task CloseRanksPortsAsync(int one, int other)
+    /// <summary>A firewall between two machines that drops what ranks say to each other.</summary>
+    /// <param name="withSilos">And what silos do; otherwise it lets their ports through.</param>
+    public async Task CloseAsync(int one, int other, bool withSilos)
     {
+        string[] ranks = ["-p", "tcp", "-m", "multiport", "!", "--ports", $"{SiloPort},{GatewayPort}"];
         foreach (var (at, from) in ((int, int)[])[(one, other), (other, one)])
-            await InAsync(at, "iptables", "-A", "INPUT", "-s", AddressOf(from), "-p", "tcp",
-                "-m", "multiport", "!", "--ports", $"{SiloPort},{GatewayPort}", "-j", "DROP");
+            await InAsync(at, ["iptables", "-A", "INPUT", "-s", AddressOf(from), .. withSilos ? [] : ranks, "-j", "DROP"]);
     }
 
     /// <summary>Resets every connection between ranks that a machine has.</summary>
     public Task CutRanksConnectionsAsync(int machine) => InAsync(machine, "ss", "-K", "-t", "state", "established",
-        "dst", $"{_net}.0/24", "and", "not", "dst", $"{_net}.254", "and", "not", "sport", $"= :{SiloPort}", "and", "not", "dport", $"= :{SiloPort}",
+        "dst", $"{_net}.0/24", "and", "not", "dst", $"{_net}.254",
+        "and", "not", "sport", $"= :{SiloPort}", "and", "not", "dport", $"= :{SiloPort}",
         "and", "not", "sport", $"= :{GatewayPort}", "and", "not", "dport", $"= :{GatewayPort}");
 
     public async ValueTask DisposeAsync()
