@@ -24,8 +24,8 @@ internal static class SiloMetrics
     }
 
     /// <summary>
-    /// Orleans describes none of its metrics and labels messages with every silo that ever was; .NET calls some gauges counts, which is what
-    /// Prometheus calls parts of histograms.
+    /// Orleans describes none of its metrics and labels messages with every silo that ever was; .NET calls some gauges counts, which is
+    /// what Prometheus calls parts of histograms.
     /// </summary>
     private static MetricStreamConfiguration? AsPrometheusWantsIt(Instrument instrument)
     {

@@ -17,7 +17,7 @@ internal sealed class MetricsCheck : IGpuCheck
         var folder = Directory.CreateTempSubdirectory("phi3v-gpu-metrics").FullName;
         try
         {
-            var files = QuickstartFiles.Create(Path.Combine(folder, "files"), seed: 1, new(TrainPages: 12, EvalPages: 4, TinySizes.Smallest));
+            var files = QuickstartFiles.Create(Path.Combine(folder, "files"), seed: 1, new(12, EvalPages: 4, TinySizes.Smallest));
             var told = new List<(string Metric, string Labels, double Value)>();
             for (var run = 0; run < 2; run++) // the second takes the device from the first
                 SeatRun.Finish(Spec(files), Path.Combine(folder, $"run-{run}"), () => told = Scrape($"run-{run}"));
@@ -27,7 +27,8 @@ internal sealed class MetricsCheck : IGpuCheck
             yield return new("GPU memory", peak > 0 && peak <= reserved && reserved < total,
                 FormattableString.Invariant($"{peak / 1e6:f1} MB at most in tensors, {reserved / 1e6:f1} MB held, of {total / 1e9:f1} GB"));
             var utilization = Of("phi3v.train.mfu_ratio");
-            yield return new("utilization", utilization is > 0 and < 1, FormattableString.Invariant($"{utilization:0.0e+0} of a tiny model"));
+            yield return new("utilization", utilization is > 0 and < 1,
+                FormattableString.Invariant($"{utilization:0.0e+0} of a tiny model"));
             yield return new("labels", null, told.First(one => one.Metric == "phi3v.train.loss").Labels);
         }
         finally

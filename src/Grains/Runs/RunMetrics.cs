@@ -28,7 +28,8 @@ public static class RunMetrics
         "phi3v.recoveries", Counter, "", "Generations that ended before their run did.", MetricLabel.Run, MetricLabel.Cause);
     internal static readonly MetricDefinition RendezvousTime = new(
         "phi3v.rendezvous", Histogram, "s", "From a generation's cause until all its seats were told to join.", MetricLabel.Run);
-    internal static readonly MetricDefinition Ended = new("phi3v.runs.ended", Counter, "", "Runs that came to an end.", MetricLabel.Outcome);
+    internal static readonly MetricDefinition Ended = new(
+        "phi3v.runs.ended", Counter, "", "Runs that came to an end.", MetricLabel.Outcome);
 
     private static readonly string[] Outcomes = ["done", "failed", "cancelled"];
     private static readonly string[] Causes = [.. Enum.GetNames<BreakupKind>().Select(Words.Kebab)];

@@ -27,7 +27,7 @@ internal sealed class Dashboard
     [
         .. Panels.SelectMany(panel => panel.Queries),
         .. _root.GetProperty("annotations").GetProperty("list").EnumerateArray().Select(note =>
-            new Query($"annotation {note.GetProperty("name")}", note.GetProperty("target").GetProperty("expr").GetString()!, IsInstant: false)),
+            new Query($"annotation {note.GetProperty("name")}", note.GetProperty("target").GetProperty("expr").GetString()!, false)),
     ];
 
     public static IReadOnlyList<Dashboard> All() =>

@@ -21,7 +21,8 @@ public sealed partial class DashboardTests
     {
         var panels = Of(file).Panels;
         Assert.All(panels, panel => Assert.True(
-            panel is { Title.Length: > 0, Description.Length: > 10, Unit.Length: > 0 }, $"{panel.Title} needs title, description and unit"));
+            panel is { Title.Length: > 0, Description.Length: > 10, Unit.Length: > 0 },
+            $"{panel.Title} needs title, description and unit"));
         Assert.All(panels, panel => Assert.All(panel.Sources, source => Assert.Equal("${datasource}", source)));
         Assert.All(panels, panel => Assert.All(panel.Queries, query => Assert.NotEmpty(query.Expression)));
         Assert.All(panels.Where(panel => panel.Type is "timeseries" or "state-timeline"),

@@ -8,7 +8,9 @@ using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Monitoring.Tests.Live;
 
-/// <summary>Three silos, a real Prometheus, a run that ends and one that loses a silo: every rule and every panel has something to show.</summary>
+/// <summary>
+/// Three silos, a real Prometheus, a run that ends and one that loses a silo: every rule and every panel has something to show.
+/// </summary>
 public sealed class MonitoredClusterTests : IDisposable
 {
     /// <summary>What asks for these needs a GPU, or NVIDIA's exporter beside one; here it may only not be in error.</summary>
@@ -110,7 +112,10 @@ public sealed class MonitoredClusterTests : IDisposable
 
     private static async Task PanelsHaveSeries(PrometheusServer prometheus, string run)
     {
-        var queries = Dashboard.All().SelectMany(board => board.Queries.Select(query => (Where: $"{board.File}: {query.Where}", Query: query)));
+        var queries =
+            from board in Dashboard.All()
+            from query in board.Queries
+            select (Where: $"{board.File}: {query.Where}", Query: query);
         foreach (var (where, query) in queries)
         {
             var expression = query.Expression.Replace("$run", run, StringComparison.Ordinal)

@@ -36,7 +36,8 @@ internal static partial class PublishedFigures
                 .AppendLine(CultureInfo.InvariantCulture,
                     $"          {{ recipe: {recipe.Name}, card: {card}, method: {recipe.Spec.Method.Kind},")
                 .AppendLine(CultureInfo.InvariantCulture,
-                    $"            flash_attention: \"{flash}\", nodes: \"{name.Groups["nodes"]}\", gpus: \"{recipe.Spec.Cluster.MaxRanks}\" }}");
+                    $"            flash_attention: \"{flash}\", nodes: \"{name.Groups["nodes"]}\", "
+                        + $"gpus: \"{recipe.Spec.Cluster.MaxRanks}\" }}");
         }
     }
 

@@ -26,6 +26,13 @@ public sealed class RulesTests
     }
 
     [Fact]
+    public void The_documentation_lists_every_alert()
+    {
+        var page = File.ReadAllText(Checkout.At("docs/monitoring.md"));
+        Assert.All(RuleFile.All().Select(rule => rule.Alert).OfType<string>(), alert => Assert.Contains($"`{alert}`", page));
+    }
+
+    [Fact]
     public void Every_recorded_series_has_a_test()
     {
         var expressions = Tests().SelectMany(test => test.PromqlExprTest).Select(test => test.Expr).ToList();

@@ -17,7 +17,8 @@ public sealed record MetricLabel(string Name, string Meaning)
     public static readonly MetricLabel Nodes = new("nodes", "Nodes that have ranks of the generation.");
     public static readonly MetricLabel Gpus = new("gpus", "GPUs of the generation; 0 where its ranks compute on CPUs.");
     public static readonly MetricLabel Gpu = new("gpu", "Name of rank 0's card as its driver says it, or cpu.");
-    public static readonly MetricLabel GlobalBatch = new("global_batch", "Samples of one optimizer step over all ranks: the effective batch.");
+    public static readonly MetricLabel GlobalBatch = new(
+        "global_batch", "Samples of one optimizer step over all ranks: the effective batch.");
     public static readonly MetricLabel Cause = new("cause", "Why a generation ended: loss, fault, stall, echo, missed or boundary.");
     public static readonly MetricLabel State = new("state", "One of a few words that the metric's description lists.");
     public static readonly MetricLabel Outcome = new("outcome", "How a run ended: done, failed or cancelled.");

@@ -19,8 +19,8 @@ internal sealed class PhaseClock
         Read().GroupBy(one => one.Phase).ToDictionary(phase => phase.Key, phase => phase.Sum(one => one.Seconds));
 
     /// <summary>
-    /// By the rank that the seat was, and by phase; no rank before the first generation. Up to now, without a pass that is under way: what of
-    /// it was forward is known when it is over, and a counter cannot take back.
+    /// By the rank that the seat was, and by phase; no rank before the first generation. Up to now, without a pass that is under way: what
+    /// of it was forward is known when it is over, and a counter cannot take back.
     /// </summary>
     public IReadOnlyList<(int? Rank, string Phase, double Seconds)> Read()
     {

@@ -48,7 +48,8 @@ public static class RankMetrics
             + "memory alone. Missing where the run writes none.", MetricLabel.Run);
     internal static readonly MetricDefinition PhaseSeconds = new(
         "phi3v.phase", Counter, "s",
-        "Where a rank's time went. At any moment a rank is in exactly one phase, so the phases of all ranks add up to the run's rank-seconds.",
+        "Where a rank's time went. At any moment a rank is in exactly one phase, so the phases of all ranks add up to the run's "
+            + "rank-seconds.",
         [.. OfRank, MetricLabel.Phase]);
     internal static readonly MetricDefinition Undone = new(
         "phi3v.undone", Counter, "s",
@@ -112,7 +113,9 @@ public static class RankMetrics
             Each(metric, seat => seat.Now.Run is { } run && value(run) is { } known ? [metric.Of(known, run.Row.Values())] : []);
 
         void OfDevice(MetricDefinition metric, Func<DeviceMemory, double> value) => Each(metric, seat =>
-            seat is { HasEnded: false, Now: { Rank: { } rank, Memory: { } memory } } ? [metric.Of(value(memory), [.. RankOf(seat, rank)])] : []);
+            seat is { HasEnded: false, Now: { Rank: { } rank, Memory: { } memory } }
+                ? [metric.Of(value(memory), [.. RankOf(seat, rank)])]
+                : []);
 
         void Each(MetricDefinition metric, Func<SeatMetrics, IEnumerable<Measurement<double>>> read) =>
             metric.Observe(meter, () => [.. Present().SelectMany(read)]);

@@ -5,8 +5,8 @@ using TorchSharp;
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>
-/// What one seat has to tell: its thread writes, scrapes read. Counters hold from the seat's first moment to a minute after its end, so that a
-/// scrape sees all of it; gauges end with what they measure.
+/// What one seat has to tell: its thread writes, scrapes read. Counters hold from the seat's first moment to a minute after its end, so
+/// that a scrape sees all of it; gauges end with what they measure.
 /// </summary>
 internal sealed class SeatMetrics : IDisposable
 {
