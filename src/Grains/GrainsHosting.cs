@@ -18,7 +18,9 @@ public static class GrainsHosting
     /// The control plane on this silo. The caller adds clustering, a grain storage called <see cref="StateStore.Name"/>, and the
     /// node's <see cref="Training.Engine.IRankWorkers"/>.
     /// </summary>
-    /// <param name="carriesCoordinators">False: the cluster's and the runs' grains are never placed here, and others have to carry them.</param>
+    /// <param name="carriesCoordinators">
+    /// False: the cluster's and the runs' grains are never placed here, and others have to carry them.
+    /// </param>
     public static ISiloBuilder AddControlPlane(this ISiloBuilder silo, bool carriesCoordinators = true)
     {
         if (!carriesCoordinators) silo.Services.PostConfigure<GrainTypeOptions>(LeaveOutCoordinators);

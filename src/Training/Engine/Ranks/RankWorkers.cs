@@ -14,7 +14,9 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
     private readonly Lazy<SeatMachine> _machine;
     private readonly int _capacity;
 
-    /// <param name="capacity">Most seats at a time; no more than devices, where there are CUDA devices. With 0, libtorch is not loaded.</param>
+    /// <param name="capacity">
+    /// Most seats at a time; no more than devices, where there are CUDA devices. With 0, libtorch is not loaded.
+    /// </param>
     /// <param name="host">Address under which other nodes reach this one's collectives.</param>
     /// <param name="node">Name of the node, as metrics label it; null: the machine's.</param>
     /// <param name="threads">That all seats together compute with on the CPU; null: one for each of the machine's cores.</param>
