@@ -35,7 +35,7 @@ internal static class ClusterChecks
         var check = $"{name} port {port}";
         if (UpState.Running() is { } up && up.Silos.Any(silo => port == silo.GatewayPort || port == silo.SiloPort || port == silo.HttpPort))
             return new(check, true, $"used by your own cluster, process {up.ProcessId}");
-        return Ports.IsFree(port) ? new(check, true, "free")
+        return FreePorts.IsFree(port) ? new(check, true, "free")
             : new(check, false, $"in use; `phi3v up` needs another one with its --…-port options");
     }
 }

@@ -7,7 +7,7 @@ namespace Phi3VCluster.Client.Commands;
 /// <summary>The options of every verb that asks a model.</summary>
 internal sealed class AskOptions
 {
-    private readonly ModelOptions _model;
+    private readonly ModelArguments _model;
     private readonly Option<int?> _numCrops = new("--num-crops")
     {
         Description = "Most crops of an image. Default: what the adapter was trained with, else what the checkpoint says, else 16.",

@@ -10,6 +10,6 @@ internal static class DataPath
     /// <param name="option">What messages call it.</param>
     /// <returns>The path is absolute: the node has a current folder of its own.</returns>
     public static (string Kind, string Path) Split(string option, string data) => data.IndexOf(':') is var colon and > 0
-        ? (data[..colon], ModelOptions.Absolute(data[(colon + 1)..]))
+        ? (data[..colon], ModelArguments.Absolute(data[(colon + 1)..]))
         : throw new InputException($"{option}: must be {Form}, got {data}; write for example conversations:data/test.jsonl.");
 }

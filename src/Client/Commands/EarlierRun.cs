@@ -52,7 +52,7 @@ internal sealed record EarlierRun(string Folder)
     /// <exception cref="InputException">It has come to its end.</exception>
     public void RequireUnfinished()
     {
-        if (RunReport.Read(Folder) is { IsDone: true, Steps: var steps })
+        if (WrittenReport.Read(Folder) is { IsDone: true, Steps: var steps })
             throw new InputException($"run: {Path.GetFileName(Folder)} is done, after {steps} steps; "
                 + "`phi3v export` makes an adapter or a model of a checkpoint.");
     }

@@ -69,7 +69,7 @@ internal sealed class EvalCommand : Verb
             {
                 DataKind = kind,
                 Data = path,
-                ImageRoot = imageRoot is null ? null : ModelOptions.Absolute(imageRoot),
+                ImageRoot = imageRoot is null ? null : ModelArguments.Absolute(imageRoot),
                 ExifRotate = exifRotate,
             };
         }

@@ -29,7 +29,7 @@ internal sealed class ExportCommand : Verb
         var (address, step) = (ClusterAddress.Find(parsed.GetValue(_cluster)), parsed.GetValue(_step));
         var run = await RunPlace.FindAsync(parsed.GetRequiredValue(_run), address, interrupted);
         var to = parsed.GetValue(_to) is { } given
-            ? ModelOptions.Absolute(given)
+            ? ModelArguments.Absolute(given)
             : Path.Combine(run, $"export{(step is null ? "" : $"-step-{step}")}");
         var result = await JobSession.RunAsync<ExportResult>(
             new ExportJob { Run = run, Step = step, To = to }, address, output, interrupted);

@@ -40,7 +40,7 @@ internal sealed class GenerateCommand : Verb
     {
         var job = _model.Fill(new GenerateJob
         {
-            Images = [.. parsed.GetRequiredValue(_images).Select(ModelOptions.Absolute)],
+            Images = [.. parsed.GetRequiredValue(_images).Select(ModelArguments.Absolute)],
             Prompt = Text(parsed.GetRequiredValue(_prompt)),
             IsRaw = parsed.GetValue(_raw),
             IgnoreEndOfText = parsed.GetValue(_ignoreEos),

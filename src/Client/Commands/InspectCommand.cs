@@ -89,5 +89,5 @@ internal sealed class InspectCommand : Verb
         }
     }
 
-    private static string? Absolute(string? path) => path is null ? null : ModelOptions.Absolute(path);
+    private static string? Absolute(string? path) => path is null ? null : ModelArguments.Absolute(path);
 }

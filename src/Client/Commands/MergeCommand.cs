@@ -20,7 +20,7 @@ internal sealed class MergeCommand : Verb
         HelpName = string.Join('|', MergeJob.Dtypes),
         DefaultValueFactory = _ => MergeJob.Dtypes[0],
     };
-    private readonly ModelOptions _model;
+    private readonly ModelArguments _model;
 
     public MergeCommand() : base("merge", "Make a checkpoint of a model and an adapter, to be used without one.",
         "phi3v merge --model models/phi-3-vision --adapter output/my-run/adapter --to merged")
@@ -34,7 +34,7 @@ internal sealed class MergeCommand : Verb
     {
         var job = _model.Fill(new MergeJob
         {
-            To = ModelOptions.Absolute(parsed.GetRequiredValue(_to)),
+            To = ModelArguments.Absolute(parsed.GetRequiredValue(_to)),
             Dtype = parsed.GetRequiredValue(_dtype),
         }, parsed);
         var result = await JobSession.RunAsync<MergeResult>(job, _model.Cluster(parsed), output, interrupted);

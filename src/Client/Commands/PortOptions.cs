@@ -25,7 +25,7 @@ internal sealed class PortOptions
             if (port is < 1 or > ushort.MaxValue) yield return $"{name}: must be 1 to {ushort.MaxValue}, got {port}; choose another.";
             else if (ports.First(p => p.Port == port).Name is var first && first != name)
                 yield return $"{name}: is {first}'s port too, got {port}; choose another.";
-            else if (!Ports.IsFree(port)) yield return $"{name}: the port is in use, got {port}; choose another with {name}.";
+            else if (!FreePorts.IsFree(port)) yield return $"{name}: the port is in use, got {port}; choose another with {name}.";
         }
     }
 

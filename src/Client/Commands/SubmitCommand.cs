@@ -41,7 +41,7 @@ internal sealed class SubmitCommand : Verb
         if (!wait) return await QueueAsync(request, cluster, output, interrupted);
 
         var (ended, phase) = await RunSession.RunAsync(request, ClusterAddress.Find(cluster), output, interrupted);
-        var report = RunReport.Read(ended.Output);
+        var report = WrittenReport.Read(ended.Output);
         output.Result(
             new
             {

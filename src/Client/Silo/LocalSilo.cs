@@ -46,7 +46,7 @@ internal sealed class LocalSilo : IAsyncDisposable
         var folder = Directory.CreateTempSubdirectory($"{FolderPrefix}{Environment.ProcessId}-").FullName;
         try
         {
-            var ports = Ports.Free(3);
+            var ports = FreePorts.Free(3);
             logFile ??= Path.Combine(folder, "silo.log");
             var options = new SiloOptions(ports[0], ports[1], ports[2], "local", ranks, folder, logFile, UntilStdinCloses: true)
             {

@@ -20,7 +20,7 @@ internal sealed class Supervisor
     private readonly Lock _changing = new();
     private readonly KeptProcess _store;
     private readonly IReadOnlyList<KeptProcess> _silos;
-    private readonly int _storePort = Ports.OneForServers();
+    private readonly int _storePort = FreePorts.OneForServers();
     private UpState _state;
     private bool _owner; // of the state's file
 

@@ -8,7 +8,7 @@ namespace Phi3VCluster.Client.Views;
 /// <summary>What the quickstart learnt. The run's own report counts; the last status stands in for what it does not say.</summary>
 /// <param name="seconds">Of the whole command, drawing and start-up included.</param>
 internal sealed class QuickstartResult(
-    RunSpec spec, RunStatus ended, RunReport report, IReadOnlyList<PredictionRow> predictions, double seconds)
+    RunSpec spec, RunStatus ended, WrittenReport report, IReadOnlyList<PredictionRow> predictions, double seconds)
 {
     private const int ShownPredictions = 6;
 
@@ -17,7 +17,7 @@ internal sealed class QuickstartResult(
     private double? ImagesPerSecond => report.ImagesPerSecond ?? ended.ImagesPerSecond;
 
     public static QuickstartResult Of(RunSpec spec, RunStatus ended, double seconds) =>
-        new(spec, ended, RunReport.Read(ended.Output), RunReport.Predictions(ended.Output, "eval-after.json"), seconds);
+        new(spec, ended, WrittenReport.Read(ended.Output), WrittenReport.Predictions(ended.Output, "eval-after.json"), seconds);
 
     public object Document() => new
     {

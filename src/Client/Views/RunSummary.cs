@@ -21,7 +21,7 @@ internal static class RunSummary
         if (s.Loss is { } loss) Row("loss", Words.Number(loss));
         if (s.ImagesPerSecond is { } speed) Row("images/s", Words.Number(speed, "0.0"));
         if (s.WorldSize > 0) Row("ranks", string.Join("; ", s.Nodes.Select(n => $"{string.Join(", ", n.Ranks)} on {n.Node}")));
-        var report = RunReport.Read(s.Output);
+        var report = WrittenReport.Read(s.Output);
         if (s.Generations.Count > 1) Row("generation", string.Join('\n', s.Generations.TakeLast(MostGenerations).Select(Generation)));
         if ((s.EvalBefore is not null || s.EvalAfter is not null) && s.Metric != EvaluationSpec.Loss)
             Row(s.Metric ?? "score", $"{Words.Number(s.EvalBefore)} → {Words.Number(s.EvalAfter)}");

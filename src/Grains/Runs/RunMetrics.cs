@@ -32,7 +32,7 @@ public static class RunMetrics
         "phi3v.runs.ended", Counter, "", "Runs that came to an end.", MetricLabel.Outcome);
 
     private static readonly string[] Outcomes = ["done", "failed", "cancelled"];
-    private static readonly string[] Causes = [.. Enum.GetNames<BreakupKind>().Select(Words.Kebab)];
+    private static readonly string[] Causes = [.. Enum.GetNames<BreakupKind>().Select(Kebab.Of)];
 
     private static readonly ConcurrentDictionary<string, RunReading> Runs = new();
     private static readonly ConcurrentDictionary<string, long> Ends = new(Outcomes.Select(outcome => KeyValuePair.Create(outcome, 0L)));
@@ -71,7 +71,7 @@ public static class RunMetrics
 
     internal static void GenerationEnded(string run, BreakupKind cause)
     {
-        var name = Words.Kebab(cause.ToString());
+        var name = Kebab.Of(cause.ToString());
         if (Runs.TryGetValue(run, out var reading))
             Runs[run] = reading with { Recoveries = reading.Recoveries.SetItem(name, reading.Recoveries[name] + 1) };
     }

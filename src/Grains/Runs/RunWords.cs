@@ -9,10 +9,10 @@ internal static class RunWords
 {
     public static string Phase(Rendezvous run, Heard heard, RunProgress progress) => run.Phase switch
     {
-        RunPhase.Running => Words.Kebab(progress.Phase.ToString()),
+        RunPhase.Running => Kebab.Of(progress.Phase.ToString()),
         RunPhase.Gathering { IsFirst: true } => "gathering",
         RunPhase.Gathering => IsShort(run, heard) ? "short" : "regrouping",
-        _ => Words.Kebab(run.Phase.GetType().Name),
+        _ => Kebab.Of(run.Phase.GetType().Name),
     };
 
     public static string? WaitingFor(Rendezvous run, Heard heard, DateTimeOffset now) => run.Phase switch

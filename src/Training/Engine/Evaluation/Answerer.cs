@@ -15,12 +15,13 @@ internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer, IReadOnlyL
 
     /// <summary>The answers of prompts, in their order.</summary>
     /// <exception cref="OperationCanceledException">Between two layers.</exception>
-    public IReadOnlyList<Answer> Ask(IReadOnlyList<ModelInput> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
+    public IReadOnlyList<GeneratedAnswer> Ask(
+        IReadOnlyList<ModelInput> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
     {
         IReadOnlyList<long> stopIds = [_endOfText, .. ends ?? []];
         var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = stopIds, IgnoreEos = ignoreEndOfText };
         var generated = model.Generate(prompts, options, stop);
-        return [.. generated.Select(text => new Answer(
+        return [.. generated.Select(text => new GeneratedAnswer(
             tokenizer.Decode([.. text.Tokens], skipSpecial: true), text.Tokens, text.LogProbabilities,
             !ignoreEndOfText && stopIds.Contains(text.Tokens[^1]) ? "stop" : "length"))];
     }
@@ -30,4 +31,5 @@ internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer, IReadOnlyL
 /// <param name="Tokens">The new ids, a stop id included.</param>
 /// <param name="LogProbabilities">Of each new token.</param>
 /// <param name="FinishReason">stop: it ended; length: it was cut.</param>
-internal sealed record Answer(string Text, IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities, string FinishReason);
+internal sealed record GeneratedAnswer(
+    string Text, IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities, string FinishReason);

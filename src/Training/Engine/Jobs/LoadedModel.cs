@@ -62,7 +62,7 @@ internal sealed class LoadedModel : IDisposable
         return new(job, tokenizer, checkpoint);
     }
 
-    public Answer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
+    public GeneratedAnswer Ask(EncodedSample prompt, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
     {
         using var scope = NewDisposeScope();
         return _answerer.Ask([_inputs.For(prompt)], maxNewTokens, stop, ignoreEndOfText)[0];

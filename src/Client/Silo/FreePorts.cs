@@ -3,7 +3,8 @@ using System.Net.Sockets;
 
 namespace Phi3VCluster.Client.Silo;
 
-internal static class Ports
+/// <summary>Ports of this machine that nobody listens at.</summary>
+internal static class FreePorts
 {
     private const int FirstForServers = 32000, EndForServers = 32768; // where Linux begins with outgoing connections
 

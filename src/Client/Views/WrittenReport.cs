@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace Phi3VCluster.Client.Views;
 
 /// <summary>What a run wrote into its folder, as far as this machine can see it. Everything missing is null or empty.</summary>
-internal sealed record RunReport(long? Steps, double? FinalLoss, double? ImagesPerSecond, double? EvalBefore, double? EvalAfter)
+internal sealed record WrittenReport(long? Steps, double? FinalLoss, double? ImagesPerSecond, double? EvalBefore, double? EvalAfter)
 {
     /// <summary>Of each evaluation, in the order of their steps.</summary>
     public IReadOnlyList<double> HeldOutLosses { get; private init; } = [];
@@ -14,7 +14,7 @@ internal sealed record RunReport(long? Steps, double? FinalLoss, double? ImagesP
     /// <summary>The run has come to its end.</summary>
     public bool IsDone { get; private init; }
 
-    public static RunReport Read(string folder) =>
+    public static WrittenReport Read(string folder) =>
         ReadJson(Path.Combine(folder, "report.json")) is { ValueKind: JsonValueKind.Object } report
         ? new((long?)Number(report, "steps"), Number(report, "final_loss"), Number(report, "images_per_second"),
             Number(report, "eval_before"), Number(report, "eval_after"))

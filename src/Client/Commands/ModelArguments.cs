@@ -6,7 +6,7 @@ using Phi3VCluster.Spec.Jobs;
 namespace Phi3VCluster.Client.Commands;
 
 /// <summary>The options of every verb that works on a model.</summary>
-internal sealed class ModelOptions
+internal sealed class ModelArguments
 {
     private readonly Option<string> _model = new("--model")
     {
@@ -21,7 +21,7 @@ internal sealed class ModelOptions
     };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
-    public ModelOptions(Command verb, bool needsAdapter = false)
+    public ModelArguments(Command verb, bool needsAdapter = false)
     {
         _adapter.Required = needsAdapter;
         foreach (var option in (Option[])[_model, _adapter, _cluster]) verb.Options.Add(option);
