@@ -51,7 +51,7 @@ public static class LibTorch
         // cuDNN's attention makes a plan for every length it has not seen, half a second and more each time.
         NativeEnvironment.SetDefault("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1");
         // OpenMP's threads wait for each other in a loop of 300,000 rounds. Where other work has the cores, each round keeps the one that
-        // is waited for from running; 1,000 bridge the gap between two operations, and is what OpenMP takes where it knows of too few cores.
+        // is waited for from running. 1,000 bridge the gap between two operations, and are what it takes where it knows of too few cores.
         NativeEnvironment.SetDefault("GOMP_SPINCOUNT", "1000");
         var folder = FindLibTorch();
         string[] inOrder = ["libtorch_global_deps.so", "libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace Phi3VCluster.Training.Engine;
 
+/// <summary>How a metric moves: as Prometheus tells them apart.</summary>
 public enum MetricKind
 {
     Counter,
