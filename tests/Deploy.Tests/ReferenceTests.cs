@@ -98,6 +98,27 @@ public sealed partial class ReferenceTests
         Assert.Contains("values: [control, ranks]", monitor);
     }
 
+    [Fact]
+    public async Task Every_dashboard_comes_as_a_map_that_grafana_looks_for()
+    {
+        var maps = (await Rendered.FolderAsync("../grafana")).All<V1ConfigMap>();
+        Assert.Equal(
+            Directory.EnumerateFiles(Path.Combine(Rendered.Root, "../grafana/dashboards")).Select(Path.GetFileName).Order(),
+            maps.SelectMany(map => map.Data.Keys).Order());
+        Assert.All(maps, map => Assert.Equal("1", map.Metadata.Labels["grafana_dashboard"]));
+    }
+
+    /// <summary>The operator's types are not known here: that it is put together at all is what is shown.</summary>
+    [Fact]
+    public async Task The_folder_of_monitoring_holds_monitor_rules_and_dashboards()
+    {
+        var kubectl = Program.Find("kubectl");
+        Assert.SkipWhen(kubectl is null, "kubectl is not installed");
+        var result = await Program.RunAsync(kubectl!, ["kustomize", Path.Combine(Rendered.Root, "monitoring")]);
+        Assert.True(result.ExitCode == 0, result.ToString());
+        foreach (var kind in (string[])["PodMonitor", "PrometheusRule", "ConfigMap"]) Assert.Contains($"kind: {kind}\n", result.Output);
+    }
+
     private static void AssertSource(Rendered all, PodOf pod, V1Volume volume)
     {
         if (volume.ConfigMap is { Optional: not true } map) Assert.True(all.Has<V1ConfigMap>(map.Name), $"{pod.Owner}: {map.Name}");
