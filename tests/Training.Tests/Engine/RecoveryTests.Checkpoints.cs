@@ -104,6 +104,24 @@ public sealed partial class RecoveryTests
         Assert.Contains(end.Notes, note => note.Contains(expected));
     }
 
+    [Fact]
+    public void A_run_does_not_begin_anew_over_checkpoints_that_are_all_damaged()
+    {
+        var output = Whole("lora", "replicated", seats: 1);
+        foreach (var one in new FolderStore(output).Complete()) Damage(one.Folder, "flip");
+        var steps = File.ReadAllText(Path.Combine(output, "steps.jsonl"));
+        using var run = new LocalRun(Spec("lora", "replicated"), output);
+        run.Take(1);
+        run.Until("it is ready", p => p.Phase == RankPhase.Parked);
+
+        run.Join();
+
+        var error = run.Until("it fails", p => p.Phase == RankPhase.Failed).Single().Error!;
+        Assert.Contains($"checkpoint: none in {Path.Combine(output, "checkpoints")} can be read; restore one of them", error);
+        Assert.Contains("is damaged", error);
+        Assert.Equal(steps, File.ReadAllText(Path.Combine(output, "steps.jsonl")));
+    }
+
     private static void Damage(string folder, string damage)
     {
         var shard = Directory.EnumerateFiles(folder, "*.safetensors").Single();

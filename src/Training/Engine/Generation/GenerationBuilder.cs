@@ -13,6 +13,7 @@ internal static class GenerationBuilder
     /// <param name="source">The rank whose state all adopt.</param>
     /// <param name="cause">Why the generation was formed.</param>
     /// <exception cref="RankFault">The ranks do not belong together.</exception>
+    /// <exception cref="InputException">The run would begin anew over checkpoints that cannot be read.</exception>
     /// <exception cref="CollectiveException">A peer is gone.</exception>
     public static GenerationParts Build(RunHome home, ICollective collective, int source, string cause, CancellationToken stop)
     {
@@ -30,6 +31,7 @@ internal static class GenerationBuilder
             var before = home.State.Records.ToList();
             new StateExchange(home, collective, source, layout).Run();
             var state = home.State;
+            if (state.Position.Step == 0) home.RequireNothingToGoOnFrom();
             home.Metrics.Undo(before.Where(step => step.Step > state.Position.Step).Sum(step => step.Seconds));
             state.Begin(new(collective.Generation, collective.WorldSize, cause, state.Position.Step + 1, DateTime.UtcNow,
                 Stopwatch.GetElapsedTime(home.TrainedAt).TotalSeconds));

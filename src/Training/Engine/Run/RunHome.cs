@@ -99,6 +99,17 @@ internal sealed class RunHome : IDisposable
     public IReadOnlyList<string> SampleIds(int epoch, int indexInEpoch) =>
         [.. Order.GlobalBatch(epoch, indexInEpoch).Select(Training.IdOf)];
 
+    /// <summary>Before the first step: a run that has come further must not begin anew over what it left, because that is damaged.</summary>
+    /// <exception cref="InputException">There are checkpoints, and none can be read.</exception>
+    public void RequireNothingToGoOnFrom()
+    {
+        if (!Store.Complete().Any(one => one.Step > 0)) return;
+        var problems = new List<string>();
+        Store.Newest(problems.Add);
+        throw new InputException(
+            [$"checkpoint: none in {CheckpointFolders.RootOf(Output)} can be read; restore one of them, or submit the run anew.", .. problems]);
+    }
+
     /// <summary>A generation is over: a state that is torn, or only a part, is worth less than the last checkpoint.</summary>
     public void Park()
     {
