@@ -86,7 +86,9 @@ internal sealed class ClusterConnection : IAsyncDisposable
         return reply.Problems.Count == 0 ? reply : throw new InputException(reply.Problems);
     }
 
-    public Task<IReadOnlyList<RunStatus>> RunsAsync() => AskAgainAsync(() => _grains.GetCluster().RunsAsync());
+    /// <summary>Newest first, without those that only repeat steps of another.</summary>
+    public async Task<IReadOnlyList<RunStatus>> RunsAsync() =>
+        [.. (await AskAgainAsync(() => _grains.GetCluster().RunsAsync())).Where(run => !RunIds.IsVerification(run.Run))];
 
     public Task<IReadOnlyList<NodeInfo>> NodesAsync() => AskAgainAsync(() => _grains.GetCluster().NodesAsync());
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Commands;
@@ -31,6 +32,8 @@ internal sealed class ResumeCommand : Verb
     {
         var (address, step) = (ClusterAddress.Find(parsed.GetValue(_cluster)), parsed.GetValue(_step));
         var run = new EarlierRun(await RunPlace.FindAsync(parsed.GetRequiredValue(_run), address, interrupted));
+        FolderClaim.RequireFree(run.Folder);
+        if (address is null) await RequireEndedAsync(Path.GetFileName(run.Folder), interrupted);
         run.RequireUnfinished();
         run.RequireCheckpoint(step);
         var spec = SpecSource.Check(run.Spec(parsed.GetRequiredValue(_set)), address, output);
@@ -46,5 +49,15 @@ internal sealed class ResumeCommand : Verb
             foreach (var (from, to) in moved) Directory.Move(to, from);
             throw;
         }
+    }
+
+    /// <summary>A cluster that is asked to go on with a run knows whether it has it; one that is up and is not asked may have it too.</summary>
+    /// <exception cref="InputException">It has.</exception>
+    private static async Task RequireEndedAsync(string run, CancellationToken interrupted)
+    {
+        if (UpState.Running() is not { } up) return;
+        await using var cluster = await ClusterConnection.OpenQuicklyAsync(new("127.0.0.1", up.GatewayPort), interrupted);
+        if ((await cluster.RunsAsync()).Any(known => known.Run == run && !known.IsFinal))
+            throw new InputException($"run: {run} is in progress in the cluster that is up; end it first: `phi3v cancel {run}`.");
     }
 }

@@ -71,6 +71,7 @@ internal static class RunSession
             State = RunState.Failed,
             SubmittedAt = DateTimeOffset.UtcNow,
         };
+        using var claim = FolderClaim.Take(folder);
         var ranks = LocalRanks(spec.Cluster);
         var needs = new LocalSiloNeeds(
             ranks, Path.Combine(folder, "silo.log"), MachineMemory.Of(spec, ranks), UsesGpus: spec.Cluster.Device != "cpu");

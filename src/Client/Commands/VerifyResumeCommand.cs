@@ -48,7 +48,7 @@ internal sealed class VerifyResumeCommand : Verb
         var spec = SpecSource.Check(
             run.Spec([.. parsed.GetRequiredValue(_set), "checkpoint.everySteps=0", "evaluation.everySteps=null"]), address, output);
 
-        var copy = Path.Combine(Path.GetDirectoryName(run.Folder)!, $"verify-{Guid.NewGuid():N}"[..15]);
+        var copy = Path.Combine(Path.GetDirectoryName(run.Folder)!, RunIds.NewVerification());
         try
         {
             using (CheckpointFolders.Hold(from.Folder)) // the run may go on meanwhile

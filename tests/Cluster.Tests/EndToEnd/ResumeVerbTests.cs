@@ -27,6 +27,7 @@ public sealed class ResumeVerbTests : IDisposable
         Assert.Equal((true, 2, 1), (alone.GetProperty("same").GetBoolean(), alone.GetProperty("world_size_then").GetInt32(),
             alone.GetProperty("world_size_now").GetInt32()));
         Assert.Single(Directory.EnumerateDirectories(_cli.At("output"))); // what was run again is gone
+        Assert.Equal(folder, (await _cli.JsonAsync(0, "status", "last")).GetProperty("output").GetString());
 
         var export = await _cli.JsonAsync(0, "export", folder, "--step", "6", "--to", _cli.At("exported"));
         Assert.Equal((6, "model"), (export.GetProperty("step").GetInt32(), export.GetProperty("kind").GetString()));
@@ -43,6 +44,9 @@ public sealed class ResumeVerbTests : IDisposable
     {
         await using var submit = _cli.Start("submit", Spec(epochs: 20), "--wait");
         await Eventually.Holds(() => Steps() > 5, CliSandbox.Timeout, "it trains");
+        var meanwhile = await _cli.RunAsync("resume", Directory.EnumerateDirectories(_cli.At("output")).Single(), "--wait");
+        Assert.Equal(2, meanwhile.ExitCode);
+        Assert.Contains("run: another phi3v works in ", meanwhile.Stderr);
         submit.Signal(RunningProcess.Interrupt);
         Assert.Equal(130, (await submit.EndAsync(CliSandbox.Timeout)).ExitCode);
         var (folder, before) = (Directory.EnumerateDirectories(_cli.At("output")).Single(), Steps());
