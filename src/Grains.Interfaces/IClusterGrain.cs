@@ -18,6 +18,10 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("Runs"), AlwaysInterleave] // it waits for the runs' answers, and must not hold up heartbeats meanwhile
     Task<IReadOnlyList<RunStatus>> RunsAsync();
 
+    /// <summary>The ids of the runs that wait, the next one first.</summary>
+    [Alias("Waiting")]
+    Task<IReadOnlyList<string>> WaitingAsync();
+
     /// <summary>The nodes that are in the cluster, by name.</summary>
     [Alias("Nodes")]
     Task<IReadOnlyList<NodeInfo>> NodesAsync();

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Views;
+using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
 

@@ -17,10 +17,7 @@ internal sealed class NodesCommand : ClusterVerb
     protected override async Task<int> AskAsync(ClusterConnection cluster, ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var nodes = await cluster.NodesAsync();
-        output.Result(
-            nodes.Select(n => new { n.Node, n.Silo, n.ProcessId, State = Words.Of(n.State), n.Ranks, n.Free, n.LeasedTo, n.Device })
-                .ToArray(),
-            to => Show(to, nodes));
+        output.Result(nodes.Select(NodeInfoRow.Of).ToArray(), to => Show(to, nodes));
         return ExitCode.Done;
     }
 

@@ -114,6 +114,8 @@ internal sealed class ClusterGrain(
         return [];
     }
 
+    public Task<IReadOnlyList<string>> WaitingAsync() => Task.FromResult<IReadOnlyList<string>>([.. Queue.Waiting.Select(d => d.Run)]);
+
     public async Task<IReadOnlyList<RunStatus>> RunsAsync()
     {
         var active = await Task.WhenAll(Queue.Leases.Runs.Keys.Concat(Queue.Waiting.Select(d => d.Run)).Select(StatusOrLessAsync));
