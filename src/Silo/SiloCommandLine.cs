@@ -16,7 +16,7 @@ internal static class SiloCommandLine
 
     private static readonly Option<int> GatewayPort = Port("--gateway-port", 30000, "Port that clients connect to; 0 takes any free one.");
     private static readonly Option<int> SiloPort = Port("--silo-port", 11111, "Port that other silos connect to; 0 takes any free one.");
-    private static readonly Option<int> HttpPort = Port("--http-port", 8080, "Port of /health and /metrics; 0 takes any free one.");
+    private static readonly Option<int> HttpPort = Port("--http-port", 8080, "Port of the page, its API, /health and /metrics; 0 takes any free one.");
 
     private static readonly Option<string> Node = new("--node")
     {
@@ -77,6 +77,18 @@ internal static class SiloCommandLine
         HelpName = "path",
     };
 
+    private static readonly Option<string?> HttpTokenFile = new("--http-token-file")
+    {
+        Description = "File of the bearer token that the HTTP API asks for. Without one, callers of this machine may do everything.",
+        HelpName = "path",
+    };
+
+    private static readonly Option<string?> HttpReadTokenFile = new("--http-read-token-file")
+    {
+        Description = "File of another token, whose bearer may look and change nothing.",
+        HelpName = "path",
+    };
+
     private static readonly Option<string?> Advertise = new("--advertise")
     {
         Description = "IP address that clients and other silos reach this one at; without it, only this machine does.",
@@ -125,7 +137,8 @@ internal static class SiloCommandLine
     {
         var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
         {
-            GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, Advertise,
+            GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, HttpTokenFile,
+            HttpReadTokenFile, Advertise,
             UntilStdinCloses, ReadyFile, Threads, DrainSeconds, Level, Check, Ask,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
@@ -168,6 +181,8 @@ internal static class SiloCommandLine
             Redis = parsed.GetValue(Redis),
             RedisUser = parsed.GetValue(RedisUser),
             RedisPasswordFile = parsed.GetValue(RedisPasswordFile),
+            HttpTokenFile = parsed.GetValue(HttpTokenFile),
+            HttpReadTokenFile = parsed.GetValue(HttpReadTokenFile),
             Advertise = parsed.GetValue(Advertise) is { } address ? IPAddress.Parse(address) : null,
             UntilStdinCloses = parsed.GetValue(UntilStdinCloses),
             ReadyFile = parsed.GetValue(ReadyFile),

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Console;
 using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Nodes;
+using Phi3VCluster.Silo.Http;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Native;
 
@@ -21,7 +22,8 @@ internal static class SiloHost
             throw new InputException($"--min-gpus: this machine must have at least {settings.MinGpus}, got {gpus}; check its driver with "
                 + "nvidia-smi and that libtorch is one for CUDA (phi3v-silo --check), or lower it.");
         if (settings.Redis is not null) await RedisServer.RequireAsync(settings);
-        await using var app = Build(settings);
+        var access = HttpAccess.Of(settings);
+        await using var app = Build(settings, access);
         app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
         if (settings.Redis is not null) await OtherSilos.RequireNoneInTheWayAsync(app.Services, settings);
         EndSurely.WhenStopping(app.Lifetime, settings.DrainGrace + EndPatience);
@@ -35,7 +37,7 @@ internal static class SiloHost
         return 0;
     }
 
-    private static WebApplication Build(SiloSettings settings)
+    private static WebApplication Build(SiloSettings settings, HttpAccess access)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().SetMinimumLevel(settings.LogLevel)
@@ -45,7 +47,11 @@ internal static class SiloHost
             .AddFilter("Orleans.Runtime.Watchdog", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error)
             .AddSimpleConsole(options => (options.SingleLine, options.TimestampFormat) = (true, "HH:mm:ss.fff "))
             .Services.Configure<ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(settings.Listen, settings.HttpPort));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            HttpGuard.Limit(kestrel);
+            kestrel.Listen(settings.Listen, settings.HttpPort);
+        });
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.DrainGrace + EndPatience);
         builder.Services.AddSingleton(new DrainGrace(settings.DrainGrace));
         builder.Services.AddRankWorkers(settings);
@@ -55,8 +61,10 @@ internal static class SiloHost
             .AddControlPlane(carriesCoordinators: settings.Role != SiloRole.Ranks));
 
         var app = builder.Build();
+        app.UseGuard(access, Api.Root);
         app.MapHealth();
         app.MapPrometheusScrapingEndpoint("/metrics");
+        app.MapApi(settings);
         return app;
     }
 }

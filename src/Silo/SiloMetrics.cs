@@ -39,6 +39,6 @@ internal static class SiloMetrics
         };
     }
 
-    private static string Version =>
+    public static string Version =>
         typeof(SiloMetrics).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 }

@@ -9,7 +9,7 @@ internal sealed record SiloSettings
     public required int GatewayPort { get; init; }
     /// <summary>Port that other silos connect to; 0 takes any free one.</summary>
     public required int SiloPort { get; init; }
-    /// <summary>Port of /health and /metrics; 0 takes any free one.</summary>
+    /// <summary>Port of the page, the HTTP API, /health and /metrics; 0 takes any free one.</summary>
     public required int HttpPort { get; init; }
     /// <summary>Name of the node, unique in the cluster.</summary>
     public required string Node { get; init; }
@@ -28,6 +28,10 @@ internal sealed record SiloSettings
     public string? RedisUser { get; init; }
     /// <summary>File that holds the Redis's password; null: it asks for none.</summary>
     public string? RedisPasswordFile { get; init; }
+    /// <summary>File of the token that lets its bearer do everything over HTTP; null: none is asked for.</summary>
+    public string? HttpTokenFile { get; init; }
+    /// <summary>File of the token that lets its bearer look; null: there is none.</summary>
+    public string? HttpReadTokenFile { get; init; }
     /// <summary>Address that others reach this silo at; null: this machine only.</summary>
     public IPAddress? Advertise { get; init; }
     /// <summary>Stop when standard input ends: the silo dies with whoever holds the other end.</summary>

@@ -34,6 +34,9 @@ public interface IImageSource
     /// <summary>Names the image in messages: a path, or a data file and row.</summary>
     string Description { get; }
 
+    /// <summary>The image's own file; null where it is a part of a data file.</summary>
+    string? File => null;
+
     /// <summary>Whether the picture is turned as its EXIF orientation says; if not, it stays as it is stored.</summary>
     bool IsTurnedUpright => false;
 

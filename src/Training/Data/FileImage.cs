@@ -6,13 +6,14 @@ namespace Phi3VCluster.Training.Data;
 internal sealed class FileImage(string path, bool isTurnedUpright) : IImageSource
 {
     public string Description => path;
+    public string? File => path;
     public bool IsTurnedUpright => isTurnedUpright;
 
-    public byte[] Read() => Read(() => File.ReadAllBytes(path));
+    public byte[] Read() => Read(() => System.IO.File.ReadAllBytes(path));
 
     public byte[] ReadBeginning(int most) => Read(() =>
     {
-        using var file = File.OpenHandle(path);
+        using var file = System.IO.File.OpenHandle(path);
         var bytes = new byte[Math.Min(most, RandomAccess.GetLength(file))];
         return bytes[..RandomAccess.Read(file, bytes, fileOffset: 0)];
     });

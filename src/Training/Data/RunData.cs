@@ -28,11 +28,19 @@ public static class RunData
     /// <exception cref="InputException">The files, or too many of their rows, are bad.</exception>
     public static RunRows? OpenEvaluation(DataSpec spec, CancellationToken stop = default, RowCheck? check = null, int seed = 0)
     {
-        var kind = spec.EvalKind is { } own ? Catalog<IDataset>.Find(own, "data.evalKind") : Kind(spec);
+        var kind = EvaluationKind(spec);
         var held = HeldOutRows(spec, kind);
         return spec.Eval is null && held == 0 ? null
             : Open(kind, spec, spec.Eval ?? spec.Train, Asked, check, stop, new(held, Draws(spec), seed), first: 0,
                 rows => held == 0 ? rows : Math.Min(held, rows));
+    }
+
+    /// <summary>The rows that evaluate come first, bad ones among them; where some of a file's rows are held out, the others follow. None is read yet.</summary>
+    /// <exception cref="InputException">No file, not readable, or not in its format.</exception>
+    public static IDatasetReader PeekEvaluation(DataSpec spec, int seed)
+    {
+        var kind = EvaluationKind(spec);
+        return new HeldOut(HeldOutRows(spec, kind), Draws(spec), seed).Order(kind.Open(spec, spec.Eval ?? spec.Train));
     }
 
     /// <param name="end">Row count → the first row that is not taken any more.</param>
@@ -71,6 +79,9 @@ public static class RunData
     private static bool Draws(DataSpec spec) => spec.EvalSplit == "random";
 
     private static IDataset Kind(DataSpec spec) => Catalog<IDataset>.Find(spec.Kind, "data.kind");
+
+    private static IDataset EvaluationKind(DataSpec spec) =>
+        spec.EvalKind is { } own ? Catalog<IDataset>.Find(own, "data.evalKind") : Kind(spec);
 
     /// <summary>0 where files of their own evaluate.</summary>
     private static int HeldOutRows(DataSpec spec, IDataset kind) => spec.Eval is { } eval && spec.Train.Length > 0 && eval != spec.Train
