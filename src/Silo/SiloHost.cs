@@ -65,6 +65,7 @@ internal static class SiloHost
         app.MapHealth();
         app.MapPrometheusScrapingEndpoint("/metrics");
         app.MapApi(settings);
+        app.MapPage();
         return app;
     }
 }
