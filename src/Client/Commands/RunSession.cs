@@ -26,7 +26,7 @@ internal static class RunSession
         address is null
             ? RunHereAsync(request, output, interrupted)
             : ClusterSession.UseAsync(
-                address, new(Ranks: 0), output.Line, (cluster, _, _) => FollowAsync(cluster, request, output, interrupted), interrupted);
+                address, new(Ranks: 0), output.Line, (cluster, _, _) => FollowAsync(cluster, address, request, output, interrupted), interrupted);
 
     /// <exception cref="InputException">No node has the device that the run asks for, so that it would wait for ever.</exception>
     public static async Task RequireDeviceAsync(ClusterConnection cluster, ClusterSpec spec)
@@ -40,11 +40,12 @@ internal static class RunSession
     }
 
     private static async Task<FollowedRun> FollowAsync(
-        ClusterConnection cluster, RunRequest request, Output output, CancellationToken interrupted)
+        ClusterConnection cluster, ClusterAddress address, RunRequest request, Output output, CancellationToken interrupted)
     {
         await RequireDeviceAsync(cluster, request.Spec.Cluster);
         var submitted = await request.SubmitAsync(cluster);
         output.Line($"run {submitted.RunId} → {submitted.Output}");
+        if (PageAddress.Of(address, submitted.RunId) is { } page) output.Line($"page: {page}");
         try
         {
             var follower = new RunFollower(cluster, output);
@@ -97,7 +98,7 @@ internal static class RunSession
     {
         await RequireDeviceAsync(cluster, request.Spec.Cluster);
         await request.SubmitAsync(cluster, known.Run);
-        output.Line($"run {known.Run} → {known.Output}");
+        output.Line($"run {known.Run} → {known.Output}\npage: {PageAddress.Of(silo.HttpPort, known.Run)} while it runs");
         var follower = new RunFollower(cluster, output);
         try
         {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Client.Supervision;
 using Phi3VCluster.Client.Views;
@@ -111,6 +112,7 @@ internal sealed class UpCommand : Verb
             state.GatewayPort,
             state.SiloPort,
             state.HttpPort,
+            Page = PageAddress.Of(state.HttpPort),
             state.Node,
             state.Ranks,
             state.Started,
@@ -119,7 +121,8 @@ internal sealed class UpCommand : Verb
             Data = data,
             Log = log,
         },
-        _ => output.Line($"{sentence}\nmetrics: http://127.0.0.1:{state.HttpPort}/metrics\nstop it: phi3v down"));
+        _ => output.Line($"{sentence}\npage: {PageAddress.Of(state.HttpPort)}\n"
+            + $"metrics: {PageAddress.Of(state.HttpPort)}metrics\nstop it: phi3v down"));
 
     private IEnumerable<string> Problems(ParseResult parsed, int silos, int ranks)
     {

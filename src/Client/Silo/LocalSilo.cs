@@ -19,10 +19,12 @@ internal sealed class LocalSilo : IAsyncDisposable
     private readonly Process _process;
     private readonly string _folder;
 
-    private LocalSilo(Process process, string folder, string logFile, ClusterAddress address) =>
-        (_process, _folder, LogFile, Address) = (process, folder, logFile, address);
+    private LocalSilo(Process process, string folder, string logFile, ClusterAddress address, int httpPort) =>
+        (_process, _folder, LogFile, Address, HttpPort) = (process, folder, logFile, address, httpPort);
 
     public ClusterAddress Address { get; }
+
+    public int HttpPort { get; }
 
     public string LogFile { get; }
 
@@ -52,7 +54,8 @@ internal sealed class LocalSilo : IAsyncDisposable
             {
                 UsesGpus = usesGpus,
             };
-            return new(await SiloProcess.StartAsync(options, interrupted), folder, logFile, new("127.0.0.1", ports[0]));
+            return new(await SiloProcess.StartAsync(options, interrupted), folder, logFile, new("127.0.0.1", ports[0]),
+                ports[2]);
         }
         catch
         {
