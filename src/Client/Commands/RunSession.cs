@@ -26,7 +26,8 @@ internal static class RunSession
         address is null
             ? RunHereAsync(request, output, interrupted)
             : ClusterSession.UseAsync(
-                address, new(Ranks: 0), output.Line, (cluster, _, _) => FollowAsync(cluster, address, request, output, interrupted), interrupted);
+                address, new(Ranks: 0), output.Line,
+                (cluster, _, _) => FollowAsync(cluster, address, request, output, interrupted), interrupted);
 
     /// <exception cref="InputException">No node has the device that the run asks for, so that it would wait for ever.</exception>
     public static async Task RequireDeviceAsync(ClusterConnection cluster, ClusterSpec spec)

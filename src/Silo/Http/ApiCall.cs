@@ -48,9 +48,13 @@ internal sealed class ApiCall(HttpContext http, SiloSettings settings)
     }
 
     /// <summary>A number in the path, from 0.</summary>
-    public int Index(string name) => int.TryParse((string)http.Request.RouteValues[name]!, NumberStyles.None, CultureInfo.InvariantCulture, out var index)
-        ? index
-        : throw ApiException.NotFound($"{name}: must be a number from 0, got {Shown.Value((string)http.Request.RouteValues[name]!)}.");
+    public int Index(string name)
+    {
+        var given = (string)http.Request.RouteValues[name]!;
+        return int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out var index)
+            ? index
+            : throw ApiException.NotFound($"{name}: must be a number from 0, got {Shown.Value(given)}.");
+    }
 
     public long Number(ApiParameter parameter)
     {

@@ -35,7 +35,8 @@ internal sealed class HttpAccess(Token? @operator, Token? reader, bool isLocal)
     /// </summary>
     public Refusal? CheckHost(HostString host) => !isLocal || LocalNames.Contains(host.Host, StringComparer.OrdinalIgnoreCase)
         ? null
-        : new(StatusCodes.Status421MisdirectedRequest, $"This silo answers as {string.Join(", ", LocalNames)} only; use one of these names.");
+        : new(StatusCodes.Status421MisdirectedRequest,
+            $"This silo answers as {string.Join(", ", LocalNames)} only; use one of these names.");
 
     /// <summary>What the caller may do, or why nothing.</summary>
     public (HttpRole Role, Refusal? Refusal) RoleOf(HttpRequest request)
@@ -45,8 +46,9 @@ internal sealed class HttpAccess(Token? @operator, Token? reader, bool isLocal)
                 "A token does not belong into a URL, where logs and histories keep it; send the header Authorization: Bearer TOKEN, "
                 + "and replace this token if it was a real one."));
         if (!NeedsToken) return (isLocal ? HttpRole.Operator : HttpRole.Reader, null);
-        var header = request.Headers.Authorization;
-        var given = header.Count == 1 && header[0]!.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) ? header[0]![Scheme.Length..].Trim() : "";
+        var given = request.Headers.Authorization is [{ } header] && header.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase)
+            ? header[Scheme.Length..].Trim()
+            : "";
         var isOperator = @operator?.Is(given) ?? false; // both are always compared
         var isReader = reader?.Is(given) ?? false;
         return isOperator ? (HttpRole.Operator, null)

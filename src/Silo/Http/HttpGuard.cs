@@ -31,7 +31,8 @@ internal static partial class HttpGuard
             await next(http);
             return;
         }
-        Refused(app.Logger, $"{http.Connection.RemoteIpAddress}", http.Request.Method, refusal.Status, Shown(http.Request.Path), refusal.Reason);
+        var who = $"{http.Connection.RemoteIpAddress}";
+        Refused(app.Logger, who, Shown(http.Request.Method), Shown(http.Request.Path), refusal.Status, refusal.Reason);
         if (refusal.Status == StatusCodes.Status401Unauthorized) http.Response.Headers.WWWAuthenticate = "Bearer realm=\"phi3v\"";
         await ApiJson.WriteAsync(http.Response, refusal.Status, new ApiError(refusal.Reason));
     });
@@ -46,7 +47,8 @@ internal static partial class HttpGuard
         var (role, refusal) = access.RoleOf(http.Request);
         if (refusal is not null) return refusal;
         http.Items[typeof(HttpRole)] = role;
-        return HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method) ? null : access.CheckChange(http.Request, role);
+        var looks = HttpMethods.IsGet(http.Request.Method) || HttpMethods.IsHead(http.Request.Method);
+        return looks ? null : access.CheckChange(http.Request, role);
     }
 
     private static void TellBrowsers(IHeaderDictionary headers)
@@ -60,8 +62,9 @@ internal static partial class HttpGuard
     }
 
     // It is the caller's, and goes to a log of lines.
-    private static string Shown(PathString path) => Spec.Shown.Value(Uri.EscapeDataString(path.Value ?? "").Replace("%2F", "/", StringComparison.Ordinal));
+    private static string Shown(string? text) =>
+        Spec.Shown.Value(Uri.EscapeDataString(text ?? "").Replace("%2F", "/", StringComparison.Ordinal));
 
     [LoggerMessage(LogLevel.Warning, "Refused {Who}: {Method} {Path}: {Status}, {Reason}")]
-    private static partial void Refused(ILogger log, string who, string method, int status, string path, string reason);
+    private static partial void Refused(ILogger log, string who, string method, string path, int status, string reason);
 }

@@ -17,9 +17,10 @@ internal static class PageFiles
 
     public static void MapPage(this WebApplication app)
     {
-        foreach (var name in typeof(PageFiles).Assembly.GetManifestResourceNames().Where(n => n.StartsWith(Prefix, StringComparison.Ordinal)))
+        var program = typeof(PageFiles).Assembly;
+        foreach (var name in program.GetManifestResourceNames().Where(name => name.StartsWith(Prefix, StringComparison.Ordinal)))
         {
-            using var stream = typeof(PageFiles).Assembly.GetManifestResourceStream(name)!;
+            using var stream = program.GetManifestResourceStream(name)!;
             var bytes = new byte[stream.Length];
             stream.ReadExactly(bytes);
             var (path, type) = (name[Prefix.Length..], ContentTypes[Path.GetExtension(name)]);

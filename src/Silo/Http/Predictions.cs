@@ -50,7 +50,7 @@ internal sealed record EvaluationLine(int Index, string Id, double Loss, string?
 /// <summary>Held-out samples, in the order of the data.</summary>
 internal sealed record PredictionsReply(
     string Run,
-    [property: Description("Why there is nothing, as a sentence; null where there is something, or nothing is expected yet.")] string? Problem,
+    [property: Description("Why there is nothing, as a sentence; null where something is, or is not due yet.")] string? Problem,
     [property: Description("What scores are; null before the first evaluation.")] string? Metric,
     [property: Description("Over all samples, before training; null where that was not evaluated.")] double? EvalBefore,
     [property: Description("Over all samples, after it.")] double? EvalAfter,

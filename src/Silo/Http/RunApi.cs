@@ -8,7 +8,8 @@ internal static class RunApi
 {
     private static readonly ApiParameter FromLine = new("from", 0, 0, long.MaxValue, "Number of the first line, from 0.");
     private static readonly ApiParameter FromStep = new("from", 1, 1, long.MaxValue, "The first step.");
-    private static readonly ApiParameter Points = new("points", 600, 1, 5000, "Most points: where there are more steps, each point is several.");
+    private static readonly ApiParameter Points =
+        new("points", 600, 1, 5000, "Most points: where there are more steps, each point is several.");
     private static readonly ApiParameter FromSample = new("from", 0, 0, int.MaxValue, "Number of the first sample, from 0.");
     private static readonly ApiParameter Count = new("count", 24, 1, 500, "Most samples.");
 
@@ -22,7 +23,8 @@ internal static class RunApi
         new("GET", "/runs/{run}/steps", "The committed steps as columns, from a step on.", typeof(StepSeries),
             async call => StepsFile.Read(await FolderAsync(call), call.Number(FromStep), (int)call.Number(Points)))
             { Parameters = [FromStep, Points] },
-        new("GET", "/runs/{run}/predictions", "What the model said to held-out samples before training and after it.", typeof(PredictionsReply),
+        new("GET", "/runs/{run}/predictions", "What the model said to held-out samples before training and after it.",
+            typeof(PredictionsReply),
             async call => Predictions.Read(await FolderAsync(call)).Page((int)call.Number(FromSample), (int)call.Number(Count)))
             { Parameters = [FromSample, Count] },
         new("GET", "/runs/{run}/samples/{index}", "A held-out sample's question, and how many images it has.", typeof(SampleReply),

@@ -6,8 +6,8 @@ using Phi3VCluster.Training.Data;
 namespace Phi3VCluster.Silo.Http;
 
 /// <summary>
-/// Questions and images of held-out samples, out of the data files that the run's spec names. A caller chooses by number: no path comes from
-/// outside. An image with a file of its own is given out only below data.imageRoot, or the data file's folder, and only if it is an image.
+/// Questions and images of held-out samples, out of the data files that the run's spec names. A caller chooses by number: no path comes
+/// from outside. An image with a file of its own is given out only below data.imageRoot, or the data file's folder, and only if it is an image.
 /// </summary>
 internal static class SampleFiles
 {
@@ -17,10 +17,10 @@ internal static class SampleFiles
     // A row of parquet has its whole row group decoded, which takes memory: one at a time.
     private static readonly SemaphoreSlim OneAtATime = new(1);
 
-    public static Task<object> QuestionAsync(RunOutput run, int index, CancellationToken gone) => WithSampleAsync<object>(run, index, (_, _, sample) =>
-        new SampleReply(sample.Id, sample.Turns[^1].User, sample.Turns.Sum(turn => turn.Images.Count)), gone);
+    public static Task<object> QuestionAsync(RunOutput run, int index, CancellationToken gone) => WithSampleAsync(run, index,
+        (_, _, sample) => new SampleReply(sample.Id, Asked(sample).User, sample.Turns.Sum(turn => turn.Images.Count)), gone);
 
-    public static Task<object> ImageAsync(RunOutput run, int index, int image, CancellationToken gone) => WithSampleAsync<object>(run, index,
+    public static Task<object> ImageAsync(RunOutput run, int index, int image, CancellationToken gone) => WithSampleAsync(run, index,
         (spec, place, sample) =>
         {
             if (sample.Turns.SelectMany(turn => turn.Images).ElementAtOrDefault(image) is not { } source)
@@ -50,10 +50,12 @@ internal static class SampleFiles
         : file.StartsWith("GIF8"u8) ? "image/gif"
         : file.Length > 12 && file.StartsWith("RIFF"u8) && file[8..].StartsWith("WEBP"u8) ? "image/webp" : null;
 
-    private static async Task<T> WithSampleAsync<T>(RunOutput run, int index, Func<RunSpec, RowPlace, Sample, T> use, CancellationToken gone)
+    private static async Task<object> WithSampleAsync(
+        RunOutput run, int index, Func<RunSpec, RowPlace, Sample, object> use, CancellationToken gone)
     {
         if (run.Problem is { } problem) throw ApiException.NotFound(problem);
-        var id = Predictions.Read(run).IdOf(index) ?? throw ApiException.NotFound($"index: no evaluation of {run.Run} has a sample {index}.");
+        var id = Predictions.Read(run).IdOf(index)
+            ?? throw ApiException.NotFound($"index: no evaluation of {run.Run} has a sample {index}.");
         await OneAtATime.WaitAsync(gone);
         try
         {
@@ -65,7 +67,8 @@ internal static class SampleFiles
         }
     }
 
-    private static T Find<T>(RunOutput run, int index, string id, Func<RunSpec, RowPlace, Sample, T> use, CancellationToken gone)
+    private static object Find(
+        RunOutput run, int index, string id, Func<RunSpec, RowPlace, Sample, object> use, CancellationToken gone)
     {
         var spec = RunSpecYaml.ReadFile(run.At("run.yaml"), []).Spec;
         using var rows = RunData.PeekEvaluation(spec.Data, spec.Seed);
@@ -76,6 +79,9 @@ internal static class SampleFiles
         }
         throw ApiException.NotFound($"index: the data has no sample {id} any more.");
     }
+
+    /// <summary>The turn that evaluation asks.</summary>
+    private static Turn Asked(Sample sample) => sample.Kind == SampleKind.Conversation ? sample.Turns[^1] : sample.Turns[0];
 
     private static Sample? Read(IDatasetReader rows, int row)
     {
@@ -92,8 +98,8 @@ internal static class SampleFiles
     /// <summary>The path without links, of folders on the way too.</summary>
     private static string RealPath(string path)
     {
-        var real = Path.GetPathRoot(Path.GetFullPath(path))!;
-        foreach (var part in Path.GetFullPath(path)[real.Length..].Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries))
+        var (full, real) = (Path.GetFullPath(path), "/");
+        foreach (var part in full.Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries))
         {
             real = Path.Combine(real, part);
             FileSystemInfo entry = Directory.Exists(real) ? new DirectoryInfo(real) : new FileInfo(real);

@@ -2,7 +2,7 @@ using System.ComponentModel;
 
 namespace Phi3VCluster.Silo.Http;
 
-/// <summary>Committed steps as columns of the same length. A point that stands for several steps has their mean, or the last one's.</summary>
+/// <summary>Committed steps as columns of the same length. One that stands for several steps has their mean, or the last.</summary>
 internal sealed record StepSeries(
     string Run,
     [property: Description("Why there is nothing, as a sentence; null where all could be read.")] string? Problem,
@@ -18,5 +18,6 @@ internal sealed record StepSeries(
     [property: Description("Images over the steps' seconds.")] IReadOnlyList<double> ImagesPerSecond,
     [property: Description("Positions, image tokens included, over the steps' seconds.")] IReadOnlyList<double> TokensPerSecond)
 {
-    public static StepSeries Empty(string run, long from, string? problem) => new(run, problem, 1, from, [], [], [], [], [], [], [], [], []);
+    public static StepSeries Empty(string run, long from, string? problem) =>
+        new(run, problem, 1, from, [], [], [], [], [], [], [], [], []);
 }

@@ -33,7 +33,8 @@ internal static class StepsFile
         if (mean.Count > 0) means.Add(mean);
         return new(run.Run, null, perPoint, means.Count > 0 ? means[^1].Last.Step + 1 : from,
             [.. means.Select(m => m.Last.Step)], [.. means.Select(m => m.Last.Epoch)], [.. means.Select(m => m.Last.Generation)],
-            [.. means.Select(m => m.Last.WorldSize)], [.. means.Select(m => m.Loss / m.Count)], [.. means.Select(m => m.GradNorm / m.Count)],
+            [.. means.Select(m => m.Last.WorldSize)],
+            [.. means.Select(m => m.Loss / m.Count)], [.. means.Select(m => m.GradNorm / m.Count)],
             [.. means.Select(m => m.Last.LearningRate)], [.. means.Select(m => m.Images / m.Seconds)],
             [.. means.Select(m => m.Tokens / m.Seconds)]);
     }

@@ -68,7 +68,7 @@ export function stateCell(cell) {
   return run => {
     chip.className = `state ${run.state}${['regrouping', 'parting', 'short'].includes(run.phase) ? ' regrouping' : ''}`;
     say(chip, words.state(run));
-    say(why, (run.error ?? run.waiting_for ?? '').split('\n')[0]);
+    say(why, words.why(run));
   };
 }
 

@@ -37,6 +37,15 @@ export function state(run) {
   return run.state === 'running' && phase && phase !== run.state ? `${run.state}: ${phase}` : run.state;
 }
 
+/** What a run waits for, as the CLI says it; or why it failed. */
+export function why(run) {
+  const wait = run.waiting_for;
+  if (run.error || !wait) return (run.error ?? '').split('\n')[0];
+  const isPhase = ['regrouping', 'parting'].includes(run.phase) && wait.startsWith(run.phase);
+  if (isPhase) return wait.slice(run.phase.length).replace(/^[, ]+/, '');
+  return wait.startsWith('the drain') ? wait : `waits for ${wait}`;
+}
+
 /** Of a run's steps, and what is counted within another phase. */
 export function progress(run) {
   const part = run.part?.total > 0 && run.phase !== 'training' ? run.part : null;

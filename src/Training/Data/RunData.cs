@@ -35,7 +35,9 @@ public static class RunData
                 rows => held == 0 ? rows : Math.Min(held, rows));
     }
 
-    /// <summary>The rows that evaluate come first, bad ones among them; where some of a file's rows are held out, the others follow. None is read yet.</summary>
+    /// <summary>
+    /// The rows that evaluate, bad ones among them; where a part of a file's rows is held out, the others follow. None is read yet.
+    /// </summary>
     /// <exception cref="InputException">No file, not readable, or not in its format.</exception>
     public static IDatasetReader PeekEvaluation(DataSpec spec, int seed)
     {
