@@ -7,7 +7,8 @@ namespace Phi3VCluster.Silo.Http;
 
 /// <summary>
 /// Questions and images of held-out samples, out of the data files that the run's spec names. A caller chooses by number: no path comes
-/// from outside. An image with a file of its own is given out only below data.imageRoot, or the data file's folder, and only if it is an image.
+/// from outside. An image with a file of its own is given out only below data.imageRoot, or the data file's folder, and only if
+/// it is an image.
 /// </summary>
 internal static class SampleFiles
 {

@@ -18,8 +18,8 @@ internal static class ApiPage
 
         Replies are JSON: keys in snake_case as the CLI's `--json` has them, numbers in full precision, `"NaN"` for what has diverged, times
         in ISO 8601. A failure is a status and `{"error": "what was wrong, and what to do"}`: 400 a wrong parameter, 401 no token or a wrong
-        one, 403 not allowed, 404 no such thing, 409 it cannot be done now, 413 a body, 415 an image that browsers do not show, 421 a wrong host
-        name, 503 the cluster does not answer.
+        one, 403 not allowed, 404 no such thing, 409 it cannot be done now, 413 a body, 415 an image that browsers do not show, 421 a wrong
+        host name, 503 the cluster does not answer.
 
         Steps, predictions and images are read from the run's folder and data files. A silo that does not see them says so in `problem`: ask
         one of the run's nodes, or use folders that all share.
@@ -34,8 +34,8 @@ internal static class ApiPage
         | and `--http-read-token-file FILE` | either token | the first token |
 
         A token is 16 to 512 printable characters (`openssl rand -hex 32`), sent as `Authorization: Bearer TOKEN` and compared in constant
-        time. A token in a URL is refused. The files are read when the silo starts; `PHI3V_HTTP_TOKEN_FILE` and `PHI3V_HTTP_READ_TOKEN_FILE` name
-        them too. `/health` and `/metrics` need no token, nor do the page's own files, which hold no data. HTTP is not encrypted: beyond a
+        time. A token in a URL is refused. The files are read when the silo starts; `PHI3V_HTTP_TOKEN_FILE` and `PHI3V_HTTP_READ_TOKEN_FILE`
+        name them too. `/health` and `/metrics` need no token, nor do the page's own files, which hold no data. HTTP is not encrypted: beyond a
         trusted network, put a proxy with TLS before it, or an SSH tunnel.
 
         `X-Phi3V` cannot be sent by pages of other sites. A silo on this machine answers to `localhost`, `127.0.0.1` and `[::1]` only. A
