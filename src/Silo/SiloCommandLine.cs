@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using System.Net;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Tls;
 
 namespace Phi3VCluster.Silo;
 
@@ -95,6 +96,29 @@ internal static class SiloCommandLine
         HelpName = "ip",
     };
 
+    private static readonly Option<string?> TlsCertificate = new("--tls-certificate")
+    {
+        Description = "Certificate that shows others that this is a silo, PEM; with it, connections of silos and clients are TLS.",
+        HelpName = "path",
+    };
+
+    private static readonly Option<string?> TlsKey = new("--tls-key")
+    {
+        Description = "The certificate's private key, PEM.",
+        HelpName = "path",
+    };
+
+    private static readonly Option<string?> TlsAuthority = new("--tls-authority")
+    {
+        Description = "The authority that certifies all silos and clients, PEM; no other is believed.",
+        HelpName = "path",
+    };
+
+    private static readonly Option<bool> Insecure = new("--insecure")
+    {
+        Description = "With --advertise: start without TLS; whoever reaches the ports does as he likes.",
+    };
+
     private static readonly Option<bool> UntilStdinCloses = new("--until-stdin-closes") { Description = "Stop when standard input ends." };
 
     private static readonly Option<string?> ReadyFile = new("--ready-file")
@@ -137,9 +161,9 @@ internal static class SiloCommandLine
     {
         var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
         {
-            GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, HttpTokenFile,
-            HttpReadTokenFile, Advertise,
-            UntilStdinCloses, ReadyFile, Threads, DrainSeconds, Level, Check, Ask,
+            GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, Advertise,
+            TlsCertificate, TlsKey, TlsAuthority, Insecure, HttpTokenFile, HttpReadTokenFile, UntilStdinCloses, ReadyFile, Threads,
+            DrainSeconds, Level, Check, Ask,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
@@ -184,6 +208,7 @@ internal static class SiloCommandLine
             HttpTokenFile = parsed.GetValue(HttpTokenFile),
             HttpReadTokenFile = parsed.GetValue(HttpReadTokenFile),
             Advertise = parsed.GetValue(Advertise) is { } address ? IPAddress.Parse(address) : null,
+            Tls = Tls(parsed, out _),
             UntilStdinCloses = parsed.GetValue(UntilStdinCloses),
             ReadyFile = parsed.GetValue(ReadyFile),
             Threads = parsed.GetValue(Threads),
@@ -218,8 +243,17 @@ internal static class SiloCommandLine
             problems.Add($"--drain-seconds: must be 0 to 3600, got {parsed.GetValue(DrainSeconds)}; 25 is usual.");
         if (parsed.GetValue(Advertise) is { } address && !IPAddress.TryParse(address, out _))
             problems.Add($"--advertise: must be an IP address, got '{address}'; give this machine's.");
+        var tls = Tls(parsed, out var missing);
+        if (missing is not null) problems.Add(missing);
+        if (parsed.GetValue(Advertise) is { } open && IPAddress.TryParse(open, out var ip) && !IPAddress.IsLoopback(ip)
+            && tls is null && missing is null && !parsed.GetValue(Insecure))
+            problems.Add($"--advertise: others reach this silo only by TLS, got {open} and no certificate; give "
+                + $"{string.Join(", ", TlsFiles.Options)} (docs/security.md), or --insecure on a network that you trust.");
         return problems;
     }
+
+    private static TlsFiles? Tls(ParseResult parsed, out string? problem) => TlsFiles.Of(
+        TlsFiles.Options, [parsed.GetValue(TlsCertificate), parsed.GetValue(TlsKey), parsed.GetValue(TlsAuthority)], out problem);
 
     private static IEnumerable<string> RoleProblems(ParseResult parsed, HashSet<Option?> unread)
     {
@@ -240,6 +274,7 @@ internal static class SiloCommandLine
     private static string Reason(ParseError error) => error.SymbolResult is OptionResult { Tokens: [var token, ..] } result
         ? result.Option == Level ? Unknown<LogLevel>(Level, token)
             : result.Option == Role ? Unknown<SiloRole>(Role, token)
+            : result.Option.ValueType == typeof(bool) ? $"{result.Option.Name}: must be true or false, got {token.Value}; write true."
             : $"{result.Option.Name}: must be a whole number, got {token.Value}; write for example 2."
         : error.Message;
 

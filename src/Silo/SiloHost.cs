@@ -4,6 +4,7 @@ using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Nodes;
 using Phi3VCluster.Silo.Http;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Tls;
 using Phi3VCluster.Training.Native;
 
 namespace Phi3VCluster.Silo;
@@ -14,16 +15,17 @@ internal static class SiloHost
     /// <summary>For everything that ends a silo but the drain of its seats.</summary>
     private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(8);
 
-    /// <exception cref="InputException">A port, a folder or the name cannot be used, or Redis cannot be reached.</exception>
+    /// <exception cref="InputException">A port, a folder, a certificate or the name cannot be used, or Redis cannot be reached.</exception>
     public static async Task<int> RunAsync(SiloSettings settings)
     {
+        var identity = settings.Tls is { } files ? new TlsIdentity(files, PeerRole.Silo) : null;
         settings = Ports.Claim(settings);
         if (settings.MinGpus > 0 && Cuda.DeviceCount is var gpus && gpus < settings.MinGpus) // asking loads libtorch
             throw new InputException($"--min-gpus: this machine must have at least {settings.MinGpus}, got {gpus}; check its driver with "
                 + "nvidia-smi and that libtorch is one for CUDA (phi3v-silo --check), or lower it.");
         if (settings.Redis is not null) await RedisServer.RequireAsync(settings);
         var access = HttpAccess.Of(settings);
-        await using var app = Build(settings, access);
+        await using var app = Build(settings, access, identity);
         app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
         if (settings.Redis is not null) await OtherSilos.RequireNoneInTheWayAsync(app.Services, settings);
         EndSurely.WhenStopping(app.Lifetime, settings.DrainGrace + EndPatience);
@@ -37,7 +39,7 @@ internal static class SiloHost
         return 0;
     }
 
-    private static WebApplication Build(SiloSettings settings, HttpAccess access)
+    private static WebApplication Build(SiloSettings settings, HttpAccess access, TlsIdentity? identity)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().SetMinimumLevel(settings.LogLevel)
@@ -45,6 +47,9 @@ internal static class SiloHost
             .AddFilter("Orleans.Runtime.Silo", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error)
             // Its first round takes the machine's uptime for a delay.
             .AddFilter("Orleans.Runtime.Watchdog", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error)
+            // It names nobody; what SiloTls says of the same does.
+            .AddFilter("Orleans.Connections.Security",
+                settings.LogLevel is > LogLevel.Error or < LogLevel.Information ? settings.LogLevel : LogLevel.Error)
             .AddSimpleConsole(options => (options.SingleLine, options.TimestampFormat) = (true, "HH:mm:ss.fff "))
             .Services.Configure<ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -55,9 +60,10 @@ internal static class SiloHost
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.DrainGrace + EndPatience);
         builder.Services.AddSingleton(new DrainGrace(settings.DrainGrace));
         builder.Services.AddRankWorkers(settings);
-        builder.Services.AddMetrics(settings);
+        builder.Services.AddMetrics(settings, identity);
         builder.UseOrleans(silo => silo
             .UseClusteringAndStorage(settings)
+            .UseTls(identity)
             .AddControlPlane(carriesCoordinators: settings.Role != SiloRole.Ranks));
 
         var app = builder.Build();

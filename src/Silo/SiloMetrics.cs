@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using System.Reflection;
 using OpenTelemetry.Metrics;
+using Phi3VCluster.Tls;
 using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Silo;
@@ -12,11 +13,18 @@ internal static class SiloMetrics
         "phi3v.silo.info", MetricKind.Gauge, "", "1 for the silo that answers: which node it is, and of which build.",
         MetricLabel.Node, MetricLabel.Version);
 
+    public static readonly MetricDefinition CertificateExpiry = new(
+        "phi3v.certificate.expiry.timestamp", MetricKind.Gauge, "s",
+        "When the silo's certificate ends, as Unix time; of a renewed one from the next connection on. Missing without TLS.",
+        MetricLabel.Node);
+
     private static readonly Meter Meter = new(MetricDefinition.MeterName);
 
-    public static void AddMetrics(this IServiceCollection services, SiloSettings settings)
+    public static void AddMetrics(this IServiceCollection services, SiloSettings settings, TlsIdentity? identity)
     {
         Info.Observe(Meter, () => [Info.Of(1, settings.Node, Version)]);
+        if (identity is not null)
+            CertificateExpiry.Observe(Meter, () => [CertificateExpiry.Of(identity.Expiry.ToUnixTimeSeconds(), settings.Node)]);
         services.AddOpenTelemetry().WithMetrics(metrics => metrics
             .AddMeter(MetricDefinition.MeterName, "Microsoft.Orleans", "System.Runtime", "Microsoft.AspNetCore.Hosting")
             .AddView(AsPrometheusWantsIt)

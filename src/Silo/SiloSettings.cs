@@ -1,4 +1,5 @@
 using System.Net;
+using Phi3VCluster.Tls;
 
 namespace Phi3VCluster.Silo;
 
@@ -34,6 +35,8 @@ internal sealed record SiloSettings
     public string? HttpReadTokenFile { get; init; }
     /// <summary>Address that others reach this silo at; null: this machine only.</summary>
     public IPAddress? Advertise { get; init; }
+    /// <summary>Credentials of its connections to silos and clients; null: they are open.</summary>
+    public TlsFiles? Tls { get; init; }
     /// <summary>Stop when standard input ends: the silo dies with whoever holds the other end.</summary>
     public bool UntilStdinCloses { get; init; }
     /// <summary>File that says, once the silo takes calls, how to reach it.</summary>

@@ -7,12 +7,13 @@ public sealed class ProjectTests
     {
         ["Spec"] = [],
         ["Samples"] = ["Spec"],
+        ["Tls"] = ["Spec"],
         ["Grains.Interfaces"] = ["Spec"],
         ["Training"] = ["Spec"],
         ["Grains"] = ["Grains.Interfaces", "Training"],
-        ["Silo"] = ["Grains"],
+        ["Silo"] = ["Grains", "Tls"],
         ["LocalStore"] = ["Spec"],
-        ["Client"] = ["Grains.Interfaces", "Spec", "Samples"],
+        ["Client"] = ["Grains.Interfaces", "Spec", "Samples", "Tls"],
     };
 
     private static readonly IReadOnlyDictionary<string, Project> Projects = Project.AllInSrc();

@@ -55,7 +55,7 @@ public sealed partial class Machines : IAsyncDisposable
     /// <param name="options">Instead of those that tell others the machine's address.</param>
     public RunningProcess StartSilo(int machine, params string[] options)
     {
-        string[] usual = ["--advertise", AddressOf(machine), "--node", $"n{machine}"];
+        string[] usual = ["--advertise", AddressOf(machine), "--insecure", "--node", $"n{machine}"];
         var silo = _cli.StartOther("ip", ["netns", "exec", SpaceOf(machine), "unshare", "--uts", "sh", "-c",
             $"echo host{machine} > /proc/sys/kernel/hostname; exec \"$@\"", "sh", CliSandbox.SiloExecutable,
             "--redis", Redis, "--ranks", "1", "--threads", "1", "--ready-file", ReadyFile(machine), "--until-stdin-closes",

@@ -13,7 +13,7 @@ internal static class AllMetrics
         ("The silo whose seat is rank 0 of a run, or which has the seat", RankMetrics.All),
         ("The silo where a run's coordinator is", RunMetrics.All),
         ("The silo where the cluster's grain is", ClusterMetrics.All),
-        ("Every silo", [SiloMetrics.Info]),
+        ("Every silo", [SiloMetrics.Info, SiloMetrics.CertificateExpiry]),
     ];
 
     public static IEnumerable<MetricDefinition> Each => ByTeller.SelectMany(teller => teller.Metrics);
