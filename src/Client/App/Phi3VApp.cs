@@ -19,7 +19,7 @@ internal static class Phi3VApp
             new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(), new CheckpointsCommand(), new ResumeCommand(),
             new VerifyResumeCommand(), new ExportCommand(),
             new ValidateCommand(), new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(),
-            new DownloadCommand(), new RecipesCommand(), new DoctorCommand(), new SuperviseCommand(),
+            new DownloadCommand(), new RecipesCommand(), new CertsCommand(), new DoctorCommand(), new SuperviseCommand(),
         ]) root.Subcommands.Add(verb);
         var help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExample((HelpAction)help.Action!);

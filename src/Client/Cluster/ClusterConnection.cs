@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -11,6 +12,7 @@ using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
+using Phi3VCluster.Tls;
 
 namespace Phi3VCluster.Client.Cluster;
 
@@ -29,44 +31,50 @@ internal sealed class ClusterConnection : IAsyncDisposable
     private readonly IHost _host;
     private readonly IGrainFactory _grains;
     private readonly ClusterAddress _address;
+    private readonly TlsIdentity? _identity;
 
-    private ClusterConnection(IHost host, ClusterAddress address) =>
-        (_host, _address, _grains) = (host, address, host.Services.GetRequiredService<IGrainFactory>());
+    private ClusterConnection(IHost host, ClusterAddress address, TlsIdentity? identity) =>
+        (_host, _address, _identity, _grains) = (host, address, identity, host.Services.GetRequiredService<IGrainFactory>());
 
     /// <exception cref="NoClusterException">Nobody answered in time.</exception>
     public static Task<ClusterConnection> OpenAsync(ClusterAddress address, CancellationToken interrupted) =>
-        OpenAsync(address, IsUp(address) is null ? ConnectDeadline : LivingSiloDeadline, interrupted);
+        OpenAsync(address, IsUp(address) is null ? ConnectDeadline : LivingSiloDeadline, isOwn: false, interrupted);
 
     /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, without patience for a silo that is there but slow.</summary>
     public static Task<ClusterConnection> OpenQuicklyAsync(ClusterAddress address, CancellationToken interrupted) =>
-        OpenAsync(address, ConnectDeadline, interrupted);
+        OpenAsync(address, ConnectDeadline, isOwn: false, interrupted);
 
     /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, to a silo that this command has started.</summary>
     public static Task<ClusterConnection> OpenOwnAsync(ClusterAddress address, CancellationToken interrupted) =>
-        OpenAsync(address, LivingSiloDeadline, interrupted);
+        OpenAsync(address, LivingSiloDeadline, isOwn: true, interrupted);
 
-    private static async Task<ClusterConnection> OpenAsync(ClusterAddress address, TimeSpan patience, CancellationToken interrupted)
+    private static async Task<ClusterConnection> OpenAsync(
+        ClusterAddress address, TimeSpan patience, bool isOwn, CancellationToken interrupted)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(interrupted);
         deadline.CancelAfter(patience);
+        var identity = IdentityFor(address, isOwn);
         IHost? host = null;
         try
         {
-            var gateways = await KnockAsync(address, deadline.Token);
+            if (identity is null && IsUp(address) is { HasTls: true }) throw new AuthenticationException("it asks for a certificate");
+            var gateways = await KnockAsync(address, identity, deadline.Token);
             host = new HostBuilder().UseOrleansClient(client => client
                 .UseStaticClustering(gateways)
+                .UseTls(identity)
                 .Configure<ClusterOptions>(o => (o.ClusterId, o.ServiceId) = (GrainKeys.ClusterId, GrainKeys.ServiceId))
                 .Configure<ClientMessagingOptions>(o => o.ResponseTimeout = AnswerDeadline)).Build();
             // Orleans tries again without end and may not see the token while it does.
             await host.StartAsync(deadline.Token).WaitAsync(deadline.Token);
-            return new(host, address);
+            return new(host, address, identity);
         }
         catch (Exception error) when (!interrupted.IsCancellationRequested
-            && error is OperationCanceledException or SocketException or TimeoutException or OrleansException or ConnectionAbortedException)
+            && error is OperationCanceledException or SocketException or TimeoutException or OrleansException or ConnectionAbortedException
+                or AuthenticationException)
         {
             await CloseAsync(host);
             var reason = error is OperationCanceledException ? $"no answer in {patience.TotalSeconds} s" : Reason(error);
-            throw new NoClusterException($"no cluster answers at {address} ({reason}); {Advice(address)}.", error);
+            throw new NoClusterException($"no cluster answers at {address} ({reason}); {Advice(address, identity, error)}.", error);
         }
     }
 
@@ -188,7 +196,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         using var deadline = new CancellationTokenSource(CloseDeadline);
         try
         {
-            return (await KnockAsync(_address, deadline.Token)).Length > 0;
+            return (await KnockAsync(_address, null, deadline.Token)).Length > 0;
         }
         catch (Exception error) when (error is SocketException or OperationCanceledException)
         {
@@ -197,7 +205,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
     }
 
     /// <summary>The gateways that listen: that one, and those of the other silos that the same <c>phi3v up</c> started.</summary>
-    private static async Task<IPEndPoint[]> KnockAsync(ClusterAddress address, CancellationToken deadline)
+    private static async Task<IPEndPoint[]> KnockAsync(ClusterAddress address, TlsIdentity? identity, CancellationToken deadline)
     {
         var others = IsUp(address)?.Gateways.Where(port => port != address.Port).Select(port => address with { Port = port }) ?? [];
         var (listen, refused) = (new List<IPEndPoint>(), default(SocketException));
@@ -205,7 +213,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         {
             try
             {
-                listen.Add(await KnockAtAsync(gateway, deadline));
+                listen.Add(await KnockAtAsync(gateway, identity, deadline));
             }
             catch (SocketException error)
             {
@@ -216,11 +224,12 @@ internal sealed class ClusterConnection : IAsyncDisposable
     }
 
     // A refused connection is known at once here; the Orleans client would go on trying for the whole deadline.
-    private static async Task<IPEndPoint> KnockAtAsync(ClusterAddress address, CancellationToken deadline)
+    private static async Task<IPEndPoint> KnockAtAsync(ClusterAddress address, TlsIdentity? identity, CancellationToken deadline)
     {
         using var socket = new TcpClient();
         await socket.ConnectAsync(address.Host, address.Port, deadline);
         var answered = (IPEndPoint)socket.Client.RemoteEndPoint!;
+        if (identity is not null) await ClientTls.TryAsync(socket.Client, identity, deadline);
         return new(answered.Address.IsIPv4MappedToIPv6 ? answered.Address.MapToIPv4() : answered.Address, answered.Port);
     }
 
@@ -232,9 +241,19 @@ internal sealed class ClusterConnection : IAsyncDisposable
         await host.StopAsync(deadline.Token).WaitAsync(CloseDeadline).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    private static string Advice(ClusterAddress address) => IsUp(address) is { } up
+    /// <summary>
+    /// What is shown there of who we are; null for what this program has started without certificates, whatever the environment has
+    /// for others.
+    /// </summary>
+    private static TlsIdentity? IdentityFor(ClusterAddress address, bool isOwn) =>
+        isOwn || IsUp(address) is { HasTls: false } ? null : ClientTls.FromEnvironment();
+
+    private static string Advice(ClusterAddress address, TlsIdentity? identity, Exception error) => error is AuthenticationException
+        ? $"set {string.Join(", ", TlsFiles.Variables)} as docs/security.md says"
+        : IsUp(address) is { } up
         ? $"its process {up.ProcessId} is there but does not answer: the machine may be too busy; `phi3v down --force` ends it"
-        : "start one with `phi3v up`";
+        : error is SocketException || identity is not null ? "start one with `phi3v up`"
+        : $"start one with `phi3v up`, or, if it asks for certificates, set {string.Join(", ", TlsFiles.Variables)}";
 
     /// <returns>What <c>phi3v up</c> started, if it is what listens there.</returns>
     private static UpState? IsUp(ClusterAddress address) =>
@@ -247,6 +266,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
     // Orleans' own words are about grains and addresses, which mean nothing to a user.
     private static string Reason(Exception error) => error switch
     {
+        AuthenticationException refused => refused.Message.TrimEnd('.', ' '),
         TimeoutException => $"no answer in {AnswerDeadline.TotalSeconds} s",
         SocketException refused => refused.Message.ReplaceLineEndings(" ").TrimEnd('.', ' '),
         _ => "the connection broke",

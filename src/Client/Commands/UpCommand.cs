@@ -6,6 +6,7 @@ using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Client.Supervision;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Tls;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -42,9 +43,30 @@ internal sealed class UpCommand : Verb
         HelpName = "NAME",
     };
 
+    private readonly Option<string?> _tlsCertificate = new("--tls-certificate")
+    {
+        Description = $"Certificate that shows others that this is a silo; with --advertise, default ${TlsFiles.Variables[0]}.",
+        HelpName = "FILE",
+    };
+    private readonly Option<string?> _tlsKey = new("--tls-key")
+    {
+        Description = $"The certificate's private key; with --advertise, default ${TlsFiles.Variables[1]}.",
+        HelpName = "FILE",
+    };
+    private readonly Option<string?> _tlsAuthority = new("--tls-authority")
+    {
+        Description = $"The authority that certifies all silos and clients; with --advertise, default ${TlsFiles.Variables[2]}.",
+        HelpName = "FILE",
+    };
+    private readonly Option<bool> _insecure = new("--insecure")
+    {
+        Description = "With --advertise: start without TLS; whoever reaches the ports does as he likes.",
+    };
+
     public UpCommand() : base("up", "Start a cluster on this machine, to stay.", "phi3v up --silos 3 --ranks 2")
     {
         foreach (var option in (Option[])[_silos, _ranks, .. _ports.All, _redis, _advertise, _node]) Options.Add(option);
+        foreach (var option in (Option[])[_tlsCertificate, _tlsKey, _tlsAuthority, _insecure]) Options.Add(option);
     }
 
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
@@ -82,11 +104,16 @@ internal sealed class UpCommand : Verb
         var options = new SiloOptions(plan.GatewayPort, plan.SiloPort, plan.HttpPort,
             parsed.GetValue(_node) ?? Environment.MachineName, plan.Ranks,
             Path.Combine(UpState.Home, "data"), ClusterPlan.LogOf("silo"), UntilStdinCloses: false,
-            parsed.GetValue(_redis), parsed.GetValue(_advertise));
+            parsed.GetValue(_redis), parsed.GetValue(_advertise))
+        {
+            Tls = Tls(parsed, out _),
+            Insecure = parsed.GetValue(_insecure),
+        };
         using var silo = await SiloProcess.StartAsync(options, interrupted);
         var state = new UpState(
             silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort, options.Node, plan.Ranks, DateTimeOffset.UtcNow)
         {
+            HasTls = options.Tls is not null || (options.IsReached && TlsFiles.FromEnvironment() is not null),
             Silos = [new(options.Node, silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort)],
         };
         state.Save();
@@ -124,6 +151,10 @@ internal sealed class UpCommand : Verb
         _ => output.Line($"{sentence}\npage: {PageAddress.Of(state.HttpPort)}\n"
             + $"metrics: {PageAddress.Of(state.HttpPort)}metrics\nstop it: phi3v down"));
 
+    private TlsFiles? Tls(ParseResult parsed, out string? problem) => TlsFiles.Of(TlsFiles.Options,
+        [.. ((Option<string?>[])[_tlsCertificate, _tlsKey, _tlsAuthority])
+            .Select(option => parsed.GetValue(option) is { Length: > 0 } path ? UserPath.Absolute(path) : null)], out problem);
+
     private IEnumerable<string> Problems(ParseResult parsed, int silos, int ranks)
     {
         if (silos is < 1 or > MostSilos)
@@ -133,6 +164,7 @@ internal sealed class UpCommand : Verb
         }
         foreach (var problem in _ports.Problems(parsed, silos)) yield return problem;
         if (ranks < 1) yield return $"--ranks: must be at least 1, got {ranks}; raise it.";
+        if (Tls(parsed, out var missing) is var tls && missing is not null) yield return missing;
         var (node, advertise) = (parsed.GetValue(_node), parsed.GetValue(_advertise));
         if (silos > 1)
         {
@@ -142,6 +174,9 @@ internal sealed class UpCommand : Verb
             if (advertise is not null)
                 yield return $"--advertise: several silos of one `up` are reached from this machine only, got {advertise} and "
                     + $"--silos {silos}; leave it out, or use a Redis and `up` on each machine (docs/cluster.md).";
+            if (tls is not null)
+                yield return $"{TlsFiles.Options[0]}: several silos of one `up` are reached from this machine only, got "
+                    + $"{tls.Certificate} and --silos {silos}; leave it out.";
             if (node is not null)
                 yield return $"--node: several silos of one `up` are n1 to n{silos}, got {node} and --silos {silos}; leave it out.";
             yield break;

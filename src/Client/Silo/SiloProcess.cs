@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Tls;
 
 namespace Phi3VCluster.Client.Silo;
 
@@ -11,11 +12,20 @@ internal sealed record SiloOptions(
     int GatewayPort, int SiloPort, int HttpPort, string Node, int? Ranks, string DataFolder,
     string LogFile, bool UntilStdinCloses, string? Redis = null, string? Advertise = null)
 {
+    /// <summary>Credentials; null: those that the environment has for one that others reach, else none.</summary>
+    public TlsFiles? Tls { get; init; }
+
+    /// <summary>Whether others may reach it without TLS.</summary>
+    public bool Insecure { get; init; }
+
     /// <summary>Cores that it may compute with; null: all of the machine's.</summary>
     public int? Threads { get; init; }
 
     /// <summary>Whether its ranks take GPUs, where there are some.</summary>
     public bool UsesGpus { get; init; } = true;
+
+    /// <summary>Whether others reach it, by option or by environment.</summary>
+    public bool IsReached => !UntilStdinCloses && (Advertise ?? Environment.GetEnvironmentVariable("PHI3V_ADVERTISE")) is { Length: > 0 };
 
     /// <summary>How long it waits for its ranks to leave when it is told to stop; null: as it does by itself.</summary>
     public int? DrainSeconds { get; init; }
@@ -36,7 +46,11 @@ internal static class SiloProcess
     {
         var readyFile = Path.Combine(options.DataFolder, $"ready-{Environment.ProcessId}-{options.Node}.json");
         // The silo reads variables for options that are not given: a silo of one command must not join the cluster they speak of.
-        string[] without = options.UntilStdinCloses ? ["PHI3V_REDIS", "PHI3V_ADVERTISE"] : [];
+        string[] without =
+        [
+            .. options.UntilStdinCloses ? (string[])["PHI3V_REDIS", "PHI3V_ADVERTISE"] : [],
+            .. options.IsReached ? (string[])[] : TlsFiles.Variables, // the CLI's own, for clusters elsewhere
+        ];
         return new BackgroundProgram(what, Executable.Silo.Find(), [.. Arguments(options, readyFile)], readyFile, options.LogFile,
             options.UntilStdinCloses, deadline ?? ReadyDeadline, without).StartAsync(interrupted);
     }
@@ -54,6 +68,8 @@ internal static class SiloProcess
         if (o.DrainSeconds is { } drain) arguments = arguments.Concat(["--drain-seconds", Text(drain)]);
         if (o.Redis is { } redis) arguments = arguments.Concat(["--redis", redis]);
         if (o.Advertise is { } advertise) arguments = arguments.Concat(["--advertise", advertise]);
+        if (o.Tls is { } tls) arguments = arguments.Concat(tls.AsOptions());
+        if (o.Insecure) arguments = arguments.Append("--insecure");
         return o.UntilStdinCloses ? arguments.Append("--until-stdin-closes") : arguments;
 
         static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

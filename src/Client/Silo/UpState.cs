@@ -19,6 +19,9 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
     /// <summary>What several silos share; null where there is one.</summary>
     public UpStore? Store { get; init; }
 
+    /// <summary>Whether its connections are TLS.</summary>
+    public bool HasTls { get; init; }
+
     /// <summary>Why they are gone without anybody having asked for it.</summary>
     public string? Ended { get; init; }
 
