@@ -7,7 +7,7 @@ namespace Phi3VCluster.Deploy.Tests;
 public sealed partial class ReferenceTests
 {
     /// <summary>Made by hand, or by deploy/aks, because they are nobody's to read.</summary>
-    private static readonly string[] SecretsOfTheUser = ["phi3v-redis"];
+    private static readonly string[] SecretsOfTheUser = ["phi3v-redis", "phi3v-tls"];
 
     public static TheoryData<string> Overlays() => Rendered.Overlays();
 
@@ -118,6 +118,20 @@ public sealed partial class ReferenceTests
         Assert.True(result.ExitCode == 0, result.ToString());
         foreach (var kind in (string[])["PodMonitor", "PrometheusRule", "ConfigMap"]) Assert.Contains($"kind: {kind}\n", result.Output);
     }
+
+    [Fact]
+    public async Task Cert_manager_makes_the_secrets_that_pods_mount_with_the_roles_that_silos_ask_for()
+    {
+        var made = await File.ReadAllTextAsync(Path.Combine(Rendered.Root, "components", "cert-manager", "certificates.yaml"));
+        var overlay = await Rendered.OverlayAsync("aks-a100");
+        Assert.All(overlay.Pods().Where(pod => pod.IsSilo), silo => Assert.Contains("phi3v-tls", SecretsOf(silo)));
+        Assert.Contains("secretName: phi3v-tls\n  commonName: silo\n  uris: [\"phi3v:silo\"]", made);
+        Assert.Equal(["phi3v-tls-client"], SecretsOf(Assert.Single(Rendered.OfJob("submit.yaml").Pods())));
+        Assert.Contains("secretName: phi3v-tls-client\n  commonName: client\n  uris: [\"phi3v:client\"]", made);
+    }
+
+    private static IEnumerable<string> SecretsOf(PodOf pod) =>
+        pod.Spec.Volumes.Select(volume => volume.Secret?.SecretName).OfType<string>();
 
     private static void AssertSource(Rendered all, PodOf pod, V1Volume volume)
     {

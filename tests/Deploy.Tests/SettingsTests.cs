@@ -9,6 +9,9 @@ public sealed partial class SettingsTests
     /// <summary>Seconds that a silo takes to end beside its drain: SiloHost's patience, and what EndSurely adds.</summary>
     private const int SecondsToEnd = 10;
 
+    private static readonly string[] VariablesOfTheCli =
+        ["PHI3V_CLUSTER", "PHI3V_TLS_CERTIFICATE", "PHI3V_TLS_KEY", "PHI3V_TLS_AUTHORITY"];
+
     public static TheoryData<string> Overlays() => Rendered.Overlays();
 
     public static TheoryData<string> Jobs() => [.. Rendered.JobFiles()];
@@ -32,16 +35,25 @@ public sealed partial class SettingsTests
         var all = await Rendered.OverlayAsync(overlay);
         var password = Path.GetTempFileName();
         await File.WriteAllTextAsync(password, "any");
+        var certificates = Directory.CreateTempSubdirectory("phi3v-").FullName;
+        await Program.RunAsync(Program.Built("Client", "phi3v"), ["certs", "--to", certificates, "--silo", "silo"]);
         foreach (var pod in all.Pods().Where(pod => pod.IsSilo))
         {
             var values = pod.Environment(all).Where(v => v.Value is not null).ToDictionary(v => v.Key, v => v.Value!);
             (values["PHI3V_REDIS"], values["PHI3V_REDIS_PASSWORD_FILE"], values["PHI3V_MIN_GPUS"]) = ("127.0.0.1:1", password, "0");
+            if (values["PHI3V_TLS_CERTIFICATE"].Length > 0)
+                foreach (var (name, file) in ((string, string)[])[("CERTIFICATE", "silo.crt"), ("KEY", "silo.key"), ("AUTHORITY", "authority.crt")])
+                    values[$"PHI3V_TLS_{name}"] = Path.Combine(certificates, file);
+            else Assert.Equal("true", values["PHI3V_INSECURE"]);
+            // A pod's own address, by which it is reached.
+            values["PHI3V_ADVERTISE"] = "192.0.2.1";
             var result = await Program.RunAsync(
                 Program.Built("Silo", "phi3v-silo"), ["--gateway-port", "0", "--silo-port", "0", "--http-port", "0"], values);
             Assert.Equal(2, result.ExitCode);
             Assert.StartsWith("--redis: no Redis answers at '127.0.0.1:1'", Assert.Single(result.Errors.Trim().Split('\n')));
         }
         File.Delete(password);
+        Directory.Delete(certificates, recursive: true);
     }
 
     [Theory, MemberData(nameof(Overlays))]
@@ -73,7 +85,7 @@ public sealed partial class SettingsTests
     public async Task A_job_s_command_is_one_that_the_command_line_takes(string job)
     {
         var pod = Assert.Single(Rendered.OfJob(job).Pods());
-        Assert.All(pod.Container.Env, variable => Assert.Equal("PHI3V_CLUSTER", variable.Name));
+        Assert.All(pod.Container.Env, variable => Assert.Contains(variable.Name, VariablesOfTheCli));
         // The words and options are checked before anything is done: --help then shows the verb's own, and what is unknown is refused.
         var result = await Program.RunAsync(Program.Built("Client", "phi3v"), [.. pod.Container.Args, "--no-such-option"]);
         Assert.Contains("--no-such-option", Assert.Single(result.Errors.Trim().Split('\n')));
