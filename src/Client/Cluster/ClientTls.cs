@@ -30,7 +30,8 @@ internal static class ClientTls
             OnAuthenticateAsClient = (_, options) => new PeerCheck(identity, PeerRole.Silo).Prepare(
                 (SslClientAuthenticationOptions)options.SslClientAuthenticationOptions, (_, _) => { }),
         };
-        return client.Configure<ClientConnectionOptions>(options => options.ConfigureConnection(connection => connection.UseClientTls(tls)));
+        return client.Configure<ClientConnectionOptions>(
+            options => options.ConfigureConnection(connection => connection.UseClientTls(tls)));
     }
 
     /// <summary>Shakes hands with a gateway, to know at once and in words what an Orleans client would try again and again.</summary>

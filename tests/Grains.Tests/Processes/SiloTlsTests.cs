@@ -110,6 +110,11 @@ public sealed class SiloTlsTests : IDisposable
 
         using var after = await SiloClient.ConnectAsync(silo.Ready, renewed.Of("alice", PeerRole.Client));
         Assert.Single(await after.Front().NodesAsync());
+        using var http = new HttpClient();
+        var metrics = await http.GetStringAsync($"http://127.0.0.1:{silo.Ready.GetProperty("http_port").GetInt32()}/metrics");
+        var ends = new TlsIdentity(next, PeerRole.Silo).Expiry.ToUnixTimeSeconds();
+        Assert.Contains(metrics.Split('\n'), line =>
+            line.StartsWith($"phi3v_certificate_expiry_timestamp_seconds{{node=\"n1\"}} {ends}", StringComparison.Ordinal));
         Assert.False((await Stranger.ConnectAsync(silo.Ready.GetProperty("gateway_port").GetInt32(), client)).IsLetIn);
     }
 
