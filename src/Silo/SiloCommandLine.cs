@@ -17,7 +17,8 @@ internal static class SiloCommandLine
 
     private static readonly Option<int> GatewayPort = Port("--gateway-port", 30000, "Port that clients connect to; 0 takes any free one.");
     private static readonly Option<int> SiloPort = Port("--silo-port", 11111, "Port that other silos connect to; 0 takes any free one.");
-    private static readonly Option<int> HttpPort = Port("--http-port", 8080, "Port of the page, its API, /health and /metrics; 0: any.");
+    private static readonly Option<int> HttpPort =
+        Port("--http-port", 8080, "Port of the page and its API, /health and /metrics; 0 takes any free one.");
 
     private static readonly Option<string> Node = new("--node")
     {

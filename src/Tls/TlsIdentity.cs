@@ -26,7 +26,8 @@ public sealed class TlsIdentity
         _loaded = new(Load(files), LoadAuthority(files.Authority), written);
         if (PeerRoles.Of(Certificate) is not { } role || !roles.Contains(role))
             throw new InputException($"the certificate {files.Certificate}: must be for a "
-                + $"{string.Join(" or ", roles.Select(r => r.Word()))}, got {Said(PeerRoles.Of(Certificate))}; take one with the URI {roles[0].Uri()} (`phi3v certs` makes them).");
+                + $"{string.Join(" or ", roles.Select(r => r.Word()))}, got {Said(PeerRoles.Of(Certificate))}; "
+                + $"take one with the URI {roles[0].Uri()} (`phi3v certs` makes them).");
         if (DateTime.UtcNow > Certificate.NotAfter.ToUniversalTime())
             throw new InputException(
                 $"the certificate {files.Certificate}: must not be over, got one that ended {Certificate.NotAfter:u}; renew it.");

@@ -42,8 +42,10 @@ public sealed partial class SettingsTests
             var values = pod.Environment(all).Where(v => v.Value is not null).ToDictionary(v => v.Key, v => v.Value!);
             (values["PHI3V_REDIS"], values["PHI3V_REDIS_PASSWORD_FILE"], values["PHI3V_MIN_GPUS"]) = ("127.0.0.1:1", password, "0");
             if (values["PHI3V_TLS_CERTIFICATE"].Length > 0)
-                foreach (var (name, file) in ((string, string)[])[("CERTIFICATE", "silo.crt"), ("KEY", "silo.key"), ("AUTHORITY", "authority.crt")])
-                    values[$"PHI3V_TLS_{name}"] = Path.Combine(certificates, file);
+            {
+                (string Name, string File)[] own = [("CERTIFICATE", "silo.crt"), ("KEY", "silo.key"), ("AUTHORITY", "authority.crt")];
+                foreach (var (name, file) in own) values[$"PHI3V_TLS_{name}"] = Path.Combine(certificates, file);
+            }
             else Assert.Equal("true", values["PHI3V_INSECURE"]);
             // A pod's own address, by which it is reached.
             values["PHI3V_ADVERTISE"] = "192.0.2.1";

@@ -84,7 +84,8 @@ public sealed class SiloTlsTests : IDisposable
         var (exitCode, _, errors) = await SiloProcess.RunAsync(reached);
         Assert.Equal(2, exitCode);
         Assert.StartsWith(
-            "--advertise: others reach this silo only by TLS, got 192.0.2.1 and no certificate; ", Assert.Single(errors.Trim().Split('\n')));
+            "--advertise: others reach this silo only by TLS, got 192.0.2.1 and no certificate; ",
+            Assert.Single(errors.Trim().Split('\n')));
 
         (exitCode, _, errors) = await SiloProcess.RunAsync([.. reached, "--tls-key", "/nowhere"]);
         Assert.Equal(2, exitCode);

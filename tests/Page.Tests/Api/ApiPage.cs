@@ -35,8 +35,8 @@ internal static class ApiPage
 
         A token is 16 to 512 printable characters (`openssl rand -hex 32`), sent as `Authorization: Bearer TOKEN` and compared in constant
         time. A token in a URL is refused. The files are read when the silo starts; `PHI3V_HTTP_TOKEN_FILE` and `PHI3V_HTTP_READ_TOKEN_FILE`
-        name them too. `/health` and `/metrics` need no token, nor do the page's own files, which hold no data. HTTP is not encrypted: beyond a
-        trusted network, put a proxy with TLS before it, or an SSH tunnel.
+        name them too. `/health` and `/metrics` need no token, nor do the page's own files, which hold no data. HTTP is not encrypted:
+        beyond a trusted network, put a proxy with TLS before it, or an SSH tunnel.
 
         `X-Phi3V` cannot be sent by pages of other sites. A silo on this machine answers to `localhost`, `127.0.0.1` and `[::1]` only. A
         POST takes no body. Refusals are logged with the caller's address.

@@ -117,7 +117,7 @@ public sealed partial class RecoveryTests(SmallRuns runs, ITestOutputHelper outp
     [Fact]
     public void Ranks_that_hear_nothing_of_their_coordinator_park_at_a_commit_and_go_on_when_they_do()
     {
-        var spec = Spec("lora", "replicated") with { Epochs = 100_000, MaxSteps = 2000, Failure = new() { OrphanSeconds = 1 } };
+        var spec = Spec("lora", "replicated") with { Epochs = 100_000, MaxSteps = 2000, Failure = new() { OrphanSeconds = 5 } };
         using var run = new LocalRun(spec, runs.PathOf("orphans")) { Answers = true };
         run.Take(2);
         run.Until("all are ready", p => p.Phase == RankPhase.Parked);
@@ -132,7 +132,7 @@ public sealed partial class RecoveryTests(SmallRuns runs, ITestOutputHelper outp
         run.Answers = true;
         run.Join("it is heard again");
         var going = run.Until("steps are committed", p => p.Phase == RankPhase.Training && p.Step > parked[0].Step + 1);
-        Assert.Single(going[0].Notes, note => note.EndsWith("nothing was heard of the coordinator for 1 s, so all ranks parked"));
+        Assert.Single(going[0].Notes, note => note.EndsWith("nothing was heard of the coordinator for 5 s, so all ranks parked"));
     }
 
     /// <summary>Whatever the run was doing when a rank broke off, it is done, and once.</summary>
