@@ -113,7 +113,7 @@ public sealed class TlsIdentity
         }
         return found.Count > 0
             ? found
-            : throw new InputException($"the authority {path}: must be certificates in PEM, got none; give the authority's certificate.");
+            : throw new InputException($"the authority {path}: must be certificates in PEM, got none; give its certificate.");
     }
 
     private static string Text(string what, string path)

@@ -135,6 +135,7 @@ public sealed class SiloTlsTests : IDisposable
 
     private Task<SiloProcess> StartAsync(string node, string[] args) => SiloProcess.StartAsync(_folder, [.. args, "--node", node]);
 
-    private static Task SeeAsync(SiloProcess silo, params string[] said) => Eventually.SeeAsync($"the log says {string.Join(" … ", said)}",
+    private static Task SeeAsync(SiloProcess silo, params string[] said) => Eventually.SeeAsync(
+        $"the log says {string.Join(" … ", said)}",
         () => Task.FromResult(silo.Errors), errors => errors.Split('\n').Any(line => said.All(line.Contains)));
 }
