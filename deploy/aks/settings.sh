@@ -6,6 +6,7 @@
 : "${PHI3V_AKS_REGISTRY:=}" # name of a container registry, unique in all of Azure
 : "${PHI3V_AKS_POOL:=a100}" # a100, h100, v100 or a100-spot: an overlay of deploy/k8s
 : "${PHI3V_AKS_NODES:=1}"
+: "${PHI3V_AKS_CERTIFICATES:=phi3v-certificates}" # folder of the private authority, made where it is not there; keep it
 : "${PHI3V_AKS_SYSTEM_SIZE:=Standard_D4ds_v5}"
 : "${PHI3V_AKS_DRIVER:=operator}" # operator: NVIDIA's, needed for InfiniBand; aks: AKS installs the driver
 

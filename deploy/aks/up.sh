@@ -68,6 +68,16 @@ if ! there kubectl get secret phi3v-redis --namespace phi3v; then
     kubectl create secret generic phi3v-redis --namespace phi3v --from-file=password=/dev/stdin
 fi
 
+# Certificates of a private authority; what they let in, and cert-manager in their place: docs/security.md.
+if ! there kubectl get secret phi3v-tls --namespace phi3v; then
+  certificates=$PHI3V_AKS_CERTIFICATES
+  [ -e "$certificates/silo.crt" ] || run phi3v certs --to "$certificates" --silo silo --client cli
+  run kubectl create secret generic phi3v-tls --namespace phi3v --from-file=tls.crt="$certificates/silo.crt" \
+    --from-file=tls.key="$certificates/silo.key" --from-file=ca.crt="$certificates/authority.crt"
+  run kubectl create secret generic phi3v-tls-client --namespace phi3v --from-file=tls.crt="$certificates/cli.crt" \
+    --from-file=tls.key="$certificates/cli.key" --from-file=ca.crt="$certificates/authority.crt"
+fi
+
 # The manifests with the registry's images and as many pods of ranks as nodes.
 echo "+ kubectl kustomize deploy/k8s/overlays/$overlay | (images of $server, $PHI3V_AKS_NODES nodes) | kubectl apply -f -" >&2
 $dry_run || kubectl kustomize "$repository/deploy/k8s/overlays/$overlay" | sed "s#image: phi3v#image: $server/phi3v#" | kubectl apply -f -
@@ -75,8 +85,10 @@ run kubectl scale deployment phi3v-ranks --namespace phi3v --replicas "$PHI3V_AK
 run kubectl apply -k "$repository/deploy/k8s/monitoring"
 run kubectl rollout status deployment phi3v-control --namespace phi3v --timeout 5m
 run kubectl rollout status deployment phi3v-ranks --namespace phi3v --timeout 20m
-cat >&2 <<'TEXT'
+cat >&2 <<TEXT
 The cluster is up. To talk to it, in two shells:
   kubectl port-forward --namespace phi3v deployment/phi3v-control 30000:30000
+  export PHI3V_TLS_CERTIFICATE=$PHI3V_AKS_CERTIFICATES/cli.crt PHI3V_TLS_KEY=$PHI3V_AKS_CERTIFICATES/cli.key
+  export PHI3V_TLS_AUTHORITY=$PHI3V_AKS_CERTIFICATES/authority.crt
   phi3v nodes --cluster 127.0.0.1:30000
 TEXT

@@ -99,7 +99,7 @@ internal sealed class RunHome : IDisposable
     public IReadOnlyList<string> SampleIds(int epoch, int indexInEpoch) =>
         [.. Order.GlobalBatch(epoch, indexInEpoch).Select(Training.IdOf)];
 
-    /// <summary>Before the first step: a run that has come further must not begin anew over what it left, because that is damaged.</summary>
+    /// <summary>Before the first step: a run that had come further must not begin anew over what is damaged.</summary>
     /// <exception cref="InputException">There are checkpoints, and none can be read.</exception>
     public void RequireNothingToGoOnFrom()
     {
@@ -107,7 +107,7 @@ internal sealed class RunHome : IDisposable
         var problems = new List<string>();
         Store.Newest(problems.Add);
         throw new InputException(
-            [$"checkpoint: none in {CheckpointFolders.RootOf(Output)} can be read; restore one of them, or submit the run anew.", .. problems]);
+            [$"checkpoint: none in {Store.Root} can be read; restore one of them, or submit the run anew.", .. problems]);
     }
 
     /// <summary>A generation is over: a state that is torn, or only a part, is worth less than the last checkpoint.</summary>
