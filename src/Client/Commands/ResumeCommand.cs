@@ -51,7 +51,7 @@ internal sealed class ResumeCommand : Verb
         }
     }
 
-    /// <summary>A cluster that is asked to go on with a run knows whether it has it. One that is up and not asked may have it too.</summary>
+    /// <summary>A cluster that is asked to go on with a run knows whether it has it; one that is up and not asked may have it.</summary>
     /// <exception cref="InputException">It has.</exception>
     private static async Task RequireEndedAsync(string run, CancellationToken interrupted)
     {
