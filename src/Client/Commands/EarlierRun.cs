@@ -17,6 +17,16 @@ internal sealed record EarlierRun(string Folder)
         ? RunSpecYaml.ReadFile(Path.Combine(Folder, "run.yaml"), [.. sets, $"output={Path.GetDirectoryName(Folder)}"])
         : throw new InputException($"run: {Folder} has no run.yaml, so the run never began; submit it.");
 
+    /// <summary>As <see cref="Spec"/>, for a run that goes on: what its numbers depend on stays as it was.</summary>
+    /// <exception cref="InputException">The folder has none, or all that would change, side by side.</exception>
+    public RunSpecReading SpecToGoOn(IReadOnlyList<string> sets)
+    {
+        var reading = Spec(sets);
+        var problems = reading.Problems.Count > 0 ? [] : SpecDifferences.Between(Spec([]).Spec, reading.Spec)
+            .Select(one => $"{one.Path}: was {one.Before} when the run began, got {one.After}; a run that goes on keeps it.").ToList();
+        return problems.Count == 0 ? reading : throw new InputException(problems);
+    }
+
     /// <exception cref="InputException">There is none of that step, or none at all.</exception>
     public void RequireCheckpoint(long? step)
     {

@@ -36,7 +36,7 @@ internal sealed class ResumeCommand : Verb
         if (address is null) await RequireEndedAsync(Path.GetFileName(run.Folder), interrupted);
         run.RequireUnfinished();
         run.RequireCheckpoint(step);
-        var spec = SpecSource.Check(run.Spec(parsed.GetRequiredValue(_set)), address, output);
+        var spec = SpecSource.Check(run.SpecToGoOn(parsed.GetRequiredValue(_set)), address, output);
         var moved = step is { } wanted ? run.SetAsideAfter(wanted) : [];
         foreach (var (from, to) in moved) output.Line($"{Path.GetFileName(from)} is set aside, in {to}");
         try
