@@ -8,6 +8,8 @@ namespace Phi3VCluster.Client.Commands;
 /// </summary>
 internal sealed class FolderClaim : IDisposable
 {
+    private const string Name = ".in-use";
+
     private readonly FileStream _held;
 
     private FolderClaim(FileStream held) => _held = held;
@@ -15,7 +17,7 @@ internal sealed class FolderClaim : IDisposable
     /// <exception cref="InputException">Another command works there, or the folder cannot be made.</exception>
     public static FolderClaim Take(string folder)
     {
-        var file = Path.Combine(folder, ".in-use");
+        var file = Path.Combine(folder, Name);
         try
         {
             Directory.CreateDirectory(folder);
@@ -35,7 +37,10 @@ internal sealed class FolderClaim : IDisposable
     }
 
     /// <exception cref="InputException">Another command works there.</exception>
-    public static void RequireFree(string folder) => Take(folder).Dispose();
+    public static void RequireFree(string folder)
+    {
+        if (File.Exists(Path.Combine(folder, Name))) Take(folder).Dispose();
+    }
 
     public void Dispose()
     {
