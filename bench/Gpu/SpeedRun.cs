@@ -43,12 +43,14 @@ internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, 
         using var model = TrainedModel.Load(spec, compute, new RandomWeights(RandomWeights.Released));
         using var feed = new SampleFeed(new SampleOrder(Pages, Pages, spec.Seed, shuffle: false), Steps, 0, 1, (_, index) => samples[index]);
         using var world = Catalog<ICollectiveBackend>.Find("loopback", "speed").Open("").Connect(1, 0, [""], CancellationToken.None);
-        using var gradients = WholeGradients.Sharded(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
+        var layout = ShardLayout.Whole(model.Parameters.Count, 0, 1);
+        using var gradients = WholeGradients.Sharded(model.Parameters, layout, world.ReduceScatter);
         using var state = new TrainingState(spec, model.Plan, model.Parameters, StepPlan.Of(spec, Pages));
         state.Own(gradients.Layout);
         using var optimizer = new AdamW(model.Parameters, gradients, state.Optimizer, spec.Optimizer);
         using var folder = new RunFolder(Path.GetTempPath(), writes: false);
-        var step = new TrainingStep(model.Model, feed, new ModelInputs(model.Model, compute), new MicroBatches(Micro), state, gradients, optimizer,
+        var step = new TrainingStep(
+            model.Model, feed, new ModelInputs(model.Model, compute), new MicroBatches(Micro), state, gradients, optimizer,
             Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "speed"),
             new Trainability(model.Plan, model.Parameters, gradients, state, sums: null, folder),
             new StepObjections(world, state, spec.Optimizer), world, spec.Optimizer, new PhaseClock(), wantsBoundary: () => false);

@@ -27,7 +27,8 @@ internal static class StepWorker
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(typeof(StepWorker).Assembly.Location);
         string[] arguments =
         [
-            Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate), job.Change.ToString(), job.Precision,
+            Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate),
+            job.Change.ToString(), job.Precision,
         ];
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         return start;

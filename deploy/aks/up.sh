@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes the cluster of settings.sh: registry, AKS, pool of GPUs, drivers, monitoring, and Phi3VCluster in it. What is there already
-# is left as it is, so the script can be run again after a failure. --dry-run prints the commands only. GPU nodes cost money from their first minute.
+# is left as it is, so the script can be run again after a failure. --dry-run prints the commands only. GPU nodes cost money from
+# their first minute.
 
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh" "$@"
-need az kubectl helm openssl
+need az kubectl helm openssl phi3v
 if [ -z "$PHI3V_AKS_REGISTRY" ]; then
   echo "PHI3V_AKS_REGISTRY: must be set, a name that is free in all of Azure; letters and digits." >&2
   exit 2

@@ -1,22 +1,17 @@
 using System.Text.Json;
+using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Silo;
 
 /// <summary>Tells whoever started the silo that it takes calls, and where.</summary>
 internal static class ReadyFile
 {
-    public static async Task WriteAsync(string path, SiloSettings settings)
+    public static void Write(string path, SiloSettings settings) => WholeFile.Write(path, JsonSerializer.Serialize(new
     {
-        var text = JsonSerializer.Serialize(new
-        {
-            process_id = Environment.ProcessId,
-            gateway_port = settings.GatewayPort,
-            silo_port = settings.SiloPort,
-            http_port = settings.HttpPort,
-            node = settings.Node,
-        });
-        var temporary = $"{path}.{Environment.ProcessId}";
-        await File.WriteAllTextAsync(temporary, text + "\n");
-        File.Move(temporary, path, overwrite: true); // whoever sees it sees all of it
-    }
+        process_id = Environment.ProcessId,
+        gateway_port = settings.GatewayPort,
+        silo_port = settings.SiloPort,
+        http_port = settings.HttpPort,
+        node = settings.Node,
+    }) + "\n");
 }

@@ -34,7 +34,7 @@ internal static class SiloHost
         if (settings.Redis is not null) await OtherSilos.RequireFirstAsync(app.Services, settings);
         var stopped = app.WaitForShutdownAsync();
         await Task.WhenAny(app.Services.GetRequiredService<Heartbeat>().Registered, stopped);
-        if (settings.ReadyFile is { } path && !stopped.IsCompleted) await ReadyFile.WriteAsync(path, settings);
+        if (settings.ReadyFile is { } path && !stopped.IsCompleted) ReadyFile.Write(path, settings);
         await stopped;
         return 0;
     }

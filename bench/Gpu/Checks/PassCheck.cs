@@ -46,7 +46,7 @@ internal sealed class PassCheck : IGpuCheck
         void WholePage() => model.Model.ForwardBackward([ModelInputs.WithCrops(page, GpuTensors.Gpu)], [1]);
     }
 
-    /// <summary>How long the host takes to enqueue what the device then works on: near the device's own time it holds the device up.</summary>
+    /// <summary>How long the host takes to enqueue what the device then works on: near the device's own time, it holds that up.</summary>
     private static GpuRow HostTime(Action work)
     {
         var seconds = 0.0;

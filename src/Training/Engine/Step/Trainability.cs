@@ -78,7 +78,7 @@ internal sealed class Trainability(
     }
 
     /// <summary>
-    /// Each group's norm over all ranks. Where every rank has all sums, none asks another: nothing may come between the vote and the commit.
+    /// Each group's norm over all ranks. Where every rank has all sums, none asks another: nothing may come between vote and commit.
     /// </summary>
     private double[] Norms(double[] squares)
     {
