@@ -1,7 +1,9 @@
 using System.CommandLine;
 using Phi3VCluster.Bench;
 using Phi3VCluster.Bench.AllReduce;
+using Phi3VCluster.Bench.Chaos;
 using Phi3VCluster.Bench.Gpu;
+using Phi3VCluster.Bench.Overlap;
 using Phi3VCluster.Bench.Step;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training;
@@ -18,6 +20,8 @@ root.SetAction(parsed =>
     if (parsed.GetValue(name) is not { } wanted)
     {
         foreach (var one in Catalog<IBenchmark>.All) Console.WriteLine($"{one.Name,-12} {one.Description}");
+        foreach (var command in root.Subcommands.Where(command => !command.Hidden))
+            Console.WriteLine($"{command.Name,-12} {command.Description}");
         return 0;
     }
     var benchmark = Catalog<IBenchmark>.Find(wanted, "NAME");
@@ -28,7 +32,9 @@ root.SetAction(parsed =>
 });
 
 var worker = new Command(AllReduceWorker.Verb, "One rank of all-reduce; started by it.") { Hidden = true };
-worker.SetAction(_ => AllReduceWorker.Run());
+var certificates = new Argument<string?>("CERTIFICATES") { Arity = ArgumentArity.ZeroOrOne };
+worker.Arguments.Add(certificates);
+worker.SetAction(parsed => AllReduceWorker.Run(parsed.GetValue(certificates)));
 root.Subcommands.Add(worker);
 
 var stepArguments = new Argument<string[]>("JOB");
@@ -36,6 +42,12 @@ var stepWorker = new Command(StepWorker.Verb, "Our side of step; started by it."
 stepWorker.Arguments.Add(stepArguments);
 stepWorker.SetAction(parsed => StepWorker.Run(parsed.GetValue(stepArguments)!));
 root.Subcommands.Add(stepWorker);
+var overlapArguments = new Argument<string[]>("RANK");
+var overlapWorker = new Command(OverlapWorker.Verb, "One rank of overlap; started by it.") { Hidden = true };
+overlapWorker.Arguments.Add(overlapArguments);
+overlapWorker.SetAction(parsed => OverlapWorker.Run(parsed.GetValue(overlapArguments)!));
+root.Subcommands.Add(overlapWorker);
+root.Subcommands.Add(new ChaosCommand());
 foreach (var command in GpuCommand.All()) root.Subcommands.Add(command);
 
 try

@@ -25,7 +25,7 @@ internal sealed class AllReduceBenchmark : IBenchmark
             double[]? ours = null, theirs = null;
             for (var round = 0; round < Rounds; round++)
             {
-                ours = Fastest(ours, MeasureOurs(ranks));
+                ours = Fastest(ours, MeasureOurs(ranks, how: null));
                 theirs = Fastest(theirs, gloo.Measure(ranks));
             }
             foreach (var (one, index) in AllReduceCase.All.Select((one, index) => (one, index)))
@@ -43,13 +43,15 @@ internal sealed class AllReduceBenchmark : IBenchmark
         }
     }
 
-    private static double[]? Fastest(double[]? one, double[]? other) =>
+    internal static double[]? Fastest(double[]? one, double[]? other) =>
         one is null || other is null ? one ?? other : [.. one.Zip(other, Math.Min)];
 
+    /// <param name="ranks">As many processes.</param>
+    /// <param name="how">See <see cref="AllReduceWorker.Run"/>.</param>
     /// <returns>Median seconds, case by case.</returns>
-    private static double[] MeasureOurs(int ranks)
+    internal static double[] MeasureOurs(int ranks, string? how)
     {
-        var workers = Enumerable.Range(0, ranks).Select(_ => StartWorker()).ToArray();
+        var workers = Enumerable.Range(0, ranks).Select(_ => StartWorker(how)).ToArray();
         try
         {
             var addresses = string.Join(' ', workers.Select(worker => ReadLine(worker, "a worker")));
@@ -75,12 +77,13 @@ internal sealed class AllReduceBenchmark : IBenchmark
     private static string ReadLine(Process worker, string who) =>
         worker.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"{who} ended early; its reason is on stderr.");
 
-    private static Process StartWorker()
+    private static Process StartWorker(string? how)
     {
         var program = Environment.ProcessPath!;
         var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true };
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") start.ArgumentList.Add(typeof(AllReduceWorker).Assembly.Location);
         start.ArgumentList.Add(AllReduceWorker.Verb);
+        if (how is not null) start.ArgumentList.Add(how);
         return Process.Start(start)!;
     }
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Phi3VCluster.Training;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Native;
 using static TorchSharp.torch;
@@ -16,11 +15,15 @@ internal static class AllReduceWorker
 
     private static readonly TimeSpan MeetingPatience = TimeSpan.FromMinutes(1);
 
-    public static int Run()
+    /// <summary>Instead of certificates: as between machines, in the clear.</summary>
+    public const string Far = "far";
+
+    /// <param name="how">Null: as on one machine; else <see cref="Far"/>, or with TLS and the certificates of that folder.</param>
+    public static int Run(string? how)
     {
         LibTorch.Load();
         set_num_threads(1);
-        var endpoint = Catalog<ICollectiveBackend>.Find("tcp", "all-reduce").Open("127.0.0.1");
+        var endpoint = new TcpEndpoint("127.0.0.1", how is null or Far ? null : new RankCertificate(how), isLocalToo: how is null);
         Console.WriteLine(endpoint.Address);
         var words = Console.ReadLine()!.Split(' ');
         var rank = int.Parse(words[0], CultureInfo.InvariantCulture);

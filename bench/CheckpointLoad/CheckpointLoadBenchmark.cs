@@ -74,7 +74,7 @@ internal sealed class CheckpointLoadBenchmark : IBenchmark
     private static (double Seconds, long Grown, long Kept) Load(string folder, ScalarType type)
     {
         using var scope = NewDisposeScope();
-        var before = Memory.ResetPeak();
+        var before = ProcessMemory.ResetPeak();
         var start = Stopwatch.GetTimestamp();
         using var checkpoint = CheckpointFolder.Open(folder);
         long kept = 0;
@@ -85,6 +85,6 @@ internal sealed class CheckpointLoadBenchmark : IBenchmark
             kept += tensor.numel() * tensor.ElementSize;
         }
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        return (seconds, Memory.Peak() - before, kept);
+        return (seconds, ProcessMemory.Peak() - before, kept);
     }
 }

@@ -41,7 +41,7 @@ internal sealed class DataBenchmark : IBenchmark
     {
         var before = GC.GetTotalMemory(forceFullCollection: true);
         var start = Stopwatch.GetTimestamp();
-        using var rows = RunData.OpenTraining(new DataSpec { Kind = kind, Train = path });
+        using var rows = DataSplit.OpenTraining(new DataSpec { Kind = kind, Train = path });
         yield return new($"{kind}: open", amount / Stopwatch.GetElapsedTime(start).TotalSeconds, unit);
         var held = GC.GetTotalMemory(forceFullCollection: true) - before;
         yield return new($"{kind}: held in memory", held / (double)rows.Count, "bytes a row");

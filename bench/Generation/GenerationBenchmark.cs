@@ -26,7 +26,7 @@ internal sealed class GenerationBenchmark : IBenchmark
         {
             var files = StepFiles.Create(folder, new(), samples: 0);
             using var trained = TrainedModel.Load(new() { Model = new() { Path = files.Checkpoint }, Method = new() { Kind = "head" } }, RankCompute.Plain);
-            var together = new GenerationOptions { MaxNewTokens = NewTokens, IgnoreEos = true };
+            var together = new TextGenerationOptions { MaxNewTokens = NewTokens, IgnoreEos = true };
             var apart = together with { MaxCacheBytes = 0 };
             var (fast, slow) = (new List<double>(), new List<double>());
             for (var round = 0; round <= Rounds; round++)
@@ -42,7 +42,7 @@ internal sealed class GenerationBenchmark : IBenchmark
         }
     }
 
-    private static double Seconds(Phi3VModel model, GenerationOptions options)
+    private static double Seconds(Phi3VModel model, TextGenerationOptions options)
     {
         using var scope = NewDisposeScope();
         var random = new SplitMix64(1);

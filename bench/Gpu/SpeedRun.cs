@@ -6,6 +6,7 @@ using Phi3VCluster.Training;
 using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Engine.Jobs;
 using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Optim;
@@ -16,17 +17,23 @@ namespace Phi3VCluster.Bench.Gpu;
 /// <summary>Steps of the released model's size on letter pages: 17 crops, 2,560 tokens, 12 of them the answer.</summary>
 /// <param name="Micro">Pages of a pass.</param>
 /// <param name="Checkpointing">As in a run spec.</param>
-internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, string Attention = "auto")
+/// <param name="Plans">False leaves attention to the flash kernels.</param>
+internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, string Attention = "auto", bool Plans = true)
 {
+    private const int PatienceOfAShortRun = 64; // these few steps stand for a run of days: plans are made while it warms up
+
     public const int Pages = 8;
 
     private const int Steps = 7, WarmUps = 3;
+
+    public string Kernels => Plans ? Attention : $"{Attention}, flash alone";
 
     public (double ImagesPerSecond, double SlowestOverMedian, long PeakBytes, IReadOnlyList<double> Losses) Measure()
     {
         using var scope = NewDisposeScope();
         CudaAllocator.EmptyCache();
         CudaAllocator.ResetPeak(0);
+        PlannedAttention.Patience = Plans ? PatienceOfAShortRun : int.MaxValue;
         var spec = new RunSpec
         {
             Model = new() { Path = "random weights", NumCrops = StepSamples.NumCrops },
@@ -41,25 +48,14 @@ internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, 
         var compute = RankCompute.Of(spec, cudaDevice: 0);
         var samples = StepSamples.Make(Pages, RandomWeights.Released.VocabularySize, text: new(5, 34, 12));
         using var model = TrainedModel.Load(spec, compute, new RandomWeights(RandomWeights.Released));
-        using var feed = new SampleFeed(new SampleOrder(Pages, Pages, spec.Seed, shuffle: false), Steps, 0, 1, (_, index) => samples[index]);
         using var world = Catalog<ICollectiveBackend>.Find("loopback", "speed").Open("").Connect(1, 0, [""], CancellationToken.None);
-        var layout = ShardLayout.Whole(model.Parameters.Count, 0, 1);
-        using var gradients = WholeGradients.Sharded(model.Parameters, layout, world.ReduceScatter);
-        using var state = new TrainingState(spec, model.Plan, model.Parameters, StepPlan.Of(spec, Pages));
-        state.Own(gradients.Layout);
-        using var optimizer = new AdamW(model.Parameters, gradients, state.Optimizer, spec.Optimizer);
-        using var folder = new RunFolder(Path.GetTempPath(), writes: false);
-        var step = new TrainingStep(
-            model.Model, feed, new ModelInputs(model.Model, compute), new MicroBatches(Micro), state, gradients, optimizer,
-            Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "speed"),
-            new Trainability(model.Plan, model.Parameters, gradients, state, sums: null, folder),
-            new StepObjections(world, state, spec.Optimizer), world, spec.Optimizer, new PhaseClock(), wantsBoundary: () => false);
+        using var step = new BareStep(spec, compute, model, samples, world);
 
         var (seconds, losses) = (new List<double>(), new List<double>());
         for (var n = 0; n < Steps; n++)
         {
             var start = Stopwatch.GetTimestamp();
-            losses.Add(step.Run(new(Epoch: n, Index: 0, Pages), n + 1, Steps).Loss);
+            losses.Add(step.Run().Loss);
             cuda.synchronize();
             seconds.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
         }

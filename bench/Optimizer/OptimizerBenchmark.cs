@@ -24,7 +24,7 @@ internal sealed class OptimizerBenchmark : IBenchmark
         set_num_threads(1);
         var entries = Enumerable.Range(0, Tensors).Select(i => new FlatEntry(new($"{i}.weight", [Rows, Columns]), Decays: true));
         using var parameters = new FlatParameters([.. entries], CPU);
-        using var gradients = WholeGradients.Sharded(parameters, ShardLayout.Whole(parameters.Count, 0, 1), _ => { });
+        using var gradients = WholeGradients.Sharded(parameters, ShardLayout.Whole(parameters.Count, 0, 1), (_, _) => DoneSum.Instance);
         using (no_grad())
         {
             parameters.Values.normal_();

@@ -8,7 +8,6 @@ using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Engine;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Processing;
-using ProcessMemory = Phi3VCluster.Bench.CheckpointLoad.Memory;
 
 namespace Phi3VCluster.Bench.Pipeline;
 
@@ -36,7 +35,7 @@ internal sealed class PipelineBenchmark : IBenchmark
             PageFile.Write(file, Pages, GroupRows, row => pages[row % DistinctPages]);
             TinyCheckpoint.Create(Path.Combine(folder, "model"), seed: 1);
             var encoder = new SampleEncoder(Training.Processing.Tokenizer.Load(Path.Combine(folder, "model")), NumCrops, MaxTokens);
-            using var rows = RunData.OpenTraining(new DataSpec { Kind = "docvqa", Train = file });
+            using var rows = DataSplit.OpenTraining(new DataSpec { Kind = "docvqa", Train = file });
             foreach (var workers in WorkerCounts)
             {
                 var alone = Alone(pages, workers);
@@ -65,7 +64,7 @@ internal sealed class PipelineBenchmark : IBenchmark
         return pages.Length * each / Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    private static (double PagesPerSecond, List<long> Resident) Through(RunRows rows, SampleEncoder encoder, int workers)
+    private static (double PagesPerSecond, List<long> Resident) Through(SplitRows rows, SampleEncoder encoder, int workers)
     {
         var order = new SampleOrder(rows.Count, Batch, seed: 1, shuffle: true);
         var memory = new List<long>();

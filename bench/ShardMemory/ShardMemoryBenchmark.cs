@@ -55,8 +55,8 @@ internal sealed class ShardMemoryBenchmark : IBenchmark
         var buckets = scattered ? parameters.Units().Select(unit => unit.Range) : [new(0, parameters.Count)];
         var layout = new ShardLayout([.. buckets], rank: 0, worldSize);
         using GradientStore gradients = scattered
-            ? new ScatteredGradients(parameters, layout, _ => { })
-            : WholeGradients.Sharded(parameters, layout, _ => { });
+            ? new ScatteredGradients(parameters, layout, (_, _) => DoneSum.Instance)
+            : WholeGradients.Sharded(parameters, layout, (_, _) => DoneSum.Instance);
         using var state = new OptimizerState(parameters, gradients.Layout);
         using var optimizer = new AdamW(parameters, gradients, state, new OptimizerSpec());
         using (no_grad()) parameters.Values.fill_(1);

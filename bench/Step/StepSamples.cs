@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using Phi3VCluster.Training;
 using Phi3VCluster.Training.Checkpoints;
+using Phi3VCluster.Training.Engine.Jobs;
 using Phi3VCluster.Training.Processing;
 using static TorchSharp.torch;
 
@@ -12,16 +12,13 @@ internal static class StepSamples
     /// <summary>What a letter page is cut into, without the global crop.</summary>
     public const int NumCrops = Rows * Columns;
 
-    private const int Rows = 4, Columns = 4, CropSize = 336, Ignored = -100;
-    private const int ImageTokens = (Rows * Columns + 1) * 144 + 1 + (Rows + 1) * 12; // 2509
-    private const int FirstId = 3;
+    private const int Rows = 4, Columns = 4;
 
     /// <param name="allRows">Supervise every position, so that all of them need logits.</param>
     /// <param name="text">Its tokens; the image's stand in their midst.</param>
     public static IReadOnlyList<EncodedSample> Make(int count, int vocabulary, bool allRows = false, PageText? text = null)
     {
-        text ??= new();
-        var samples = Enumerable.Range(0, count).Select(index => Make(SplitMix64.For("step", seed: 1, epoch: 0, $"{index}"), $"{index}", vocabulary, text));
+        var samples = Enumerable.Range(0, count).Select(index => SyntheticPages.Make($"{index}", vocabulary, Rows, Columns, text ?? new()));
         return [.. allRows ? samples.Select(sample => sample with { Labels = Array.ConvertAll(sample.InputIds, id => Math.Max(id, 0)) }) : samples];
     }
 
@@ -39,19 +36,4 @@ internal static class StepSamples
             ]);
         }
     }
-
-    private static EncodedSample Make(SplitMix64 random, string id, int vocabulary, PageText page)
-    {
-        var text = new long[page.Before + page.After + page.Answer];
-        for (var i = 0; i < text.Length; i++) text[i] = FirstId + random.Below(vocabulary - FirstId);
-        long[] ids = [.. text[..page.Before], .. Enumerable.Repeat(-1L, ImageTokens), .. text[page.Before..]];
-        long[] labels = [.. Enumerable.Repeat((long)Ignored, ids.Length - page.Answer), .. text[^page.Answer..]];
-        var pixels = new ulong[Rows * CropSize * Columns * CropSize * 3 / sizeof(ulong)];
-        for (var i = 0; i < pixels.Length; i++) pixels[i] = random.Next();
-        var rgb = MemoryMarshal.AsBytes<ulong>(pixels).ToArray();
-        return new(id, ids, labels, [new(rgb, Rows * CropSize, Columns * CropSize, ImageTokens)]);
-    }
 }
-
-/// <summary>Tokens of the question before and after the image, and of the answer.</summary>
-internal sealed record PageText(int Before = 5, int After = 20, int Answer = 6);

@@ -9,7 +9,6 @@ using Phi3VCluster.Training.Engine;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Optim;
 using static TorchSharp.torch;
-using ProcessMemory = Phi3VCluster.Bench.CheckpointLoad.Memory;
 
 namespace Phi3VCluster.Bench.Step;
 
@@ -53,28 +52,18 @@ internal static class StepWorker
         set_num_threads(job.Threads);
         var spec = SpecOf(job);
         var samples = StepSamples.Make(job.Pages, job.Files.Sizes.Vocabulary, job.Change == Saving.AnswerRowsOnly);
-        using var model = TrainedModel.Load(spec, RankCompute.Of(spec, cudaDevice: null));
-        using var feed = new SampleFeed(new SampleOrder(samples.Count, job.Pages, spec.Seed, shuffle: false), Epochs, 0, 1, (_, index) => samples[index]);
+        var compute = RankCompute.Of(spec, cudaDevice: null);
+        using var model = TrainedModel.Load(spec, compute);
         using var world = Catalog<ICollectiveBackend>.Find("loopback", "step").Open("").Connect(1, 0, [""], CancellationToken.None);
-        using var gradients = WholeGradients.Sharded(
-            model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), world.ReduceScatter);
-        using var state = new TrainingState(spec, model.Plan, model.Parameters, StepPlan.Of(spec, samples.Count));
-        state.Own(gradients.Layout);
-        using var optimizer = new AdamW(model.Parameters, gradients, state.Optimizer, spec.Optimizer);
-        using var folder = new RunFolder(job.Files.Folder, writes: false);
         // Without a cache every step sees new pages, as far as it knows.
         using var features = job.Change == Saving.KeptFeatures && !model.Model.VisionIsTrained ? FeatureCache.Open("step", "memory") : null;
-        var inputs = new ModelInputs(model.Model, RankCompute.Plain, features);
-        var step = new TrainingStep(model.Model, feed, inputs, new MicroBatches(spec.Batch.Micro), state, gradients, optimizer,
-            Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "step"),
-            new Trainability(model.Plan, model.Parameters, gradients, state, sums: null, folder),
-            new StepObjections(world, state, spec.Optimizer), world, spec.Optimizer, new PhaseClock(), wantsBoundary: () => false);
+        using var step = new BareStep(spec, compute, model, samples, world, features);
 
         Console.WriteLine("ready");
-        for (var n = 0; Console.ReadLine() is not null; n++)
+        while (Console.ReadLine() is not null)
         {
             var start = Stopwatch.GetTimestamp();
-            var result = step.Run(new(Epoch: n, Index: 0, job.Pages), n + 1, Epochs);
+            var result = step.Run();
             var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             Console.WriteLine(new StepProcess.Answer(seconds, result.Loss, ProcessMemory.Peak()).ToJson());
         }

@@ -24,6 +24,9 @@ public static class GrainKeys
     public static IModelJobGrain GetModelJob(this IGrainFactory grains, Guid job, string node) =>
         grains.GetGrain<IModelJobGrain>($"job/{job:N}@{node}");
 
+    public static INodeCheckGrain GetNodeCheck(this IGrainFactory grains, Guid check, string node) =>
+        grains.GetGrain<INodeCheckGrain>($"check/{check:N}@{node}");
+
     /// <summary>The node that a key ends with, after the first '@'; null where there is none.</summary>
     public static string? NodeOf(string? key) => key?.IndexOf('@') is { } at and > 0 && at < key.Length - 1 ? key[(at + 1)..] : null;
 }

@@ -46,6 +46,11 @@ public interface IClusterGrain : IGrainWithStringKey
     [Alias("Undrain")]
     Task<IReadOnlyList<string>> UndrainAsync(string node);
 
+    /// <summary>Takes a run that has ended out of the list, with all that the cluster stores of it. Its folder of results stays.</summary>
+    /// <returns>Why it cannot be; empty if it is done.</returns>
+    [Alias("Forget")]
+    Task<IReadOnlyList<string>> ForgetAsync(string run);
+
     /// <summary>A run's grain says that the run has ended and its seats are free. Idempotent.</summary>
     [Alias("Release")]
     Task ReleaseAsync(RunStatus final);

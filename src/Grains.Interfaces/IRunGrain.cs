@@ -22,13 +22,17 @@ public interface IRunGrain : IGrainWithStringKey
     [Alias("Queue")]
     Task QueueAsync(QueuedRun run);
 
-    /// <summary>From the cluster: what a queued run waits for. <see cref="Answer.Stale"/> if it waits no more.</summary>
+    /// <summary>From the cluster: what a queued run waits for. <see cref="Acknowledgement.Stale"/> if it waits no more.</summary>
     [Alias("Wait")]
-    Task<Answer> WaitAsync(string waitingFor);
+    Task<Acknowledgement> WaitAsync(string waitingFor);
 
     /// <summary>From the cluster, each second: the run's seats, and which are lost or wanted back.</summary>
     [Alias("Tend")]
     Task<RunNeeds> TendAsync(Tending tending);
+
+    /// <summary>From the cluster: nobody wants to know of the run any more. One that has not ended stays.</summary>
+    [Alias("Forget")]
+    Task ForgetAsync();
 
     /// <summary>From a node, every second and whenever a seat waits: where all its seats of this run are.</summary>
     [Alias("Report")]

@@ -21,12 +21,14 @@ public sealed record Lease(
 /// <param name="Lost">Silos of the lease that are gone, and why it is held so.</param>
 /// <param name="Draining">Nodes that the run should leave.</param>
 /// <param name="Yields">If it is still short, it is to leave its seats to another run and to wait.</param>
+/// <param name="Recalled">Seats that it is to give back at a boundary, for a run of higher priority; null for none.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.Tending")]
 public sealed record Tending(
     [property: Id(0)] Lease Lease,
     [property: Id(1)] IReadOnlyList<LostSilo> Lost,
     [property: Id(2)] IReadOnlyList<DrainingNode> Draining,
-    [property: Id(3)] bool Yields = false);
+    [property: Id(3)] bool Yields = false,
+    [property: Id(4)] IReadOnlySet<int>? Recalled = null);
 
 /// <summary>A silo of a lease that is gone, and what told so.</summary>
 [GenerateSerializer, Immutable, Alias("phi3v.LostSilo")]

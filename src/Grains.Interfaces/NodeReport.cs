@@ -32,6 +32,8 @@ public sealed record RankReport
     [Id(6)] public string? Error { get; init; }
     /// <summary>The rank to whom the connection broke.</summary>
     [Id(7)] public int? BadPeer { get; init; }
+    /// <summary>Its machine said that nobody is there.</summary>
+    [Id(23)] public bool BadPeerMayBeGone { get; init; }
     /// <summary>Last committed step, from 1; 0 before the first.</summary>
     [Id(8)] public long Step { get; init; }
     [Id(9)] public long TotalSteps { get; init; }
@@ -55,6 +57,8 @@ public sealed record RankReport
     [Id(20)] public long CheckpointStep { get; init; }
     /// <summary>Operations between the ranks of the generation that it has entered: all enter the same, in one order.</summary>
     [Id(21)] public long Entered { get; init; }
+    /// <summary>Of a step: the median of the last; null before the first.</summary>
+    [Id(22)] public double? StepSeconds { get; init; }
 }
 
 /// <summary>What a parked seat says of itself.</summary>
@@ -62,6 +66,8 @@ public sealed record RankReport
 /// <param name="Generation">The newest that its state comes from; 0 for the start.</param>
 /// <param name="IsLive">The state is in memory; otherwise in a checkpoint, or it is the start.</param>
 /// <param name="Fingerprint">Of spec, base checkpoint and dataset.</param>
+/// <param name="Courier">Where others find the parts that the seat holds; empty where it has none.</param>
+/// <param name="Held">Parts of a sharded state in its host memory.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.ReportedOffer")]
 public sealed record ReportedOffer(
     [property: Id(0)] string Address,
@@ -69,7 +75,22 @@ public sealed record ReportedOffer(
     [property: Id(2)] long Step,
     [property: Id(3)] ReportedStage Stage,
     [property: Id(4)] bool IsLive,
-    [property: Id(5)] string Fingerprint);
+    [property: Id(5)] string Fingerprint,
+    [property: Id(6)] string Courier = "",
+    [property: Id(7)] IReadOnlyList<ReportedShards>? Held = null);
+
+/// <summary>Parts of one version of a sharded state that a seat holds.</summary>
+/// <param name="Generation">With the step, the version.</param>
+/// <param name="Stage">What comes next there; null where the seat holds others' parts alone.</param>
+/// <param name="WorldSize">Ranks that the version is cut for.</param>
+/// <param name="Ranks">Whose parts.</param>
+[GenerateSerializer, Immutable, Alias("phi3v.ReportedShards")]
+public sealed record ReportedShards(
+    [property: Id(0)] long Generation,
+    [property: Id(1)] long Step,
+    [property: Id(2)] ReportedStage? Stage,
+    [property: Id(3)] int WorldSize,
+    [property: Id(4)] IReadOnlyList<int> Ranks);
 
 /// <param name="Unit">What is counted: bytes, samples, passes …</param>
 [GenerateSerializer, Immutable, Alias("phi3v.ReportedPart")]

@@ -26,6 +26,7 @@ public sealed record TakeOrder(
 /// <param name="Addresses">Every rank's, by rank.</param>
 /// <param name="Source">The rank whose state all adopt.</param>
 /// <param name="Cause">Why the generation was formed.</param>
+/// <param name="Shards">Where all find a state that seats hold in parts; then <paramref name="Source"/> says nothing.</param>
 [GenerateSerializer, Immutable, Alias("phi3v.JoinOrder")]
 public sealed record JoinOrder(
     int Seat,
@@ -33,7 +34,29 @@ public sealed record JoinOrder(
     [property: Id(1)] int Rank,
     [property: Id(2)] IReadOnlyList<string> Addresses,
     [property: Id(3)] int Source,
-    [property: Id(4)] string Cause) : RankOrder(Seat);
+    [property: Id(4)] string Cause,
+    [property: Id(5)] ShardSources? Shards) : RankOrder(Seat);
+
+/// <summary>Which version of a sharded state a generation goes on from, and which seats have it.</summary>
+/// <param name="Generation">With the step, the version.</param>
+/// <param name="WorldSize">Ranks that it is cut for.</param>
+/// <param name="Words">The courier of the seat whose scalars and step records all adopt.</param>
+/// <param name="Holders">At least one for each of those ranks.</param>
+[GenerateSerializer, Immutable, Alias("phi3v.ShardSources")]
+public sealed record ShardSources(
+    [property: Id(0)] long Generation,
+    [property: Id(1)] long Step,
+    [property: Id(2)] int WorldSize,
+    [property: Id(3)] string Words,
+    [property: Id(4)] IReadOnlyList<ShardSource> Holders);
+
+/// <summary>A seat's courier, by its address, that has a rank's part.</summary>
+/// <param name="Member">The seat's rank in the generation that is to come; -1 where it is not in it.</param>
+[GenerateSerializer, Immutable, Alias("phi3v.ShardSource")]
+public sealed record ShardSource(
+    [property: Id(0)] int Rank,
+    [property: Id(1)] string Courier,
+    [property: Id(2)] int Member = -1);
 
 /// <summary>A seat is to park after the step at which its generation ends.</summary>
 [GenerateSerializer, Immutable, Alias("phi3v.PartOrder")]

@@ -32,7 +32,9 @@ public sealed record RunRow(
     DateTimeOffset? FinishedAt,
     [property: Description("The newest ones, oldest first.")] IReadOnlyList<GenerationRow> Generations,
     [property: Description("How far rank 0 is within the phase; null where nothing is counted.")] PartRow? Part,
-    [property: Description("The newest step that a complete checkpoint holds; 0 for none.")] long CheckpointStep)
+    [property: Description("The newest step that a complete checkpoint holds; 0 for none.")] long CheckpointStep,
+    [property: Description("Of a step: the median of the last 20; null before the first.")] double? StepSeconds,
+    [property: Description("Of runs that wait, the one of the highest is next.")] int Priority)
 {
     public static RunRow Of(RunStatus s) => new(
         s.Run, s.Name, s.State.ToString().ToLowerInvariant(), s.Phase, s.Step, s.TotalSteps, s.Epoch, s.Epochs,
@@ -40,7 +42,7 @@ public sealed record RunRow(
         s.WorldSize, s.Generation, s.WaitingFor, s.Error, [.. s.Nodes.Select(n => new NodeRow(n.Node, n.Silo, n.Ranks))],
         s.Metric, s.EvalBefore, s.EvalAfter, s.Output, s.Seconds, s.TrainSeconds, s.SubmittedAt, s.StartedAt, s.FinishedAt,
         [.. s.Generations.Select(g => new GenerationRow(g.Generation, g.WorldSize, g.Cause, g.FirstStep, g.Seconds))],
-        s.Part is { } part ? new(part.Done, part.Total, part.Unit) : null, s.CheckpointStep);
+        s.Part is { } part ? new(part.Done, part.Total, part.Unit) : null, s.CheckpointStep, s.StepSeconds, s.Priority);
 }
 
 /// <summary>The ranks of a run on one node.</summary>

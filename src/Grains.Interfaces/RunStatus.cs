@@ -68,6 +68,11 @@ public sealed record RunStatus
     [Id(30)] public int SeatsNumbered { get; init; }
     /// <summary>The newest step that a complete checkpoint holds; 0 for none.</summary>
     [Id(31)] public long CheckpointStep { get; init; }
+    /// <summary>Of a step: the median of the last; null before the first.</summary>
+    [Id(32)] public double? StepSeconds { get; init; }
+
+    /// <summary>Of the spec: the higher goes first.</summary>
+    [Id(33)] public int Priority { get; init; }
 
     /// <summary>Done, failed or cancelled: nothing will change any more.</summary>
     public bool IsFinal => State is RunState.Done or RunState.Failed or RunState.Cancelled;

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Storage;
+using Phi3VCluster.Grains.Checks;
 using Phi3VCluster.Grains.Nodes;
 using Phi3VCluster.Grains.Queue;
 using Phi3VCluster.Grains.Ranks;
@@ -16,7 +17,7 @@ public static class GrainsHosting
 {
     /// <summary>
     /// The control plane on this silo. The caller adds clustering, a grain storage called <see cref="StateStore.Name"/>, and the
-    /// node's <see cref="Training.Engine.IRankWorkers"/>.
+    /// node's <see cref="Training.Engine.IRankWorkers"/> and <see cref="Training.Engine.Checks.INodeProbe"/>.
     /// </summary>
     /// <param name="carriesCoordinators">
     /// False: the cluster's and the runs' grains are never placed here, and others have to carry them.
@@ -28,6 +29,8 @@ public static class GrainsHosting
         silo.Services.TryAddSingleton(TimeProvider.System);
         silo.Services.TryAddSingleton(new RunTimings());
         silo.Services.TryAddSingleton(new ClusterShape(Grows: true));
+        silo.Services.TryAddSingleton(new StateStoreName("its store"));
+        silo.Services.AddSingleton<StateStoreProbe>();
         silo.Services.AddSingleton<SiloLiveness>();
         silo.Services.AddSingleton<IGrainStorageSerializer, JsonStateSerializer>();
         silo.Services.TryAddSingleton(new DrainGrace(TimeSpan.FromSeconds(25)));
@@ -48,6 +51,8 @@ public static class GrainsHosting
     private static void DetectFailuresFast(ClusterMembershipOptions options)
     {
         options.ProbeTimeout = TimeSpan.FromSeconds(1);
+        // Times the missed probes it is how long a connection's last sign of life keeps a silent silo alive: four times the probe's, 12 s.
+        options.MaxProbeTimeout = TimeSpan.FromSeconds(2);
         options.NumMissedProbesLimit = 3;
         options.NumVotesForDeathDeclaration = 2;
         options.TableRefreshTimeout = TimeSpan.FromSeconds(5);

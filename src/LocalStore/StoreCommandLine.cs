@@ -57,7 +57,7 @@ internal static class StoreCommandLine
         }
     }
 
-    private static void WriteReady(string path) => WholeFile.Write(path, $$"""{"process_id": {{Environment.ProcessId}}}""" + "\n");
+    private static void WriteReady(string path) => AtomicFile.Write(path, $$"""{"process_id": {{Environment.ProcessId}}}""" + "\n");
 
     /// <summary>The kernel closes the other end however its owner dies, kill -9 included.</summary>
     private static void UntilStandardInputEnds()

@@ -33,7 +33,7 @@ public sealed record QuickstartFiles(string Checkpoint, string Train, string Eva
         var stampFile = Path.Combine(folder, StampName);
         if (!File.Exists(stampFile) || File.ReadAllText(stampFile) != stamp)
         {
-            var left = NewFolder.Fill(folder, partial =>
+            var left = AtomicFolder.Fill(folder, partial =>
             {
                 TinyCheckpoint.Create(Path.Combine(partial, "model"), seed, sizes.Model);
                 WritePages(partial, seed, sizes);

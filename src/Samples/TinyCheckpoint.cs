@@ -16,13 +16,13 @@ public static class TinyCheckpoint
         sizes ??= new();
         sizes.Validate();
         var tokenizer = new TinyTokenizer();
-        NewFolder.Fill(folder, partial =>
+        AtomicFolder.Fill(folder, partial =>
         {
             new TinyTokenizerFiles(tokenizer).Write(partial);
             Json.Write(Path.Combine(partial, "config.json"), Config(sizes, tokenizer));
             Json.Write(Path.Combine(partial, "preprocessor_config.json"), Preprocessor(sizes));
             var weights = new TinyWeights(sizes, tokenizer.VocabularySize).All();
-            SafetensorsFile.Write(Path.Combine(partial, "model.safetensors"), [.. weights.Select(w => (w, w.Values(seed)))]);
+            TinySafetensors.Write(Path.Combine(partial, "model.safetensors"), [.. weights.Select(w => (w, w.Values(seed)))]);
         });
         return Path.GetFullPath(folder);
     }

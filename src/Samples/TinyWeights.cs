@@ -7,7 +7,9 @@ namespace Phi3VCluster.Samples;
 /// usual 1/√fan-in everywhere and token embeddings of 1, what all pages share drowns it (spread over pages / norm of the last hidden
 /// state 0.03, and the model never leaves the guessing level); with those below it is 0.24.
 /// </para>
-/// <para>Patch filters lose their mean over each colour channel's pixels: an evenly coloured patch then gives nothing, and edges all.</para>
+/// <para>
+/// Patch filters lose their mean over each colour channel's pixels: an evenly coloured patch then gives nothing, and edges all.
+/// </para>
 /// </summary>
 internal sealed class TinyWeights(TinySizes sizes, int vocabulary)
 {

@@ -2,6 +2,7 @@ using System.Net;
 using Orleans.Configuration;
 using Orleans.Storage;
 using Phi3VCluster.Grains;
+using Phi3VCluster.Grains.Checks;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Queue;
 
@@ -25,6 +26,7 @@ internal static class Clustering
         silo.Configure<DevelopmentClusterMembershipOptions>(options =>
             options.PrimarySiloEndpoint = new IPEndPoint(settings.Advertise ?? IPAddress.Loopback, settings.SiloPort));
         silo.Services.AddSingleton(new ClusterShape(Grows: false));
+        silo.Services.AddSingleton(new StateStoreName($"the files in {settings.Data}"));
         silo.Services.AddKeyedSingleton<IGrainStorage>(StateStore.Name, (services, _) =>
             new FileGrainStorage(settings.Data, services.GetRequiredService<IGrainStorageSerializer>()));
         return silo;
@@ -34,11 +36,13 @@ internal static class Clustering
     {
         silo.Configure<ClusterOptions>(options => (options.ServiceId, options.ClusterId) = (GrainKeys.ServiceId, GrainKeys.ClusterId));
         silo.ListenAt(settings);
+        silo.Services.AddSingleton(new StateStoreName($"the Redis at {RedisServer.Shown(settings.Redis!)}"));
         silo.UseRedisClustering(options => options.ConfigurationOptions = RedisServer.Connection(settings));
         return silo.AddRedisGrainStorage(StateStore.Name, options =>
         {
             options.ConfigurationOptions = RedisServer.Connection(settings);
             options.GrainStorageSerializer = new JsonStateSerializer();
+            options.DeleteStateOnClear = true; // of a run that is forgotten nothing stays
         });
     }
 

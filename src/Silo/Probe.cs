@@ -5,13 +5,18 @@ internal static class Probe
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
+    /// <param name="httpPort">On this machine.</param>
+    /// <param name="hasTls">It speaks HTTPS. Its certificate has other names than this: it is not looked at, and nothing is told.</param>
+    /// <param name="output">For the silo's answer.</param>
     /// <returns>0 if the silo is ready, else 1.</returns>
-    public static async Task<int> RunAsync(int httpPort, TextWriter output)
+    public static async Task<int> RunAsync(int httpPort, bool hasTls, TextWriter output)
     {
-        using var http = new HttpClient { Timeout = Patience };
+        using var handler = new SocketsHttpHandler();
+        if (hasTls) handler.SslOptions.RemoteCertificateValidationCallback = (_, _, _, _) => true;
+        using var http = new HttpClient(handler) { Timeout = Patience };
         try
         {
-            using var answer = await http.GetAsync($"http://127.0.0.1:{httpPort}{Health.Ready}");
+            using var answer = await http.GetAsync($"http{(hasTls ? "s" : "")}://127.0.0.1:{httpPort}{Health.Ready}");
             await output.WriteAsync(await answer.Content.ReadAsStringAsync());
             return answer.IsSuccessStatusCode ? 0 : 1;
         }

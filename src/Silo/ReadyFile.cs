@@ -6,7 +6,7 @@ namespace Phi3VCluster.Silo;
 /// <summary>Tells whoever started the silo that it takes calls, and where.</summary>
 internal static class ReadyFile
 {
-    public static void Write(string path, SiloSettings settings) => WholeFile.Write(path, JsonSerializer.Serialize(new
+    public static void Write(string path, SiloSettings settings) => AtomicFile.Write(path, JsonSerializer.Serialize(new
     {
         process_id = Environment.ProcessId,
         gateway_port = settings.GatewayPort,

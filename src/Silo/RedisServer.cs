@@ -8,8 +8,10 @@ namespace Phi3VCluster.Silo;
 /// </summary>
 internal static class RedisServer
 {
-    /// <exception cref="InputException">The address or the password's file cannot be read.</exception>
-    public static ConfigurationOptions Connection(SiloSettings settings)
+    /// <param name="settings">Of this silo.</param>
+    /// <param name="refused">Told why the Redis's certificate is not believed.</param>
+    /// <exception cref="InputException">The address or a file cannot be read.</exception>
+    public static ConfigurationOptions Connection(SiloSettings settings, Action<string>? refused = null)
     {
         ConfigurationOptions options;
         try
@@ -22,6 +24,7 @@ internal static class RedisServer
         }
         if (settings.RedisUser is { } user) options.User = user;
         if (settings.RedisPasswordFile is { } file) options.Password = Password(file);
+        RedisTls.Prepare(options, settings, refused);
         return options;
     }
 
@@ -29,21 +32,30 @@ internal static class RedisServer
     /// <exception cref="InputException">There is no Redis at that address, or it lets us not in.</exception>
     public static async Task RequireAsync(SiloSettings settings)
     {
-        var options = Connection(settings);
+        var disbelief = default(string);
+        var options = Connection(settings, reason => disbelief = reason);
         try
         {
             await using var connection = await ConnectionMultiplexer.ConnectAsync(options);
             await connection.GetDatabase().PingAsync(); // to connect is allowed to everybody
         }
-        catch (Exception e) when (Refusal(e) is { } refusal)
+        catch (RedisException) when (disbelief is not null)
+        {
+            throw new InputException($"--redis: the Redis at '{Shown(settings.Redis!)}' is not believed: {disbelief}; "
+                + (settings.RedisAuthority is null ? "give the authority of its certificate" : "correct the authority")
+                + ", --redis-authority, or ask whoever runs it.");
+        }
+        catch (Exception e) when (Refusal(e, options.Ssl) is { } refusal)
         {
             throw new InputException($"--redis: the Redis at '{Shown(settings.Redis!)}' refuses {Who(settings)} ({refusal}); "
                 + "correct --redis-user and --redis-password-file.");
         }
         catch (RedisException)
         {
-            throw new InputException(
-                $"--redis: no Redis answers at '{Shown(settings.Redis!)}'; start it, or correct the address, host:port.");
+            throw new InputException($"--redis: no Redis answers{(options.Ssl ? " by TLS" : "")} at '{Shown(settings.Redis!)}'; start it, "
+                + "or correct the address, host:port" + (options.Ssl
+                    ? "; one that asks for certificates of its clients takes --tls-certificate only of an authority that it knows."
+                    : "."));
         }
     }
 
@@ -69,12 +81,13 @@ internal static class RedisServer
         + (settings.RedisPasswordFile is null ? " without a password" : "");
 
     /// <returns>What Redis answered to name and password; null if it was about something else.</returns>
-    private static string? Refusal(Exception? error) => error switch
+    private static string? Refusal(Exception? error, bool hasTls) => error switch
     {
         null => null,
-        RedisConnectionException { FailureType: ConnectionFailureType.AuthenticationFailure } when Code(error.Message) is null =>
+        // Without TLS only a password can be wrong; with it, a handshake too.
+        RedisConnectionException { FailureType: ConnectionFailureType.AuthenticationFailure } when !hasTls && Code(error.Message) is null =>
             "it asks for another password",
-        RedisException => Code(error.Message) ?? Refusal(error.InnerException),
+        RedisException => Code(error.Message) ?? Refusal(error.InnerException, hasTls),
         _ => null,
     };
 
@@ -82,5 +95,5 @@ internal static class RedisServer
         Array.Find((string[])["NOAUTH", "WRONGPASS", "NOPERM"], code => message.Contains(code, StringComparison.Ordinal));
 
     /// <summary>Without what may follow the address, a password among it.</summary>
-    private static string Shown(string redis) => redis.Split(',')[0];
+    public static string Shown(string redis) => redis.Split(',')[0];
 }

@@ -79,6 +79,25 @@ internal static class SiloCommandLine
         HelpName = "path",
     };
 
+    private static readonly Option<string?> RedisAuthority = new("--redis-authority")
+    {
+        Description = "Authority of the certificate of a Redis with TLS (--redis host:port,ssl=true), PEM; without it, the system's.",
+        HelpName = "path",
+    };
+
+    private static readonly Option<string?> HttpCertificate = new("--http-certificate")
+    {
+        Description = "Certificate of the page, its API, /health and /metrics, PEM, with those between it and its authority; with it, they "
+            + "are HTTPS.",
+        HelpName = "path",
+    };
+
+    private static readonly Option<string?> HttpKey = new("--http-key")
+    {
+        Description = "That certificate's private key, PEM.",
+        HelpName = "path",
+    };
+
     private static readonly Option<string?> HttpTokenFile = new("--http-token-file")
     {
         Description = "File of the bearer token that the HTTP API asks for. Without one, callers of this machine may do everything.",
@@ -162,9 +181,9 @@ internal static class SiloCommandLine
     {
         var root = new RootCommand("phi3v-silo: a node of a Phi3VCluster.")
         {
-            GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, Advertise,
-            TlsCertificate, TlsKey, TlsAuthority, Insecure, HttpTokenFile, HttpReadTokenFile, UntilStdinCloses, ReadyFile, Threads,
-            DrainSeconds, Level, Check, Ask,
+            GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, RedisAuthority,
+            Advertise, TlsCertificate, TlsKey, TlsAuthority, Insecure, HttpCertificate, HttpKey, HttpTokenFile, HttpReadTokenFile,
+            UntilStdinCloses, ReadyFile, Threads, DrainSeconds, Level, Check, Ask,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
@@ -178,8 +197,8 @@ internal static class SiloCommandLine
     {
         try
         {
-            if (parsed.GetValue(Ask)) return await Probe.RunAsync(parsed.GetValue(HttpPort), Console.Out);
-            return parsed.GetValue(Check) ? MachineCheck.Run(Console.Out) : await SiloHost.RunAsync(Settings(parsed));
+            if (parsed.GetValue(Ask)) return await Probe.RunAsync(parsed.GetValue(HttpPort), Http(parsed, out _) is not null, Console.Out);
+            return parsed.GetValue(Check) ? MachineReport.Run(Console.Out) : await SiloHost.RunAsync(Settings(parsed));
         }
         catch (InputException e)
         {
@@ -206,6 +225,8 @@ internal static class SiloCommandLine
             Redis = parsed.GetValue(Redis),
             RedisUser = parsed.GetValue(RedisUser),
             RedisPasswordFile = parsed.GetValue(RedisPasswordFile),
+            RedisAuthority = parsed.GetValue(RedisAuthority),
+            Http = Http(parsed, out _),
             HttpTokenFile = parsed.GetValue(HttpTokenFile),
             HttpReadTokenFile = parsed.GetValue(HttpReadTokenFile),
             Advertise = parsed.GetValue(Advertise) is { } address ? IPAddress.Parse(address) : null,
@@ -246,6 +267,8 @@ internal static class SiloCommandLine
             problems.Add($"--advertise: must be an IP address, got '{address}'; give this machine's.");
         var tls = Tls(parsed, out var missing);
         if (missing is not null) problems.Add(missing);
+        _ = Http(parsed, out var half);
+        if (half is not null) problems.Add(half);
         if (parsed.GetValue(Advertise) is { } open && IPAddress.TryParse(open, out var ip) && !IPAddress.IsLoopback(ip)
             && tls is null && missing is null && !parsed.GetValue(Insecure))
             problems.Add($"--advertise: others reach this silo only by TLS, got {open} and no certificate; give "
@@ -255,6 +278,9 @@ internal static class SiloCommandLine
 
     private static TlsFiles? Tls(ParseResult parsed, out string? problem) => TlsFiles.Of(
         TlsFiles.Options, [parsed.GetValue(TlsCertificate), parsed.GetValue(TlsKey), parsed.GetValue(TlsAuthority)], out problem);
+
+    private static HttpFiles? Http(ParseResult parsed, out string? problem) =>
+        HttpFiles.Of(parsed.GetValue(HttpCertificate), parsed.GetValue(HttpKey), out problem);
 
     private static IEnumerable<string> RoleProblems(ParseResult parsed, HashSet<Option?> unread)
     {
@@ -266,7 +292,7 @@ internal static class SiloCommandLine
             yield return $"--ranks: must be at least 1, got {ranks}; raise it, or choose --role control.";
         if (role != SiloRole.All && parsed.GetValue(Redis) is null)
             yield return $"--role: must be all for a silo that is a cluster of its own, got {Name(role)}; give --redis, or leave it out.";
-        foreach (var option in (Option<string?>[])[RedisUser, RedisPasswordFile])
+        foreach (var option in (Option<string?>[])[RedisUser, RedisPasswordFile, RedisAuthority])
             if (parsed.GetValue(option) is { } value && parsed.GetValue(Redis) is null)
                 yield return $"{option.Name}: is for a Redis, got {value} and no --redis; give its address, or leave this out.";
     }
@@ -280,7 +306,7 @@ internal static class SiloCommandLine
         : error.Message;
 
     private static string Unknown<T>(Option option, Token token) where T : struct, Enum =>
-        $"{option.Name}: unknown, got {token.Value}; choose one of {string.Join(", ", Enum.GetValues<T>().Select(Name))}.";
+        $"{option.Name}: unknown, got {token.Value}; {Nearest.Advice(token.Value, [.. Enum.GetValues<T>().Select(Name)])}";
 
     private static string Name<T>(T value) where T : struct, Enum => value is LogLevel ? $"{value}" : $"{value}".ToLowerInvariant();
 

@@ -19,13 +19,13 @@ internal static class SiloHost
     public static async Task<int> RunAsync(SiloSettings settings)
     {
         var identity = settings.Tls is { } files ? new TlsIdentity(files, PeerRole.Silo) : null;
-        settings = Ports.Claim(settings);
+        settings = SiloPorts.Claim(settings);
         if (settings.MinGpus > 0 && Cuda.DeviceCount is var gpus && gpus < settings.MinGpus) // asking loads libtorch
             throw new InputException($"--min-gpus: this machine must have at least {settings.MinGpus}, got {gpus}; check its driver with "
                 + "nvidia-smi and that libtorch is one for CUDA (phi3v-silo --check), or lower it.");
         if (settings.Redis is not null) await RedisServer.RequireAsync(settings);
-        var access = HttpAccess.Of(settings);
-        await using var app = Build(settings, access, identity);
+        var (access, certificate) = (HttpAccess.Of(settings), settings.Http is { } http ? new HttpCertificate(http) : null);
+        await using var app = Build(settings, access, certificate, identity);
         app.Services.GetRequiredKeyedService<IGrainStorage>(StateStore.Name); // opened now: a folder in use is refused before anything runs
         if (settings.Redis is not null) await OtherSilos.RequireNoneInTheWayAsync(app.Services, settings);
         EndSurely.WhenStopping(app.Lifetime, settings.DrainGrace + EndPatience);
@@ -39,9 +39,13 @@ internal static class SiloHost
         return 0;
     }
 
-    private static WebApplication Build(SiloSettings settings, HttpAccess access, TlsIdentity? identity)
+    private static WebApplication Build(SiloSettings settings, HttpAccess access, HttpCertificate? certificate, TlsIdentity? identity)
     {
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+        {
+            ContentRootPath = AppContext.BaseDirectory,
+            Args = ["--hostBuilder:reloadConfigOnChange=false"], // a watcher for each file that may come: a user has 128 in all
+        });
         builder.Logging.ClearProviders().SetMinimumLevel(settings.LogLevel)
             // It warns at each start that the GC is not the server's, which would take memory from the ranks.
             .AddFilter("Orleans.Runtime.Silo", settings.LogLevel > LogLevel.Error ? settings.LogLevel : LogLevel.Error)
@@ -55,11 +59,11 @@ internal static class SiloHost
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             HttpGuard.Limit(kestrel);
-            kestrel.Listen(settings.Listen, settings.HttpPort);
+            kestrel.Listen(settings.Listen, settings.HttpPort, listen => certificate?.Use(listen));
         });
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = settings.DrainGrace + EndPatience);
         builder.Services.AddSingleton(new DrainGrace(settings.DrainGrace));
-        builder.Services.AddRankWorkers(settings);
+        builder.Services.AddRankWorkers(settings, identity);
         builder.Services.AddMetrics(settings, identity);
         builder.UseOrleans(silo => silo
             .UseClusteringAndStorage(settings)

@@ -29,6 +29,10 @@ internal sealed record SiloSettings
     public string? RedisUser { get; init; }
     /// <summary>File that holds the Redis's password; null: it asks for none.</summary>
     public string? RedisPasswordFile { get; init; }
+    /// <summary>Authority of the Redis's certificate; null: those that the system believes.</summary>
+    public string? RedisAuthority { get; init; }
+    /// <summary>Certificate of the HTTP port; null: it is in the clear.</summary>
+    public HttpFiles? Http { get; init; }
     /// <summary>File of the token that lets its bearer do everything over HTTP; null: none is asked for.</summary>
     public string? HttpTokenFile { get; init; }
     /// <summary>File of the token that lets its bearer look; null: there is none.</summary>

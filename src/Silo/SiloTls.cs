@@ -30,7 +30,7 @@ internal static class SiloTls
 
         void Take(IConnectionBuilder connections, string port, PeerCheck check)
         {
-            var log = Log(connections);
+            var log = Log(connections.ApplicationServices);
             connections.Use(next => connection => GuardAsync(connection, next, port, log));
             connections.UseServerTls(new TlsOptions
             {
@@ -44,7 +44,7 @@ internal static class SiloTls
 
         void Go(IConnectionBuilder connections, PeerCheck check)
         {
-            var log = Log(connections);
+            var log = Log(connections.ApplicationServices);
             connections.UseClientTls(new TlsOptions
             {
                 LocalCertificate = identity.Certificate,
@@ -97,6 +97,7 @@ internal static class SiloTls
     private static string Named(ConnectionContext connection, string subject) =>
         subject.Length == 0 ? $"{connection.RemoteEndPoint}" : $"{connection.RemoteEndPoint} ({subject})";
 
-    private static ILogger Log(IConnectionBuilder connections) =>
-        connections.ApplicationServices.GetRequiredService<ILoggerFactory>().CreateLogger("Phi3VCluster.Silo.Tls");
+    /// <summary>Where all refusals go.</summary>
+    public static ILogger Log(IServiceProvider services) =>
+        services.GetRequiredService<ILoggerFactory>().CreateLogger("Phi3VCluster.Silo.Tls");
 }

@@ -10,7 +10,12 @@ public static partial class GivenFolder
 {
     /// <summary>What people call folders of their own: no organisation of the hub.</summary>
     private static readonly HashSet<string> OwnNames =
-        ["models", "model", "checkpoints", "checkpoint", "weights", "output", "outputs", "out", "runs", "run", "data", "quickstart", "home", "mnt"];
+    [
+        "models", "model", "checkpoints", "checkpoint", "weights", "output", "outputs", "out", "runs", "run", "data", "quickstart", "home",
+        "mnt",
+    ];
+
+    private static readonly string[] SampleEndings = [".jsonl", ".json", ".parquet", ".gz"];
 
     private const string AsAdapter = "this folder as --adapter (method.adapter)";
 
@@ -67,9 +72,12 @@ public static partial class GivenFolder
     {
         if (Directory.Exists(pattern))
         {
-            var endings = Directory.EnumerateFiles(pattern).GroupBy(file => Path.GetExtension(file));
-            var ending = endings.MaxBy(group => group.Count())?.Key ?? ".jsonl";
-            return $"is a folder, got {pattern}; give its files, for example {Path.Combine(pattern, "*" + ending)}.";
+            var endings = Directory.EnumerateFiles(pattern).GroupBy(Path.GetExtension).ToList();
+            var ending = endings.Where(group => SampleEndings.Contains(group.Key)).MaxBy(group => group.Count())?.Key;
+            return ending is null && endings.Count > 0
+                ? $"is a folder, got {pattern}, and no file in it ends with {string.Join(", ", SampleEndings)}; "
+                    + "give the file that has the samples and names the pictures."
+                : $"is a folder, got {pattern}; give its files, for example {Path.Combine(pattern, "*" + (ending ?? SampleEndings[0]))}.";
         }
         if (FilePattern.Match(pattern).Count > 0) return null;
         return WebAddress(pattern) is { } address

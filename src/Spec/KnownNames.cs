@@ -35,7 +35,6 @@ public static class KnownNames
     public static IEnumerable<string> Unknown(string path, string got, IReadOnlyList<string> known)
     {
         if (string.IsNullOrWhiteSpace(got) || known.Contains(got)) yield break;
-        var near = Nearest.To(got, known) is { } meant ? $"did you mean {meant}? It must be" : "choose";
-        yield return $"{path}: unknown, got {got}; {near} one of {string.Join(", ", known)}.";
+        yield return $"{path}: unknown, got {got}; {Nearest.Advice(got, known)}";
     }
 }

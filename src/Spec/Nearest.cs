@@ -3,10 +3,17 @@ namespace Phi3VCluster.Spec;
 /// <summary>What a mistyped word may have been meant to be.</summary>
 public static class Nearest
 {
+    private const int ShortWord = 4; // two edits make something else of it
+
+    /// <summary>What a message says of a word that is none of a few: which was meant, or, where that is not plain, all of them.</summary>
+    public static string Advice(string got, IReadOnlyCollection<string> known) =>
+        To(got, known) is { } meant ? $"did you mean {meant}?" : $"choose one of {string.Join(", ", known)}.";
+
     /// <summary>The candidate that fewest edits turn <paramref name="word"/> into; none, when all are too far to be meant.</summary>
     public static string? To(string word, IEnumerable<string> candidates)
     {
-        var (best, bestEdits) = ((string?)null, Math.Max(2, word.Length / 3) + 1);
+        var mostEdits = word.Length <= ShortWord ? 1 : Math.Max(2, word.Length / 3);
+        var (best, bestEdits) = ((string?)null, mostEdits + 1);
         foreach (var candidate in candidates)
         {
             var edits = Edits(word.ToLowerInvariant(), candidate.ToLowerInvariant());

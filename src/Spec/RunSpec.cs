@@ -11,11 +11,14 @@ public sealed record RunSpec
     public string Name { get; init; } = "run";
     public ModelSpec Model { get; init; } = new();
     public MethodSpec Method { get; init; } = new();
-    /// <summary>Type the model computes in: fp32 | bf16 | fp16. Trained values always have float32 masters.</summary>
+    /// <summary>
+    /// Type the model computes in: fp32 | bf16 | fp16; auto, what suits the device. Trained values always have float32 masters.
+    /// </summary>
     public string Precision { get; init; } = "fp32";
     /// <summary>Attention kernel: auto takes the fastest that works; flash | eager.</summary>
     public string Attention { get; init; } = "auto";
-    /// <summary>What backward computes again instead of keeping it: none | selective (the MLP halves of layers) | full (whole layers).</summary>
+    /// <summary>What backward computes again instead of keeping it: none | selective (the MLP halves of layers) | full (whole layers);
+    /// auto, the least that each rank's memory allows.</summary>
     public string ActivationCheckpointing { get; init; } = "none";
     public DataSpec Data { get; init; } = new();
     public BatchSpec Batch { get; init; } = new();
@@ -75,7 +78,7 @@ public sealed record DataSpec
     public string Kind { get; init; } = "conversations";
     /// <summary>File or glob of the training samples.</summary>
     public string Train { get; init; } = "";
-    /// <summary>File or glob of the held-out samples; none, the first of data.train where some are held out, else no evaluation.</summary>
+    /// <summary>File or glob of the held-out samples; none, rows of data.train where some are held out, else no evaluation.</summary>
     public string? Eval { get; init; }
     /// <summary>Format of the data.eval files where it is another; null, as data.kind.</summary>
     public string? EvalKind { get; init; }
@@ -102,12 +105,24 @@ public sealed record DataSpec
 /// <summary>How many samples a step has, and how ranks share it.</summary>
 public sealed record BatchSpec
 {
+    /// <summary>What <see cref="MicroTokens"/> comes to on a CPU: enough rows for full-speed matrix products, and more would only need more
+    /// memory.</summary>
+    public const int CpuTokens = 1024;
+
     /// <summary>Samples of one optimizer step, over all ranks.</summary>
     public int Global { get; init; } = 64;
     /// <summary>Most samples of one forward pass on one rank, packed without padding; null is "auto": as many as fill the device.</summary>
     public int? Micro { get; init; }
-    /// <summary>step: gradients are kept whole and summed over ranks once a step. micro: after every forward pass, each rank keeping its shard.</summary>
+    /// <summary>
+    /// Tokens that a pass is filled up to where <see cref="Micro"/> is auto; a longer sample is a pass by itself. Null is "auto".
+    /// </summary>
+    public int? MicroTokens { get; init; }
+    /// <summary>
+    /// step: gradients are kept whole and summed over ranks once a step. micro: after every forward pass, each rank keeping its shard.
+    /// </summary>
     public string ReduceEvery { get; init; } = "step";
+    /// <summary>Type in which gradients travel between ranks: fp32 | bf16 | fp16. They are added in float32 whatever it is.</summary>
+    public string GradientType { get; init; } = "fp32";
 }
 
 /// <summary>AdamW, its learning rate over the steps, and what guards it.</summary>
@@ -169,13 +184,15 @@ public sealed record ClusterSpec
     public int MinRanks { get; init; } = 1;
     /// <summary>Ranks beyond which it takes no more.</summary>
     public int MaxRanks { get; init; } = 1;
+    /// <summary>Of runs that wait, the one of the highest is next; runs of lower ones give it what they have above their least.</summary>
+    public int Priority { get; init; }
     /// <summary>auto | cpu | cuda.</summary>
     public string Device { get; init; } = "auto";
     /// <summary>How gradients travel between ranks: a collective's name; auto: loopback for one rank, the fastest for more.</summary>
     public string Collective { get; init; } = "auto";
     /// <summary>
     /// replicated: every rank keeps the whole optimizer state, and losing one loses nothing. sharded: each keeps a part (ZeRO-2), and
-    /// losing one goes back to the last checkpoint. auto: replicated up to 1 GiB.
+    /// losing one goes back to the last snapshot, which is in two nodes' memory. auto: replicated up to 1 GiB.
     /// </summary>
     public string State { get; init; } = "auto";
 }
@@ -201,4 +218,6 @@ public sealed record FailureSpec
     public int OrphanSeconds { get; init; } = 60;
     /// <summary>A run that has had too few ranks for so long leaves them to a run that waits, and waits itself.</summary>
     public int ShortSeconds { get; init; } = 60;
+    /// <summary>A run whose disk takes nothing keeps what it trained in memory for so long, and tries again; then it fails.</summary>
+    public int DiskSeconds { get; init; } = 3600;
 }

@@ -8,7 +8,10 @@ public static class RunSpecValidation
     /// <summary>Crops of 144 tokens that the released models' context of 131,072 holds.</summary>
     public const int MostCrops = 900;
 
-    private const int LongestName = 64, MostWorkers = 64;
+    private const int LongestName = 64, MostWorkers = 64, UsualEpochs = 1000;
+
+    /// <summary>AdamW moves a weight by about the rate in a step; weights are squared in float32.</summary>
+    private const double UsualRate = 0.1, MostRate = 1e18;
 
     public static IReadOnlyList<string> Problems(RunSpec spec) =>
     [
@@ -26,6 +29,11 @@ public static class RunSpecValidation
         if (spec.Data.Eval is null && spec.Data.EvalRows is null or 0 && KnownNames.HeldOutRows(spec.Data.Kind) == 0)
             warnings.Add("data.eval: nothing is held out, so nothing is evaluated; "
                 + "name samples in data.eval, or a number in data.evalRows.");
+        foreach (var (key, rate) in Rates(spec.Optimizer))
+            if (rate > UsualRate)
+                warnings.Add($"{key}: a step moves every weight by about as much, got {rate:R}; common values are 1e-5 to 1e-3.");
+        if (spec.Epochs > UsualEpochs && spec.MaxSteps is null)
+            warnings.Add($"epochs: so many passes over the samples are hardly meant, got {spec.Epochs}; lower it, or give maxSteps.");
         return warnings;
     }
 
@@ -40,8 +48,8 @@ public static class RunSpecValidation
         if (s is { Precision: "fp16", Attention: "flash" })
             yield return "attention: flash attention overflows in fp16 (the recipe's known issue), got flash with precision fp16; " +
                 "write auto, or precision: bf16.";
-        if (s.ActivationCheckpointing is not ("none" or "selective" or "full"))
-            yield return OneOf("activationCheckpointing", s.ActivationCheckpointing, "none", "selective", "full");
+        if (s.ActivationCheckpointing is not ("auto" or "none" or "selective" or "full"))
+            yield return OneOf("activationCheckpointing", s.ActivationCheckpointing, "auto", "none", "selective", "full");
         if (s.Epochs < 1) yield return AtLeast("epochs", 1, s.Epochs);
         if (s.MaxSteps < 1) yield return AtLeast("maxSteps", 1, s.MaxSteps.Value);
         if (Blank(s.Output)) yield return Required("output", "the folder that receives the results");
@@ -51,7 +59,8 @@ public static class RunSpecValidation
     {
         if (Blank(s.Path)) yield return Required("model.path", "a checkpoint folder in Hugging Face layout");
         if (s.NumCrops < 1) yield return AtLeast("model.numCrops", 1, s.NumCrops.Value);
-        if (s.NumCrops > MostCrops) yield return $"model.numCrops: must be at most {MostCrops}, got {s.NumCrops}; common values are 4 and 16.";
+        if (s.NumCrops > MostCrops)
+            yield return $"model.numCrops: must be at most {MostCrops}, got {s.NumCrops}; common values are 4 and 16.";
     }
 
     private static IEnumerable<string> Method(MethodSpec s)
@@ -62,7 +71,8 @@ public static class RunSpecValidation
         if (!(s.Dropout >= 0 && s.Dropout < 1))
             yield return $"method.dropout: must be from 0 to below 1, got {s.Dropout:R}; common values are 0 to 0.1.";
         if (s.Targets is { } targets && (targets.Count == 0 || targets.Any(Blank)))
-            yield return "method.targets: must name at least one linear layer, got an empty name or list; write for example [qkv_proj], or null.";
+            yield return "method.targets: must name at least one linear layer, got an empty name or list; "
+                + "write for example [qkv_proj], or null.";
         if (s.Adapter is { } adapter && Blank(adapter)) yield return Required("method.adapter", "an adapter folder, or null");
     }
 
@@ -72,7 +82,8 @@ public static class RunSpecValidation
         if (Blank(s.Train)) yield return Required("data.train", "a file or glob of training samples");
         if (s.Eval is { } eval && Blank(eval)) yield return Required("data.eval", "a file or glob, or null");
         if (s.EvalKind is not null && (s.Eval is null || s.Eval == s.Train))
-            yield return $"data.evalKind: is the form of other files than data.train's, got {s.EvalKind} without such; name them in data.eval, or leave it out.";
+            yield return $"data.evalKind: is the form of other files than data.train's, got {s.EvalKind} without such; "
+                + "name them in data.eval, or leave it out.";
         if (s.EvalRows is < 0) yield return AtLeast("data.evalRows", 0, s.EvalRows.Value);
         if (s.EvalSplit is not ("first" or "random")) yield return OneOf("data.evalSplit", s.EvalSplit, "first", "random");
         if (s.ImageRoot is { } root && Blank(root)) yield return Required("data.imageRoot", "a folder, or null");
@@ -91,20 +102,26 @@ public static class RunSpecValidation
             yield return $"batch.global: must give each of cluster.maxRanks = {s.Cluster.MaxRanks} ranks a sample, got {s.Batch.Global}; " +
                 "raise it or lower cluster.maxRanks.";
         if (s.Batch.Micro < 1) yield return AtLeast("batch.micro", 1, s.Batch.Micro.Value);
+        if (s.Batch.MicroTokens < 1) yield return AtLeast("batch.microTokens", 1, s.Batch.MicroTokens.Value);
         if (s is { Cluster.State: "replicated", Batch.ReduceEvery: "micro" })
             yield return "batch.reduceEvery: a replicated state is reduced once a step, got micro; write step, or cluster.state: sharded.";
+        if (s.Batch.GradientType is not ("fp32" or "bf16" or "fp16"))
+            yield return OneOf("batch.gradientType", s.Batch.GradientType, "fp32", "bf16", "fp16");
+        else if (s.Batch.GradientType != "fp32" && s.Cluster.Collective.StartsWith("nccl", StringComparison.Ordinal))
+            yield return $"batch.gradientType: gradients travel in 16 bits over tcp alone, got {s.Batch.GradientType} with "
+                + $"cluster.collective: {s.Cluster.Collective}; write fp32, or cluster.collective: tcp.";
         if (s.Batch.ReduceEvery is not ("step" or "micro")) yield return OneOf("batch.reduceEvery", s.Batch.ReduceEvery, "step", "micro");
     }
 
     private static IEnumerable<string> Optimizer(OptimizerSpec s)
     {
-        if (!Positive(s.LearningRate)) yield return Above0("optimizer.learningRate", s.LearningRate);
-        (string Key, double? Rate)[] parts =
-        [
-            ("visionTower", s.LearningRates.VisionTower), ("projector", s.LearningRates.Projector), ("languageModel", s.LearningRates.LanguageModel),
-        ];
-        foreach (var (key, rate) in parts)
-            if (rate is { } value && !Positive(value)) yield return Above0($"optimizer.learningRates.{key}", value);
+        foreach (var (key, rate) in Rates(s))
+        {
+            if (!Positive(rate)) yield return Above0(key, rate);
+            else if (rate > MostRate)
+                yield return $"{key}: must be at most 1e18, or the squares of weights overflow float32 after a step, got {rate:R}; "
+                    + "common values are 1e-5 to 1e-3.";
+        }
         if (Blank(s.Schedule)) yield return Required("optimizer.schedule", "a schedule's name, for example linear");
         if (s.WarmupSteps < 0) yield return AtLeast("optimizer.warmupSteps", 0, s.WarmupSteps.Value);
         if (!(s.WeightDecay >= 0)) yield return AtLeast("optimizer.weightDecay", 0, s.WeightDecay);
@@ -116,6 +133,14 @@ public static class RunSpecValidation
         if (s.Loss is not ("sample" or "token")) yield return OneOf("optimizer.loss", s.Loss, "sample", "token");
         if (s.OnNonFinite is not ("stop" or "skip")) yield return OneOf("optimizer.onNonFinite", s.OnNonFinite, "stop", "skip");
         if (s.MaxSkippedSteps < 0) yield return AtLeast("optimizer.maxSkippedSteps", 0, s.MaxSkippedSteps);
+    }
+
+    private static IEnumerable<(string Key, double Rate)> Rates(OptimizerSpec s)
+    {
+        yield return ("optimizer.learningRate", s.LearningRate);
+        if (s.LearningRates.VisionTower is { } tower) yield return ("optimizer.learningRates.visionTower", tower);
+        if (s.LearningRates.Projector is { } projector) yield return ("optimizer.learningRates.projector", projector);
+        if (s.LearningRates.LanguageModel is { } language) yield return ("optimizer.learningRates.languageModel", language);
     }
 
     private static IEnumerable<string> Evaluation(EvaluationSpec s)
@@ -147,12 +172,14 @@ public static class RunSpecValidation
     {
         if (s.OrphanSeconds < 1) yield return AtLeast("failure.orphanSeconds", 1, s.OrphanSeconds);
         if (s.ShortSeconds < 0) yield return AtLeast("failure.shortSeconds", 0, s.ShortSeconds);
+        if (s.DiskSeconds < 0) yield return AtLeast("failure.diskSeconds", 0, s.DiskSeconds);
     }
 
     private static string AtLeast(string path, int least, double got) => $"{path}: must be at least {least}, got {got:R}; raise it.";
 
     private static string OneOf(string path, string got, params string[] known) =>
-        $"{path}: must be {string.Join(", ", known[..^1])} or {known[^1]}, got {got}; write {known[0]}.";
+        $"{path}: must be {string.Join(", ", known[..^1])} or {known[^1]}, got {got}; "
+        + (Nearest.To(got, known) is { } meant ? $"did you mean {meant}?" : $"write {known[0]}.");
 
     private static string Above0(string path, double got) => $"{path}: must be above 0, got {got:R}; raise it.";
 

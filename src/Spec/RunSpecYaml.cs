@@ -13,6 +13,9 @@ public sealed record RunSpecReading(RunSpec Spec, IReadOnlyList<string> Problems
 /// <summary>The run spec as the user writes it, in YAML (JSON is YAML too).</summary>
 public static class RunSpecYaml
 {
+    /// <summary>The paths of all values, e.g. <c>optimizer.learningRate</c>.</summary>
+    public static IReadOnlyList<string> Keys { get; } = [.. SpecKeys.Values(typeof(RunSpec))];
+
     /// <summary>Reads a file, puts the <c>--set path=value</c> overrides in and checks every value.</summary>
     /// <exception cref="InputException">All that is wrong with it.</exception>
     public static RunSpec Load(string path, IEnumerable<string> sets) => Whole(ReadFile(path, sets));

@@ -8,7 +8,8 @@ public static class SpecDifferences
     private static readonly string[] WithoutEffect =
     [
         "name", "output", "model.path", "cluster", "checkpoint", "failure", "attention", "activationCheckpointing", "batch.micro",
-        "batch.reduceEvery", "data.workers", "data.cacheFeatures", "data.train", "data.eval", "data.imageRoot", "evaluation.maxNewTokens",
+        "batch.microTokens", "batch.reduceEvery", "data.workers", "data.cacheFeatures", "data.train", "data.eval", "data.imageRoot",
+        "evaluation.maxNewTokens",
         "evaluation.everySteps", "method.adapter",
     ];
 

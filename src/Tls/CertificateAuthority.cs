@@ -1,3 +1,4 @@
+using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
@@ -41,28 +42,48 @@ public sealed class CertificateAuthority
     /// <returns>Certificate and key.</returns>
     public (string CertificatePem, string KeyPem) Issue(string name, PeerRole role, DateTimeOffset from, DateTimeOffset until)
     {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest(Subject(name), key, HashAlgorithmName.SHA256);
         var uri = new SubjectAlternativeNameBuilder();
         uri.AddUri(new Uri(role.Uri()));
-        request.CertificateExtensions.Add(uri.Build());
+        return Issue(name, uri, role == PeerRole.Silo ? [new(ServerUsage), new(ClientUsage)] : [new(ClientUsage)], from, until);
+    }
+
+    private (string CertificatePem, string KeyPem) Issue(
+        string name, SubjectAlternativeNameBuilder names, OidCollection usages, DateTimeOffset from, DateTimeOffset until)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest(Subject(name), key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(names.Build());
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
-        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(
-            role == PeerRole.Silo ? [new(ServerUsage), new(ClientUsage)] : [new(ClientUsage)], true));
+        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(usages, true));
         request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(_certificate, true, false));
         using var issued = request.Create(_certificate, from, until, RandomNumberGenerator.GetBytes(16));
         return (issued.ExportCertificatePem(), key.ExportPkcs8PrivateKeyPem());
     }
 
     /// <inheritdoc cref="Issue(string, PeerRole, DateTimeOffset, DateTimeOffset)"/>
-    public (string CertificatePem, string KeyPem) Issue(string name, PeerRole role, TimeSpan life)
+    public (string CertificatePem, string KeyPem) Issue(string name, PeerRole role, TimeSpan life) =>
+        Issue(name, role, From(), Until(life));
+
+    /// <summary>For a server that is no silo, a Redis or a silo's page: clients ask it for its name, and it has no role.</summary>
+    /// <param name="host">Name or address that others reach it at.</param>
+    /// <param name="life">No longer than the authority's.</param>
+    /// <returns>Certificate and key.</returns>
+    public (string CertificatePem, string KeyPem) IssueServer(string host, TimeSpan life)
     {
-        var (now, until) = (DateTimeOffset.UtcNow, DateTimeOffset.UtcNow + life);
-        return Issue(name, role, now - ClockSkew < AuthorityStart ? AuthorityStart : now - ClockSkew, until < Expiry ? until : Expiry);
+        var names = new SubjectAlternativeNameBuilder();
+        if (IPAddress.TryParse(host, out var address)) names.AddIpAddress(address);
+        else names.AddDnsName(host);
+        return Issue(host, names, [new(ServerUsage)], From(), Until(life));
     }
 
-    private DateTimeOffset AuthorityStart => new(_certificate.NotBefore.ToUniversalTime());
+    private DateTimeOffset From()
+    {
+        var (start, earliest) = (DateTimeOffset.UtcNow - ClockSkew, new DateTimeOffset(_certificate.NotBefore.ToUniversalTime()));
+        return start < earliest ? earliest : start;
+    }
+
+    private DateTimeOffset Until(TimeSpan life) => DateTimeOffset.UtcNow + life < Expiry ? DateTimeOffset.UtcNow + life : Expiry;
 
     private static X500DistinguishedName Subject(string name)
     {

@@ -59,7 +59,7 @@ public sealed class PeerCheck(TlsIdentity identity, params PeerRole[] roles)
             : $"it shows {TlsIdentity.Said(PeerRoles.Of(certificate))}, and must be a {string.Join(" or a ", roles.Select(r => r.Word()))}";
     }
 
-    private static string Chain(X509Certificate2 certificate, X509Chain? chain)
+    internal static string Chain(X509Certificate2 certificate, X509Chain? chain)
     {
         var status = (chain?.ChainStatus ?? []).Aggregate(X509ChainStatusFlags.NoError, (all, one) => all | one.Status);
         if ((status & Untrusted) != 0)
@@ -70,5 +70,5 @@ public sealed class PeerCheck(TlsIdentity identity, params PeerRole[] roles)
     }
 
     /// <summary>The other end has written it, and it goes into a log.</summary>
-    private static string Printable(string text) => string.Concat(text.Take(200).Select(c => char.IsControl(c) ? '?' : c));
+    internal static string Printable(string text) => string.Concat(text.Take(200).Select(c => char.IsControl(c) ? '?' : c));
 }

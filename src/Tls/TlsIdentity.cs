@@ -38,8 +38,20 @@ public sealed class TlsIdentity
     /// <summary>When the certificate ends.</summary>
     public DateTimeOffset Expiry => new(Certificate.NotAfter.ToUniversalTime());
 
+    /// <summary>What the certificate's holder is called, and may be.</summary>
+    public (string Name, PeerRole? Role) Holder => (PeerCheck.Printable(Certificate.Subject), PeerRoles.Of(Certificate));
+
+    /// <summary>Why ends that believe the same authority would refuse this one; null if they would not.</summary>
+    public string? Refusal()
+    {
+        using var chain = new X509Chain { ChainPolicy = NewPolicy() };
+        return chain.Build(Certificate) ? null : PeerCheck.Chain(Certificate, chain);
+    }
+
     /// <summary>A new one each time: who verifies by it writes into it.</summary>
-    internal X509ChainPolicy NewPolicy()
+    internal X509ChainPolicy NewPolicy() => PolicyOf(Newest().Authority);
+
+    internal static X509ChainPolicy PolicyOf(X509Certificate2Collection authority)
     {
         var policy = new X509ChainPolicy
         {
@@ -47,7 +59,7 @@ public sealed class TlsIdentity
             RevocationMode = X509RevocationMode.NoCheck, // a private authority publishes no list; its certificates are short-lived
             DisableCertificateDownloads = true, // a stranger's certificate must not tell us where to connect to
         };
-        policy.CustomTrustStore.AddRange(Newest().Authority);
+        policy.CustomTrustStore.AddRange(authority);
         return policy;
     }
 
@@ -100,7 +112,7 @@ public sealed class TlsIdentity
         }
     }
 
-    private static X509Certificate2Collection LoadAuthority(string path)
+    internal static X509Certificate2Collection LoadAuthority(string path)
     {
         var (text, found) = (Text("authority", path), new X509Certificate2Collection());
         try

@@ -21,12 +21,13 @@ public static class Catalog<T> where T : class, INamed
     /// <exception cref="InputException">No such name; the message lists those there are.</exception>
     public static T Find(string name, string path) => ByName.TryGetValue(name, out var found)
         ? found
-        : throw new InputException($"{path}: unknown {name}; choose one of {string.Join(", ", ByName.Keys)}.");
+        : throw new InputException($"{path}: unknown {name}; {Nearest.Advice(name, ByName.Keys)}");
 
     private static SortedDictionary<string, T> Discover()
     {
         var found = new SortedDictionary<string, T>(StringComparer.Ordinal);
-        foreach (var type in typeof(T).Assembly.GetTypes().Where(t => t is { IsClass: true, IsAbstract: false } && t.IsAssignableTo(typeof(T))))
+        var types = typeof(T).Assembly.GetTypes().Where(t => t is { IsClass: true, IsAbstract: false } && t.IsAssignableTo(typeof(T)));
+        foreach (var type in types)
         {
             var one = (T)Activator.CreateInstance(type, nonPublic: true)!;
             if (!found.TryAdd(one.Name, one))

@@ -16,4 +16,11 @@ public sealed record EncodedSample(string Id, long[] InputIds, long[] Labels, IR
 /// <param name="Height">Pixels, a multiple of 336.</param>
 /// <param name="Width">Pixels, a multiple of 336.</param>
 /// <param name="TokenCount">Image tokens the model makes of it: (h·w+1)·144 + 1 + (h+1)·12 for h × w crops.</param>
-public sealed record EncodedImage(byte[] Rgb, int Height, int Width, int TokenCount);
+public sealed record EncodedImage(byte[] Rgb, int Height, int Width, int TokenCount)
+{
+    /// <summary>Side of a crop, pixels.</summary>
+    public const int CropSize = 336;
+
+    /// <summary>Crops that the tower sees: the tiles and the whole picture, which are one where there is one tile.</summary>
+    public int CropCount => Height / CropSize * (Width / CropSize) is var tiles and > 1 ? tiles + 1 : 1;
+}

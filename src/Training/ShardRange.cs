@@ -5,7 +5,9 @@ public readonly record struct ShardRange(long Offset, long Count)
 {
     public long End => Offset + Count;
 
-    /// <summary>The part of <paramref name="total"/> elements that <paramref name="rank"/> owns; the remainder goes to the lowest ranks.</summary>
+    /// <summary>
+    /// The part of <paramref name="total"/> elements that <paramref name="rank"/> owns; the remainder goes to the lowest ranks.
+    /// </summary>
     public static ShardRange Of(long total, int rank, int worldSize)
     {
         var (each, extra) = Math.DivRem(total, worldSize);

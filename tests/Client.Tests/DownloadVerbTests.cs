@@ -173,7 +173,7 @@ public sealed class DownloadVerbTests : IAsyncLifetime
 
         var result = await _cli.RunAsync("download", "model", "tiny/phi", "--json");
 
-        Assert.Equal((2, ""), (result.ExitCode, result.Stdout));
+        Assert.Equal(2, result.ExitCode);
         Assert.StartsWith("phi3v: tiny/phi: the model has its weights as pickles only, got 1 file (pytorch_model.bin); ", result.Stderr);
         Assert.False(Directory.Exists(_cli.At("phi")));
     }

@@ -29,7 +29,7 @@ public sealed class FileChoiceTests
     [InlineData(".gitattributes", false)]
     [InlineData("no-extension", false)]
     public void Of_a_model_weights_configuration_tokenizer_and_texts_are_taken(string path, bool taken) =>
-        Assert.Equal(taken, FileKinds.Refusal(RepoKind.Model, path, []) is null);
+        Assert.Equal(taken, AllowedFiles.Refusal(RepoKind.Model, path, []) is null);
 
     [Theory]
     [InlineData("data/train-00000-of-00010.parquet", true)]
@@ -46,7 +46,7 @@ public sealed class FileChoiceTests
     [InlineData("model.safetensors", false)]
     [InlineData("clip.mp4", false)]
     public void Of_a_dataset_tables_texts_and_images_are_taken(string path, bool taken) =>
-        Assert.Equal(taken, FileKinds.Refusal(RepoKind.Dataset, path, []) is null);
+        Assert.Equal(taken, AllowedFiles.Refusal(RepoKind.Dataset, path, []) is null);
 
     [Theory]
     [InlineData("Dataset", "images.zip", "*.zip", true)]
@@ -59,7 +59,7 @@ public sealed class FileChoiceTests
     [InlineData("Model", "weights.zip", "*.zip", false)]
     public void An_archive_of_data_is_taken_when_it_is_named_and_a_pickle_or_code_never(
         string kind, string path, string include, bool taken) =>
-        Assert.Equal(taken, FileKinds.Refusal(Enum.Parse<RepoKind>(kind), path, [include]) is null);
+        Assert.Equal(taken, AllowedFiles.Refusal(Enum.Parse<RepoKind>(kind), path, [include]) is null);
 
     [Fact]
     public void Included_is_what_any_pattern_matches_in_any_folder()
@@ -69,7 +69,7 @@ public sealed class FileChoiceTests
         var choice = FileChoice.Of(Dataset, files, ["*train-*", "*.md", "*.py"]);
 
         Assert.Equal(["data/train-0.parquet", "README.md"], choice.Taken.Select(f => f.Path));
-        Assert.Equal([new("data/test-0.parquet", "not among --include"), new LeftOut("train.py", "code")], choice.LeftOut);
+        Assert.Equal([new("data/test-0.parquet", "not among --include"), new SkippedFile("train.py", "code")], choice.LeftOut);
     }
 
     [Fact]

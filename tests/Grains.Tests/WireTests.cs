@@ -1,6 +1,7 @@
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Runs;
 using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Engine.Checks;
 using Phi3VCluster.Training.Engine.Jobs;
 
 namespace Phi3VCluster.Grains.Tests;
@@ -26,6 +27,11 @@ public sealed class WireTests
     public void The_states_of_a_job_on_the_wire_begin_with_the_data_planes() => Assert.Equal(
         Enum.GetValues<JobState>().Select(s => ((int)s, s.ToString())).Append(((int)ModelJobState.Lost, nameof(ModelJobState.Lost))),
         Enum.GetValues<ModelJobState>().Select(s => ((int)s, s.ToString())));
+
+    [Fact]
+    public void How_far_a_node_came_is_told_as_the_data_plane_tells_it() => Assert.Equal(
+        Enum.GetValues<ReachOutcome>().Select(o => ((int)o, o.ToString())),
+        Enum.GetValues<ReportedReachOutcome>().Select(o => ((int)o, o.ToString())));
 
     [Theory]
     [InlineData("job/0af1@gpu-1", "gpu-1")]

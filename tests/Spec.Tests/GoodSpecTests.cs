@@ -31,7 +31,7 @@ public sealed class GoodSpecTests
         evaluation: { metric: accuracy, maxNewTokens: 3, before: false }
         cluster:   { minRanks: 2, maxRanks: 8, device: cpu, collective: tcp }
         checkpoint: { everySteps: 10, keep: 3 }
-        failure: { orphanSeconds: 20, shortSeconds: 0 }
+        failure: { orphanSeconds: 20, shortSeconds: 0, diskSeconds: 5 }
         seed: 7
         output: ./results
         """;
@@ -61,7 +61,7 @@ public sealed class GoodSpecTests
         Assert.Equal(new EvaluationSpec { Metric = "accuracy", MaxNewTokens = 3, Before = false }, spec.Evaluation);
         Assert.Equal(new ClusterSpec { MinRanks = 2, MaxRanks = 8, Device = "cpu", Collective = "tcp" }, spec.Cluster);
         Assert.Equal(new CheckpointSpec { EverySteps = 10, Keep = 3 }, spec.Checkpoint);
-        Assert.Equal(new FailureSpec { OrphanSeconds = 20, ShortSeconds = 0 }, spec.Failure);
+        Assert.Equal(new FailureSpec { OrphanSeconds = 20, ShortSeconds = 0, DiskSeconds = 5 }, spec.Failure);
         Assert.Equal((11, 7, "./results"), (spec.MaxSteps, spec.Seed, spec.Output));
     }
 

@@ -73,9 +73,9 @@ public sealed class MachineFitTests : IDisposable
 
         Assert.Equal(1234, MachineFit.ResultBytes(new RunSpec(), ModelSizes.Released, _folder));
         Assert.Equal(4 * ModelSizes.Released.TrainedBy(lora.Method).Count, MachineFit.ResultBytes(lora, ModelSizes.Released, _folder));
-        Assert.Empty(MachineFit.DiskProblems(new RunSpec(), ModelSizes.Released, _folder, Path.Combine(_folder, "not", "yet")));
-        Assert.StartsWith("output: the result needs ", Assert.Single(MachineFit.DiskProblems(
-            lora with { Method = lora.Method with { Rank = 100_000_000 } }, ModelSizes.Released, _folder, _folder)));
+        var many = lora with { Method = lora.Method with { Rank = 100_000_000 } };
+        Assert.Null(MachineFit.DiskNeedOf(lora, ModelSizes.Released, steps: null).Problem(Path.Combine(_folder, "not", "yet")));
+        Assert.StartsWith("output: the result needs ", MachineFit.DiskNeedOf(many, ModelSizes.Released, steps: null).Problem(_folder));
     }
 
     [Fact]

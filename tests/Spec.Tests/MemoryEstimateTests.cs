@@ -15,7 +15,7 @@ public sealed class MemoryEstimateTests
     {
         var estimate = MemoryEstimate.Of(Full with { Precision = precision, Batch = new() { ReduceEvery = reduceEvery } }, ranks);
 
-        var unit = reduceEvery == "micro" ? 4.0 * ModelSizes.Released.Layer : 0;
+        var unit = reduceEvery == "micro" ? 2 * 4.0 * ModelSizes.Released.Layer : 0;
         Assert.Equal(bytes * ModelSizes.Released.Parameters + unit, estimate.Weights + estimate.Gradients + estimate.Optimizer, 1.0);
     }
 

@@ -91,8 +91,8 @@ public sealed class PathsTests : IDisposable
     {
         Touch("run/adapter/adapter_config.json", "{}");
         Touch("full/model/config.json", "{}");
-        var spec = RunFolders.Resolve(new RunSpec { Model = new() { Path = At("full") }, Method = new() { Adapter = At("run") } });
-        var job = RunFolders.Resolve(new MergeJob { Model = At("full/model"), Adapter = At("run/adapter") });
+        var spec = TrainedFolders.Resolve(new RunSpec { Model = new() { Path = At("full") }, Method = new() { Adapter = At("run") } });
+        var job = TrainedFolders.Resolve(new MergeJob { Model = At("full/model"), Adapter = At("run/adapter") });
 
         Assert.Equal((At("full/model"), At("run/adapter")), (spec.Model.Path, spec.Method.Adapter));
         Assert.Equal((At("full/model"), At("run/adapter")), (job.Model, job.Adapter));
@@ -105,6 +105,8 @@ public sealed class PathsTests : IDisposable
 
         Assert.Contains($"is a folder, got {At("data")}; give its files, for example {At("data/*.parquet")}.",
             GivenFolder.SamplesProblem(At("data")));
+        Touch("pictures/1.png", "");
+        Assert.Contains("and no file in it ends with .jsonl, .json, .parquet", GivenFolder.SamplesProblem(At("pictures")));
         Assert.Contains("is a web address, got https://example.org/t.jsonl", GivenFolder.SamplesProblem("https://example.org/t.jsonl"));
         Assert.Contains("is a web address, got http://example.invalid/a.png",
             GivenFolder.ImageProblem(UserPath.Absolute("http://example.invalid/a.png")));
@@ -123,7 +125,7 @@ public sealed class PathsTests : IDisposable
     [Fact]
     public void A_new_folder_appears_whole_and_without_its_lock()
     {
-        Assert.Empty(NewFolder.Fill(At("made"), folder => File.WriteAllText(Path.Combine(folder, "a"), "")));
+        Assert.Empty(AtomicFolder.Fill(At("made"), folder => File.WriteAllText(Path.Combine(folder, "a"), "")));
 
         Assert.Equal([At("made/a")], Directory.EnumerateFileSystemEntries(At("made")));
         Assert.Equal([At("made")], Directory.EnumerateFileSystemEntries(_folder));
@@ -135,20 +137,20 @@ public sealed class PathsTests : IDisposable
         Touch("made.partial-1/.being-written", "");
         Touch("made.partial-1/weights", new string('x', 1_500_000));
 
-        Assert.Throws<InvalidOperationException>(() => NewFolder.Fill(At("made"), _ => throw new InvalidOperationException()));
+        Assert.Throws<InvalidOperationException>(() => AtomicFolder.Fill(At("made"), _ => throw new InvalidOperationException()));
         Assert.Empty(Directory.EnumerateFileSystemEntries(_folder));
 
         Touch("made.partial-1/.being-written", "");
-        Assert.Contains("made.partial-1: was left by a command that was killed", Assert.Single(NewFolder.Fill(At("made"), _ => { })));
+        Assert.Contains("made.partial-1: was left by a command that was killed", Assert.Single(AtomicFolder.Fill(At("made"), _ => { })));
     }
 
     [Fact]
     public void A_folder_that_another_is_filling_is_left_alone()
     {
-        NewFolder.Fill(At("made"), first =>
+        AtomicFolder.Fill(At("made"), first =>
         {
             File.WriteAllText(Path.Combine(first, "a"), "");
-            Assert.Empty(NewFolder.Fill(At("made"), _ => Assert.True(File.Exists(Path.Combine(first, "a")))));
+            Assert.Empty(AtomicFolder.Fill(At("made"), _ => Assert.True(File.Exists(Path.Combine(first, "a")))));
             Directory.Delete(At("made")); // the second was quicker; the first may now appear
         });
 

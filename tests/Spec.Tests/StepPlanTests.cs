@@ -47,7 +47,22 @@ public sealed class StepPlanTests
             StepPlan.Of(spec, 8).Warnings(spec));
     }
 
+    [Fact]
+    public void Steps_that_nobody_can_count_are_refused_with_the_arithmetic()
+    {
+        var spec = Spec with { Epochs = 2_000_000_000 };
+
+        Assert.Equal("epochs: 2,000,000,000 epochs × 2 steps are 4,000,000,000 steps, of at most 2,147,483,647 steps, got 2000000000; "
+            + "lower it, or give maxSteps.", StepPlan.Of(spec, 8).Problem(spec));
+        Assert.Null(StepPlan.Of(spec, 4).Problem(spec));
+        var ends = spec with { MaxSteps = 10 };
+        Assert.Null(StepPlan.Of(ends, 8).Problem(ends));
+    }
+
     [Theory]
+    [InlineData("optimizer.learningRate=0.5",
+        "optimizer.learningRate: a step moves every weight by about as much, got 0.5; common values are 1e-5 to 1e-3.")]
+    [InlineData("epochs=2000", "epochs: so many passes over the samples are hardly meant, got 2000; lower it, or give maxSteps.")]
     [InlineData("data.evalRows=9", "data.evalRows: all rows of data.eval evaluate, got 9 beside it; leave one of the two out.")]
     [InlineData("data.eval=null",
         "data.eval: nothing is held out, so nothing is evaluated; name samples in data.eval, or a number in data.evalRows.")]

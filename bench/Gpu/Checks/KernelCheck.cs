@@ -24,7 +24,9 @@ internal sealed class KernelCheck : IGpuCheck
         var start = Stopwatch.GetTimestamp();
         var kernels = CudaKernels.Of(GpuTensors.Gpu, ScalarType.BFloat16);
         yield return new("compile", true, FormattableString.Invariant($"{Stopwatch.GetElapsedTime(start).TotalSeconds:f2} s"));
-        foreach (var rows in (IEnumerable<GpuRow>[])[Norm(kernels), Activations(kernels), Rope(kernels), Loss(kernels), Optimizer(kernels)])
+        IEnumerable<GpuRow>[] checks =
+            [Norm(kernels), LayerNorm(kernels), Activations(kernels), Rope(kernels), Optimizer(kernels)];
+        foreach (var rows in checks)
             foreach (var row in rows) yield return row;
     }
 
@@ -49,6 +51,26 @@ internal sealed class KernelCheck : IGpuCheck
             yield return GpuTensors.Compare("rms norm weight gradient", dw, weight.grad!, 1e-3);
         }
         yield return Speed("rms norm backward", 4 * Tokens * Width * 2, () => kernels.RmsNormBackward(dy, h, w, rstd, x, dw));
+    }
+
+    private static IEnumerable<GpuRow> LayerNorm(CudaKernels kernels)
+    {
+        using var scope = NewDisposeScope();
+        const long rows = 17 * 577, width = 1024;
+        var plain = new PlainKernels();
+        Tensor Wide(Tensor x) => x.to_type(ScalarType.Float32);
+        var (x, r, w, b, dy) = (Bf(rows, width), Bf(rows, width), Bf(width), Bf(width), Bf(rows, width));
+        var (h, y, mean, deviation) = kernels.LayerNorm(x, r, w, b, 1e-5);
+        yield return GpuTensors.Compare("layer norm", y, plain.LayerNorm(Wide(h), null, Wide(w), Wide(b), 1e-5).Y, Rounding);
+        Tensor Sum() => zeros(width, ScalarType.Float32, GpuTensors.Gpu);
+        var (dw, db, dw32, db32) = (Sum(), Sum(), Sum(), Sum());
+        var dx = kernels.LayerNormBackward(dy, h, w, mean, deviation, r, dw, db);
+        var dx32 = plain.LayerNormBackward(Wide(dy), Wide(h), Wide(w), mean.unsqueeze(1), deviation.unsqueeze(1), Wide(r), dw32, db32);
+        yield return GpuTensors.Compare("layer norm backward", dx, dx32, Rounding);
+        yield return GpuTensors.Compare("layer norm weight and bias gradients", cat([dw, db], 0), cat([dw32, db32], 0), 1e-3);
+        const long bytes = 4 * rows * width * 2;
+        yield return Speed("layer norm with residual", bytes, () => { var (a, c, d, e) = kernels.LayerNorm(x, r, w, b, 1e-5); });
+        yield return Speed("layer norm backward", bytes, () => kernels.LayerNormBackward(dy, h, w, mean, deviation, r, null, null));
     }
 
     private static IEnumerable<GpuRow> Activations(CudaKernels kernels)
@@ -91,27 +113,15 @@ internal sealed class KernelCheck : IGpuCheck
         var x = qkv.narrow(1, 0, 2 * Width).view(Tokens, 2 * Heads, Size).to_type(ScalarType.Float32);
         var expected = x.mul(table.Cos).Plus(x.roll(Size / 2, 2).mul(table.Sin)).view(Tokens, 2 * Width);
         var (before, values) = (qkv.clone(), qkv.narrow(1, 2 * Width, Width).clone());
-        kernels.Rotate(qkv, table.Cos, table.Sin, (int)(2 * Heads), back: false);
+        kernels.Rotate(qkv, table.Cos, table.Sin, (int)(2 * Heads));
         yield return GpuTensors.Compare("rope", qkv.narrow(1, 0, 2 * Width), expected, Rounding);
         yield return GpuTensors.Compare("rope leaves values alone", qkv.narrow(1, 2 * Width, Width), values, 0);
-        kernels.Rotate(qkv, table.Cos, table.Sin, (int)(2 * Heads), back: true);
-        yield return GpuTensors.Compare("rope and back", qkv, before, 1.5e-2);
-        yield return Speed("rope", 4 * Tokens * Width * 2, () => kernels.Rotate(qkv, table.Cos, table.Sin, (int)(2 * Heads), back: false));
-    }
-
-    private static IEnumerable<GpuRow> Loss(CudaKernels kernels)
-    {
-        using var scope = NewDisposeScope();
-        const long rows = 256, vocabulary = 32064;
-        var logits = Bf(rows, vocabulary);
-        var (targets, scales) = (randint(vocabulary, [rows], dtype: ScalarType.Int64, device: GpuTensors.Gpu), rand(rows, ScalarType.Float32, GpuTensors.Gpu));
-        using var recording = enable_grad();
-        var leaf = logits.to_type(ScalarType.Float32).detach().requires_grad_();
-        var losses = nn.functional.cross_entropy(leaf, targets, reduction: nn.Reduction.None);
-        autograd.backward([losses], [scales]);
-        var found = kernels.CrossEntropy(logits, targets, scales);
-        yield return GpuTensors.Compare("cross entropy", found, losses.detach(), 1e-5);
-        yield return GpuTensors.Compare("cross entropy gradient", logits, leaf.grad!, Rounding);
+        var parts = qkv.view(Tokens, 3 * Heads, Size).split([Heads, Heads, Heads], 1);
+        Tensor Back(Tensor[] of) => kernels.RotateBack(of[0], of[1], of[2], table.Cos, table.Sin);
+        yield return GpuTensors.Compare("rope and back", Back(parts), before, 1.5e-2);
+        yield return Speed("rope", 4 * Tokens * Width * 2, () => kernels.Rotate(qkv, table.Cos, table.Sin, (int)(2 * Heads)));
+        Tensor[] dense = [.. parts.Select(part => part.contiguous())];
+        yield return Speed("rope backward", 6 * Tokens * Width * 2, () => Back(dense));
     }
 
     private static IEnumerable<GpuRow> Optimizer(CudaKernels kernels)

@@ -3,7 +3,9 @@ using Phi3VCluster.Bench.Step;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training;
 using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Engine.Jobs;
 using Phi3VCluster.Training.Model;
+using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Optim;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -22,10 +24,12 @@ internal sealed class PassCheck : IGpuCheck
     public IEnumerable<GpuRow> Run()
     {
         GpuTensors.Begin();
+        PlannedAttention.Patience = 0; // while it warms up
         var spec = new RunSpec { Method = new() { Kind = "lora", Rank = 64, Alpha = 128 }, Precision = "bf16", Model = new() { Path = "random weights", NumCrops = 16 } };
         var compute = RankCompute.Of(spec, cudaDevice: 0);
         using var model = TrainedModel.Load(spec, compute, new RandomWeights(RandomWeights.Released));
-        using var gradients = WholeGradients.Sharded(model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), _ => { });
+        using var gradients = WholeGradients.Sharded(
+            model.Parameters, ShardLayout.Whole(model.Parameters.Count, 0, 1), (_, _) => DoneSum.Instance);
         using var state = new OptimizerState(model.Parameters, gradients.Layout);
         using var optimizer = new AdamW(model.Parameters, gradients, state, spec.Optimizer);
         var page = StepSamples.Make(1, RandomWeights.Released.VocabularySize, text: new(5, 34, 12))[0];

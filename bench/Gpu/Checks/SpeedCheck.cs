@@ -29,7 +29,8 @@ internal sealed class SpeedCheck : IGpuCheck
             {
                 var (rate, spread, peak, losses) = run.Measure();
                 var share = rate * TeraFlops[run.Method] / ceiling;
-                row = new($"{run.Method}, {run.Micro} a pass, recomputing {run.Checkpointing}, attention {run.Attention}", losses.All(double.IsFinite) && losses[^1] < losses[0],
+                var settings = $"{run.Method}, {run.Micro} a pass, recomputing {run.Checkpointing}, attention {run.Kernels}";
+                row = new(settings, losses.All(double.IsFinite) && losses[^1] < losses[0],
                     FormattableString.Invariant($"{rate:f2} img/s, {share:p1} of the card, peak {peak / 1e9:f1} GB, slowest step ×{spread:f2}, loss {losses[0]:f3} to {losses[^1]:f3}"))
                 {
                     Numbers = new Dictionary<string, double> { ["images_per_second"] = rate, ["mfu"] = share, ["peak_gb"] = peak / 1e9 },
@@ -47,6 +48,7 @@ internal sealed class SpeedCheck : IGpuCheck
     private static IEnumerable<SpeedRun> Runs(long bytes)
     {
         var isLarge = bytes > 100L << 30;
+        yield return new("lora", 2, "none") { Plans = false }; // to tell what plans bring
         yield return new("lora", 2, "none");
         yield return new("frozen-vision", isLarge ? 2 : 1, "none");
         yield return new("full", isLarge ? 2 : 1, isLarge ? "none" : "selective");

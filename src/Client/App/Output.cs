@@ -23,6 +23,8 @@ internal sealed class Output(bool json)
         WriteIndented = true,
     };
 
+    private bool _hasResult;
+
     public bool Json => json;
 
     /// <summary>Whether somebody watches: progress may then be drawn over itself.</summary>
@@ -54,9 +56,19 @@ internal sealed class Output(bool json)
 
     public void Error(string text) => Console.Error.WriteLine(Prefix + text);
 
+    /// <summary>The command could not do its work; with <c>--json</c> and no result yet, that is the document.</summary>
+    /// <returns>The exit code.</returns>
+    public int Fail(int exitCode, params IReadOnlyList<string> problems)
+    {
+        foreach (var problem in problems) Error(problem);
+        if (json && !_hasResult) Result(ErrorDocument.Of(exitCode, problems), _ => { });
+        return exitCode;
+    }
+
     /// <summary>The command's result, in the form that was asked for.</summary>
     public void Result(object document, Action<Output> show)
     {
+        _hasResult = true;
         if (json) Console.Out.WriteLine(JsonSerializer.Serialize(document, SnakeCase));
         else show(this);
     }

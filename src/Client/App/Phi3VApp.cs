@@ -10,20 +10,37 @@ namespace Phi3VCluster.Client.App;
 /// <summary>The command line as a whole: the verbs there are, help, and what is said to words that are none.</summary>
 internal static class Phi3VApp
 {
-    public static async Task<int> RunAsync(string[] args)
+    /// <summary>All verbs with their options.</summary>
+    public static RootCommand Tree()
     {
         var root = new RootCommand("Fine-tunes Phi-3-Vision on a cluster, or on this machine.");
         foreach (var verb in (Verb[])
         [
             new QuickstartCommand(), new UpCommand(), new DownCommand(), new NodesCommand(), new SubmitCommand(), new RunsCommand(),
-            new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(), new CheckpointsCommand(), new ResumeCommand(),
+            new StatusCommand(), new WatchCommand(), new LogsCommand(), new CancelCommand(),
+            new ForgetCommand(), new CheckpointsCommand(), new ResumeCommand(),
             new VerifyResumeCommand(), new ExportCommand(),
-            new ValidateCommand(), new GenerateCommand(), new EvalCommand(), new InspectCommand(), new MergeCommand(),
-            new DownloadCommand(), new RecipesCommand(), new CertsCommand(), new DoctorCommand(), new SuperviseCommand(),
+            new ValidateCommand(), new PlanCommand(), new BenchCommand(), new GenerateCommand(), new EvalCommand(),
+            new InspectCommand(), new MergeCommand(),
+            new DownloadCommand(), new RecipesCommand(), new CertsCommand(), new ContextCommand(), new DoctorCommand(),
+            new CompletionCommand(), new CompleteCommand(), new SuperviseCommand(),
         ]) root.Subcommands.Add(verb);
+        NameArguments(root);
         var help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExample((HelpAction)help.Action!);
+        return root;
+    }
 
+    // Unless named, an argument's help is all that it may be completed to: every recipe, and the runs that the cluster is asked for.
+    private static void NameArguments(Command command)
+    {
+        foreach (var argument in command.Arguments) argument.HelpName ??= argument.Name;
+        foreach (var verb in command.Subcommands) NameArguments(verb);
+    }
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        var root = Tree();
         if (args.Length == 0)
         {
             root.Parse(["--help"]).Invoke(new() { Output = Console.Error });
@@ -41,13 +58,15 @@ internal static class Phi3VApp
         var message = unknown switch
         {
             null => string.Join(" ", parsed.Errors.Select(Reason).Distinct()),
-            _ when unknown.StartsWith('-') => Unknown("option", unknown, verb.Options.Concat(root.Options).Select(o => o.Name)),
-            _ when verb == root => Unknown("verb", unknown, root.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)),
+            _ when unknown.StartsWith('-') => Unknown(
+                "option", unknown.Split('=')[0], verb.Options.Concat(root.Options).Where(o => !o.Hidden).Select(o => o.Name)),
+            _ when verb.Arguments.Count == 0 && verb.Subcommands.Count > 0 =>
+                Unknown("verb", unknown, verb.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)),
             _ when Repeatable(parsed, unknown) is { } option => $"'{unknown}' is one word too many; write {option} before each.",
             _ => $"'{unknown}' is one word too many.",
         };
-        Console.Error.WriteLine($"phi3v: {message} See `{PathOf(verb)} --help`.");
-        return ExitCode.BadInput;
+        return new Output(parsed.Tokens.Any(token => token.Value == "--json"))
+            .Fail(ExitCode.BadInput, $"{message} See `{PathOf(verb)} --help`.");
     }
 
     /// <summary>E.g. "phi3v nodes drain".</summary>
@@ -64,8 +83,10 @@ internal static class Phi3VApp
 
     // All options with types of their own are numbers; the library would name the .NET type.
     private static string Reason(ParseError error) => error.SymbolResult is OptionResult { Tokens: [var token] } option
-        ? $"{option.Option.Name}: must be a whole number, got {token.Value}."
+        ? $"{option.Option.Name}: must be a whole number{(IsWhole(token.Value) ? ", and not so large a one" : "")}, got {token.Value}."
         : error.Message;
+
+    private static bool IsWhole(string value) => value.Length > 1 && value.TrimStart('-', '+').All(char.IsAsciiDigit);
 
     private static string Unknown(string kind, string word, IEnumerable<string> known) =>
         $"there is no {kind} '{word}'" + (Nearest.To(word, known) is { } near ? $"; did you mean {near}?" : ".");

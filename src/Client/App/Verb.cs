@@ -21,11 +21,14 @@ internal abstract class Verb : Command
     /// <summary>Whether the command is over when the <c>dotnet run</c> that started it ends.</summary>
     protected virtual bool EndsWithDotnetRun => true;
 
+    /// <summary>Whether the command is over when nobody reads its output any more: one that only shows what goes on elsewhere.</summary>
+    protected virtual bool EndsWithReader => false;
+
     protected abstract Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted);
 
     private async Task<int> RunGuardedAsync(ParseResult parsed)
     {
-        using var interrupt = new Interrupt(EndsWithDotnetRun);
+        using var interrupt = new Interrupt(EndsWithDotnetRun, EndsWithReader);
         var output = new Output(parsed.GetValue(_json));
         try
         {
@@ -33,23 +36,19 @@ internal abstract class Verb : Command
         }
         catch (InputException error)
         {
-            foreach (var problem in error.Problems) output.Error(problem);
-            return ExitCode.BadInput;
+            return output.Fail(ExitCode.BadInput, [.. error.Problems]);
         }
         catch (NoClusterException error)
         {
-            output.Error(error.Message);
-            return ExitCode.NoCluster;
+            return output.Fail(ExitCode.NoCluster, error.Message);
         }
         catch (OperationCanceledException) when (interrupt.Token.IsCancellationRequested)
         {
-            output.Error("interrupted.");
-            return ExitCode.Interrupted;
+            return output.Fail(ExitCode.Interrupted, "interrupted.");
         }
         catch (Exception error) when (error is CommandFailedException or IOException or UnauthorizedAccessException)
         {
-            output.Error(error.Message);
-            return ExitCode.Failed;
+            return output.Fail(ExitCode.Failed, error.Message);
         }
     }
 }

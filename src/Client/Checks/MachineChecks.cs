@@ -9,7 +9,8 @@ namespace Phi3VCluster.Client.Checks;
 internal static class MachineChecks
 {
     private const double GiB = 1L << 30;
-    private const double LeastMemoryGiB = 2, LeastDiskGiB = 1; // what the quickstart takes, with room
+    private const double LeastMemoryGiB = 2;
+    public const double LeastDiskGiB = 1; // what the quickstart takes, with room; memory too
 
     public static IEnumerable<CheckRow> All(string outputFolder)
     {

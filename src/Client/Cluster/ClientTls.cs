@@ -14,10 +14,11 @@ internal static class ClientTls
     /// <summary>A gateway that refuses us says so behind its own end of the handshake.</summary>
     private static readonly TimeSpan RefusalPatience = TimeSpan.FromSeconds(0.3);
 
-    /// <returns>Null where the environment has no certificate.</returns>
-    /// <exception cref="Spec.InputException">It has one that cannot be used.</exception>
-    public static TlsIdentity? FromEnvironment() =>
-        TlsFiles.FromEnvironment() is { } files ? new TlsIdentity(files, PeerRole.Client, PeerRole.Silo) : null;
+    /// <summary>Who we are to a cluster: by the environment, or else by the context that names it.</summary>
+    /// <returns>Null where neither has a certificate.</returns>
+    /// <exception cref="Spec.InputException">There is one that cannot be used.</exception>
+    public static TlsIdentity? For(ClusterAddress? cluster) =>
+        (TlsFiles.FromEnvironment() ?? cluster?.Tls) is { } files ? new TlsIdentity(files, PeerRole.Client, PeerRole.Silo) : null;
 
     public static IClientBuilder UseTls(this IClientBuilder client, TlsIdentity? identity)
     {
@@ -48,7 +49,7 @@ internal static class ClientTls
         }
         catch (Exception error) when (error is AuthenticationException or IOException)
         {
-            throw new AuthenticationException(refusal ?? "it speaks no TLS, or broke off; PHI3V_TLS_CERTIFICATE is set", error);
+            throw new AuthenticationException(refusal ?? "it speaks no TLS, or broke off; we have a certificate", error);
         }
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(deadline);
         patience.CancelAfter(RefusalPatience);

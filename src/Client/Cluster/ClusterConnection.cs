@@ -16,12 +16,18 @@ using Phi3VCluster.Tls;
 
 namespace Phi3VCluster.Client.Cluster;
 
-/// <summary>All that the CLI asks of a cluster. The only place that knows of Orleans.</summary>
+/// <summary>The cluster does not know the run.</summary>
+internal sealed class NoSuchRunException(string problem) : InputException(problem);
+
+/// <summary>All that the CLI asks of a cluster. With <see cref="NodeCalls"/> the only place that knows of Orleans.</summary>
 internal sealed class ClusterConnection : IAsyncDisposable
 {
     private const string Newest = "last";
+    private const int MemberKeys = 20; // each may be looked up, and placed, at a node that hangs
 
     private static readonly TimeSpan ConnectDeadline = TimeSpan.FromSeconds(7);
+    private static readonly TimeSpan QuickDeadline = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan ProvenDeadline = TimeSpan.FromSeconds(30); // its certificate has shown that it is a silo
     private static readonly TimeSpan LivingSiloDeadline = TimeSpan.FromSeconds(60); // it is there; a machine with other load makes it slow
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan AnswerDeadline = TimeSpan.FromSeconds(10);
@@ -40,9 +46,9 @@ internal sealed class ClusterConnection : IAsyncDisposable
     public static Task<ClusterConnection> OpenAsync(ClusterAddress address, CancellationToken interrupted) =>
         OpenAsync(address, IsUp(address) is null ? ConnectDeadline : LivingSiloDeadline, isOwn: false, interrupted);
 
-    /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, without patience for a silo that is there but slow.</summary>
+    /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, with less patience for one that is slow.</summary>
     public static Task<ClusterConnection> OpenQuicklyAsync(ClusterAddress address, CancellationToken interrupted) =>
-        OpenAsync(address, ConnectDeadline, isOwn: false, interrupted);
+        OpenAsync(address, QuickDeadline, isOwn: false, interrupted);
 
     /// <summary>As <see cref="OpenAsync(ClusterAddress, CancellationToken)"/>, to a silo that this command has started.</summary>
     public static Task<ClusterConnection> OpenOwnAsync(ClusterAddress address, CancellationToken interrupted) =>
@@ -59,6 +65,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         {
             if (identity is null && IsUp(address) is { HasTls: true }) throw new AuthenticationException("it asks for a certificate");
             var gateways = await KnockAsync(address, identity, deadline.Token);
+            if (identity is not null && patience < ProvenDeadline) deadline.CancelAfter(patience = ProvenDeadline);
             host = new HostBuilder().UseOrleansClient(client => client
                 .UseStaticClustering(gateways)
                 .UseTls(identity)
@@ -74,7 +81,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         {
             await CloseAsync(host);
             var reason = error is OperationCanceledException ? $"no answer in {patience.TotalSeconds} s" : Reason(error);
-            throw new NoClusterException($"no cluster answers at {address} ({reason}); {Advice(address, identity, error)}.", error);
+            throw new NoClusterException($"no cluster answers at {address.Said} ({reason}); {Advice(address, identity, error)}.", error);
         }
     }
 
@@ -100,11 +107,24 @@ internal sealed class ClusterConnection : IAsyncDisposable
 
     public Task<IReadOnlyList<NodeInfo>> NodesAsync() => AskAgainAsync(() => _grains.GetCluster().NodesAsync());
 
+    /// <summary>The nodes by name, as the silos among themselves see them: also where whoever keeps the queue does not answer.</summary>
+    public async Task<ClusterMembers> MembersAsync(CancellationToken interrupted)
+    {
+        Task<MembershipEntry[]> Ask() => _grains.GetGrain<IManagementGrain>(Random.Shared.NextInt64()).GetDetailedHosts();
+        return ClusterMembers.Of(await AskAsync(() => OtherKeys.AskAsync(Ask, MemberKeys, NodeCalls.Patience, interrupted)));
+    }
+
+    /// <summary>The way to a single node.</summary>
+    public NodeCalls Call(string node) => new(_grains, node, NodeCalls.Patience);
+
     /// <returns>Why it cannot be; empty if it is done.</returns>
     public Task<IReadOnlyList<string>> DrainAsync(string node) => AskAgainAsync(() => _grains.GetCluster().DrainAsync(node));
 
     /// <returns>Why it cannot be; empty if it is done.</returns>
     public Task<IReadOnlyList<string>> UndrainAsync(string node) => AskAgainAsync(() => _grains.GetCluster().UndrainAsync(node));
+
+    /// <returns>Why it cannot be; empty if it is done.</returns>
+    public Task<IReadOnlyList<string>> ForgetAsync(string run) => AskAgainAsync(() => _grains.GetCluster().ForgetAsync(run));
 
     /// <summary>The run that a user means: by its whole id, by how it begins, or the newest as <c>last</c>.</summary>
     /// <exception cref="InputException">There is none, or there are several.</exception>
@@ -117,7 +137,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         return begun.Length switch
         {
             1 => begun[0],
-            0 => given, // one that ended long ago is known to its own grain only
+            0 => given,
             _ => throw new InputException(
                 $"run: {begun.Length} begin so, got {given}; write more of one of {string.Join(", ", begun.Take(5))}."),
         };
@@ -150,8 +170,10 @@ internal sealed class ClusterConnection : IAsyncDisposable
         catch (RunNotFoundException)
         {
             var known = (await RunsAsync()).Select(r => r.Run).ToArray();
-            throw new InputException($"run: there is none, got {run}; " +
-                (known.Length == 0 ? "the cluster has no runs, submit one." : $"the newest are {string.Join(", ", known.Take(5))}."));
+            var advice = known.Length == 0 ? "it has no runs, submit one."
+                : Nearest.To(run, known) is { } meant ? $"did you mean {meant}?"
+                : $"the newest are {string.Join(", ", known.Take(5))}.";
+            throw new NoSuchRunException($"run: the cluster at {_address.Said} has none of that id, got {run}; {advice}");
         }
     }
 
@@ -163,7 +185,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
         }
         catch (Exception error) when (IsSilence(error))
         {
-            throw new NoClusterException($"the cluster at {_address} stopped answering ({Reason(error)}); {AdviceOnEnd()}.", error);
+            throw new NoClusterException($"the cluster at {_address.Said} stopped answering ({Reason(error)}); {AdviceOnEnd()}.", error);
         }
     }
 
@@ -189,7 +211,8 @@ internal sealed class ClusterConnection : IAsyncDisposable
     }
 
     private static bool IsSilence(Exception error) =>
-        error is TimeoutException or OrleansException or ConnectionAbortedException or SocketException;
+        error is TimeoutException or OrleansException or ConnectionAbortedException or SocketException
+            or TypeLoadException; // what the store's client said to a silo, which only silos can read
 
     private async Task<bool> SomeoneListensAsync()
     {
@@ -246,12 +269,14 @@ internal sealed class ClusterConnection : IAsyncDisposable
     /// for others.
     /// </summary>
     private static TlsIdentity? IdentityFor(ClusterAddress address, bool isOwn) =>
-        isOwn || IsUp(address) is { HasTls: false } ? null : ClientTls.FromEnvironment();
+        isOwn || IsUp(address) is { HasTls: false } ? null : ClientTls.For(address);
 
     private static string Advice(ClusterAddress address, TlsIdentity? identity, Exception error) => error is AuthenticationException
-        ? $"set {string.Join(", ", TlsFiles.Variables)} as docs/security.md says"
+        ? $"set {string.Join(", ", TlsFiles.Variables)}, or a context, as docs/security.md says"
         : IsUp(address) is { } up
         ? $"its process {up.ProcessId} is there but does not answer: the machine may be too busy; `phi3v down --force` ends it"
+        : !address.IsThisMachine && (error is SocketException || identity is not null)
+        ? "see whether a silo is up there, or give another with --cluster host:port"
         : error is SocketException || identity is not null ? "start one with `phi3v up`"
         : $"start one with `phi3v up`, or, if it asks for certificates, set {string.Join(", ", TlsFiles.Variables)}";
 
@@ -268,6 +293,7 @@ internal sealed class ClusterConnection : IAsyncDisposable
     {
         AuthenticationException refused => refused.Message.TrimEnd('.', ' '),
         TimeoutException => $"no answer in {AnswerDeadline.TotalSeconds} s",
+        TypeLoadException => "its store does not answer",
         SocketException refused => refused.Message.ReplaceLineEndings(" ").TrimEnd('.', ' '),
         _ => "the connection broke",
     };

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Completion;
 using Phi3VCluster.Spec.Jobs;
 
 namespace Phi3VCluster.Client.Commands;
@@ -23,9 +24,11 @@ internal sealed class AskOptions
     private readonly Option<string> _precision = new("--precision")
     {
         Description = "What the model is kept and computed in: fp32 takes 4 bytes a weight, bf16 and fp16 take 2 "
-            + "(the released model: 16.6 and 8.3 GB). auto: bf16 for a large checkpoint that is stored so on a processor that computes it fast, else fp32.",
+            + "(the released model: 16.6 and 8.3 GB). auto: bf16 for a large checkpoint that is stored so on a processor that computes it "
+            + "fast, else fp32.",
         HelpName = string.Join('|', AskJob.Precisions),
         DefaultValueFactory = _ => AskJob.Precisions[0],
+        CompletionSources = { AskJob.Precisions },
     };
 
     public AskOptions(Command verb)

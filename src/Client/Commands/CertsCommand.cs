@@ -26,6 +26,11 @@ internal sealed partial class CertsCommand : Verb
         Description = "A certificate for somebody who uses the CLI. Repeatable.",
         HelpName = "NAME",
     };
+    private readonly Option<string[]> _servers = new("--server")
+    {
+        Description = "A certificate for a Redis, or for a silo's page, by the name or address that it is asked by. Repeatable.",
+        HelpName = "HOST",
+    };
     private readonly Option<int> _days = new("--days")
     {
         Description = $"How long the certificates hold; an authority that is made holds {AuthorityDays}.",
@@ -36,28 +41,37 @@ internal sealed partial class CertsCommand : Verb
     public CertsCommand() : base("certs", "Make certificates for silos and clients, and the private authority they are of.",
         "phi3v certs --to certs --silo gpu-1 --silo gpu-2 --client alice")
     {
-        foreach (var option in (Option[])[_to, _silos, _clients, _days]) Options.Add(option);
+        foreach (var option in (Option[])[_to, _silos, _clients, _servers, _days]) Options.Add(option);
     }
 
     protected override Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var folder = UserPath.Absolute(parsed.GetRequiredValue(_to));
         var (silos, clients, days) = (parsed.GetValue(_silos) ?? [], parsed.GetValue(_clients) ?? [], parsed.GetValue(_days));
-        if (Problems(folder, [.. silos, .. clients], days).ToList() is { Count: > 0 } problems) throw new InputException(problems);
+        var servers = parsed.GetValue(_servers) ?? [];
+        var problems = Problems(folder, [.. silos, .. clients, .. servers], days).ToList();
+        if (problems.Count > 0) throw new InputException(problems);
         Directory.CreateDirectory(folder);
         var authority = OpenAuthority(folder, out var isNew);
         var life = TimeSpan.FromDays(days);
         var until = DateTimeOffset.UtcNow + life < authority.Expiry ? DateTimeOffset.UtcNow + life : authority.Expiry;
-        foreach (var (name, role) in silos.Select(s => (s, PeerRole.Silo)).Concat(clients.Select(c => (c, PeerRole.Client))))
-        {
-            var (certificate, key) = authority.Issue(name, role, life);
-            Write(KeyOf(folder, name), key, OwnerOnly);
-            Write(CertificateOf(folder, name), certificate);
-        }
+        foreach (var silo in silos) Write(folder, silo, authority.Issue(silo, PeerRole.Silo, life));
+        foreach (var client in clients) Write(folder, client, authority.Issue(client, PeerRole.Client, life));
+        foreach (var server in servers) Write(folder, server, authority.IssueServer(server, life));
         output.Result(
-            new { Folder = folder, Authority = CertificateOf(folder, Authority), AuthorityIsNew = isNew, silos, clients, Until = until },
+            new
+            {
+                Folder = folder,
+                Authority = CertificateOf(folder, Authority),
+                AuthorityIsNew = isNew,
+                silos,
+                clients,
+                servers,
+                Until = until,
+            },
             to => to.Line($"{folder}: {(isNew ? "a new authority" : "the authority that was there")}, "
-                + $"{Count(silos.Length, "silo")} and {Count(clients.Length, "client")}, valid until {until:yyyy-MM-dd}\n"
+                + $"{Count(silos.Length, "silo")}, {Count(clients.Length, "client")} and "
+                + $"{Count(servers.Length, "server")}, valid until {until:yyyy-MM-dd}\n"
                 + $"{Authority}.key makes more of them: keep it where no silo and no client is"));
         return Task.FromResult(ExitCode.Done);
     }
@@ -65,11 +79,13 @@ internal sealed partial class CertsCommand : Verb
     private static IEnumerable<string> Problems(string folder, string[] names, int days)
     {
         if (days is < 1 or > AuthorityDays) yield return $"--days: must be 1 to {AuthorityDays}, got {days}; 365 is usual.";
-        if (names.Length == 0) yield return "--silo, --client: at least one must be given, got none; name a silo or a client.";
+        if (names.Length == 0) yield return "--silo, --client, --server: at least one must be given, got none; name one.";
         foreach (var name in names.Where(name => !FileName().IsMatch(name) || name == Authority))
-            yield return $"--silo, --client: must be letters, digits, '.', '_' and '-', and not {Authority}, got '{name}'; choose another.";
+            yield return $"--silo, --client, --server: must be letters, digits, '.', '_' and '-', and not {Authority}, got '{name}'; "
+                + "choose another.";
         foreach (var twice in names.GroupBy(name => name).Where(same => same.Count() > 1))
-            yield return $"--silo, --client: each name must be given once, got '{twice.Key}' {twice.Count()} times; leave one out.";
+            yield return $"--silo, --client, --server: each name must be given once, got '{twice.Key}' {twice.Count()} times; "
+                + "leave one out.";
         if (File.Exists(folder)) yield return $"--to: must be a folder, got the file {folder}; choose another.";
         var files = names.Distinct().SelectMany(name => (string[])[CertificateOf(folder, name), KeyOf(folder, name)]);
         foreach (var file in files.Where(File.Exists))
@@ -87,8 +103,7 @@ internal sealed partial class CertsCommand : Verb
         if (isNew)
         {
             var made = CertificateAuthority.Create("phi3v authority", TimeSpan.FromDays(AuthorityDays));
-            Write(key, made.KeyPem, OwnerOnly);
-            Write(certificate, made.CertificatePem);
+            Write(key, made.KeyPem, certificate, made.CertificatePem);
             return made;
         }
         try
@@ -103,6 +118,26 @@ internal sealed partial class CertsCommand : Verb
         {
             throw new InputException($"--to: the authority there cannot be used, got {certificate} ({error.Message.TrimEnd('.')}); "
                 + "choose another folder.");
+        }
+    }
+
+    private static void Write(string folder, string name, (string Certificate, string Key) made) =>
+        Write(KeyOf(folder, name), made.Key, CertificateOf(folder, name), made.Certificate);
+
+    /// <summary>Both or neither: the half of a pair would only be in the way of the next try.</summary>
+    private static void Write(string key, string keyPem, string certificate, string certificatePem)
+    {
+        try
+        {
+            Write(key, keyPem, OwnerOnly);
+            Write(certificate, certificatePem);
+        }
+        catch (IOException error)
+        {
+            File.Delete(certificate);
+            File.Delete(key);
+            throw new CommandFailedException(
+                $"--to: {key} and its certificate cannot be written ({error.Message}); make room, and try again.");
         }
     }
 

@@ -23,7 +23,7 @@ internal sealed class CheckpointsCommand : Verb
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var folder = await RunPlace.FindAsync(parsed.GetRequiredValue(_run), ClusterAddress.Find(parsed.GetValue(_cluster)), interrupted);
-        var rows = CheckpointFolders.Find(folder).Where(one => one.IsComplete).Select(Row.Of).ToList();
+        var rows = RunCheckpoints.Find(folder).Where(one => one.IsComplete).Select(Row.Of).ToList();
         output.Result(rows, to =>
         {
             if (rows.Count == 0) to.Line($"{Path.GetFileName(folder)} has no checkpoint; checkpoint.everySteps says when one is written.");
@@ -40,7 +40,7 @@ internal sealed class CheckpointsCommand : Verb
     {
         public static Row Of(CheckpointEntry entry)
         {
-            var manifest = Path.Combine(entry.Folder, CheckpointFolders.Manifest);
+            var manifest = Path.Combine(entry.Folder, RunCheckpoints.Manifest);
             var bytes = new DirectoryInfo(entry.Folder).EnumerateFiles().Sum(file => file.Length);
             try
             {

@@ -12,13 +12,14 @@ internal sealed class DoctorCommand : Verb
 {
     private readonly Option<string> _output = new("--output")
     {
-        Description = "Where results would go.",
+        Description = "Where results would go. Nodes of a cluster are asked for the place of its newest run, unless this is given.",
         HelpName = "DIR",
         DefaultValueFactory = _ => "./output",
     };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
-    public DoctorCommand() : base("doctor", "Check that this machine can run and reach what is needed.", "phi3v doctor")
+    public DoctorCommand() : base(
+        "doctor", "Check this machine, and all nodes of a cluster: clocks, ports, disks, store, devices, certificates.", "phi3v doctor")
     {
         Options.Add(_output);
         Options.Add(_cluster);
@@ -27,11 +28,13 @@ internal sealed class DoctorCommand : Verb
     protected override async Task<int> RunAsync(ParseResult parsed, Output output, CancellationToken interrupted)
     {
         var address = ClusterAddress.Find(parsed.GetValue(_cluster));
+        var folder = Path.GetFullPath(UserPath.Expand(parsed.GetRequiredValue(_output)));
         IEnumerable<CheckRow> all =
         [
-            .. MachineChecks.All(UserPath.Expand(parsed.GetRequiredValue(_output))),
+            .. MachineChecks.All(folder),
             .. await SiloChecks.AllAsync(interrupted),
-            .. await ClusterChecks.AllAsync(address, interrupted),
+            .. CertificateChecks.All(address),
+            .. await ClusterChecks.AllAsync(address, folder, isGiven: parsed.GetResult(_output) is { Implicit: false }, interrupted),
         ];
         var rows = all.DistinctBy(r => r.Check).ToArray(); // the silo looks at some of the same things
         output.Result(rows, to => Show(to, rows));

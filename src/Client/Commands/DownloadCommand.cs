@@ -11,7 +11,7 @@ internal sealed class DownloadCommand : Verb
 {
     private const int MostParallel = 32;
 
-    private readonly Argument<string> _kind = new("KIND") { Description = "model or dataset." };
+    private readonly Argument<string> _kind = new("KIND") { Description = "model or dataset.", CompletionSources = { HubRepo.Kinds } };
     private readonly Argument<string> _repo = new("REPO") { Description = "The repository, as OWNER/NAME." };
     private readonly Option<string?> _to = new("--to")
     {

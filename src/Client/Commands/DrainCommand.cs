@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Completion;
 
 namespace Phi3VCluster.Client.Commands;
 
@@ -23,7 +24,11 @@ internal sealed class UndrainCommand() : NodeVerb("undrain", "Give a drained nod
 /// <summary>A verb that changes what a node is given.</summary>
 internal abstract class NodeVerb : ClusterVerb
 {
-    private readonly Argument<string> _node = new("NODE") { Description = "The node's name." };
+    private readonly Argument<string> _node = new("NODE")
+    {
+        Description = "The node's name.",
+        CompletionSources = { CompletionValues.Nodes },
+    };
 
     protected NodeVerb(string name, string description, string example) : base(name, description, example) => Arguments.Add(_node);
 

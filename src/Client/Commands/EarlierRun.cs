@@ -8,7 +8,7 @@ namespace Phi3VCluster.Client.Commands;
 internal sealed record EarlierRun(string Folder)
 {
     /// <summary>Complete ones, the newest first.</summary>
-    public IReadOnlyList<CheckpointEntry> Checkpoints { get; } = [.. CheckpointFolders.Find(Folder).Where(one => one.IsComplete)];
+    public IReadOnlyList<CheckpointEntry> Checkpoints { get; } = [.. RunCheckpoints.Find(Folder).Where(one => one.IsComplete)];
 
     /// <summary>The spec it was started with, to be checked.</summary>
     /// <param name="sets">path=value, as for submit.</param>
@@ -33,8 +33,23 @@ internal sealed record EarlierRun(string Folder)
         if (Checkpoints.Any(one => step is null || one.Step == step)) return;
         var known = string.Join(", ", Checkpoints.Select(one => one.Step).Distinct().Order());
         throw new InputException(Checkpoints.Count == 0
-            ? $"run: {Folder} has no checkpoint to go on from; submit it anew, with checkpoint.everySteps below its {Steps} steps."
+            ? $"run: {Folder} has no checkpoint; `phi3v submit {ShellWord.Of(Path.Combine(Folder, "run.yaml"))}` runs it anew, "
+                + $"--set checkpoint.everySteps=N with N below its {Steps} steps writes some."
             : $"--step: no checkpoint is of this step, got {step}; there are {known}.");
+    }
+
+    /// <summary>
+    /// A run without a checkpoint begins anew, whatever it had trained: its record of steps, if it has one, is kept beside.
+    /// </summary>
+    /// <returns>Where it was, and where it is.</returns>
+    public IReadOnlyList<(string From, string To)> SetStepsAside()
+    {
+        var steps = Path.Combine(Folder, "steps.jsonl");
+        if (!File.Exists(steps)) return [];
+        var to = Enumerable.Range(1, int.MaxValue).Select(n => Path.Combine(Folder, $"steps-before-{n}.jsonl"))
+            .First(path => !File.Exists(path));
+        File.Move(steps, to);
+        return [(steps, to)];
     }
 
     /// <summary>
@@ -55,7 +70,7 @@ internal sealed record EarlierRun(string Folder)
 
     private string Free(string folder)
     {
-        var wanted = Path.Combine(CheckpointFolders.RootOf(Folder), "set-aside", Path.GetFileName(folder));
+        var wanted = Path.Combine(RunCheckpoints.RootOf(Folder), "set-aside", Path.GetFileName(folder));
         return Enumerable.Range(1, int.MaxValue).Select(n => n == 1 ? wanted : $"{wanted}-{n}").First(path => !Directory.Exists(path));
     }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Completion;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
@@ -12,11 +13,13 @@ internal sealed class EvalCommand : Verb
     {
         Description = "Samples to ask about: the format's name and a file or glob.",
         HelpName = DataPath.Form,
+        CompletionSources = { CompletionValues.Kinds },
     };
     private readonly Option<string?> _spec = new("--spec")
     {
         Description = "In place of --data: a run spec, whose data section says which samples are held out and how they are read.",
         HelpName = "SPEC",
+        CompletionSources = { CompletionValues.Specs },
     };
     private readonly Option<string?> _imageRoot = new("--image-root")
     {

@@ -42,6 +42,20 @@ internal sealed class FolderClaim : IDisposable
         if (File.Exists(Path.Combine(folder, Name))) Take(folder).Dispose();
     }
 
+    /// <summary>Whether another command works there at this moment.</summary>
+    public static bool IsTaken(string folder)
+    {
+        try
+        {
+            RequireFree(folder);
+            return false;
+        }
+        catch (InputException)
+        {
+            return true;
+        }
+    }
+
     public void Dispose()
     {
         var folder = Path.GetDirectoryName(_held.Name)!;

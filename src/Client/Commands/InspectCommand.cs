@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Completion;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
@@ -9,7 +10,11 @@ namespace Phi3VCluster.Client.Commands;
 
 internal sealed class InspectCommand : Verb
 {
-    private readonly Argument<string> _data = new(DataPath.Form) { Description = "The format's name and a file or glob." };
+    private readonly Argument<string> _data = new(DataPath.Form)
+    {
+        Description = "The format's name and a file or glob.",
+        CompletionSources = { CompletionValues.Kinds },
+    };
     private readonly Option<string?> _model = new("--model")
     {
         Description = "Checkpoint folder, for exact token counts, its context and its crops. "
@@ -44,7 +49,8 @@ internal sealed class InspectCommand : Verb
     };
     private readonly Option<string?> _cluster = ClusterAddress.Option();
 
-    public InspectCommand() : base("inspect", "Look at data before training: bad rows, lengths in tokens, images, answers, a sheet of pages.",
+    public InspectCommand() : base(
+        "inspect", "Look at data before training: bad rows, lengths in tokens, images, answers, a sheet of pages.",
         "phi3v inspect conversations:output/quickstart/seed-42/train.jsonl --sheet pages.png")
     {
         Arguments.Add(_data);

@@ -18,7 +18,8 @@ internal static class JobSession
 
     /// <typeparam name="TResult">What the job's kind results in.</typeparam>
     /// <exception cref="InputException">All that is wrong with the values, and with the files where they are seen.</exception>
-    public static async Task<TResult> RunAsync<TResult>(ModelJob job, ClusterAddress? address, Output output, CancellationToken interrupted) =>
+    public static async Task<TResult> RunAsync<TResult>(
+        ModelJob job, ClusterAddress? address, Output output, CancellationToken interrupted) =>
         (await RunAllAsync<TResult>([job], address, output, interrupted))[0];
 
     /// <summary>As <see cref="RunAsync"/>, one after the other on the same cluster or local silo.</summary>
@@ -26,7 +27,7 @@ internal static class JobSession
         IReadOnlyList<ModelJob> jobs, ClusterAddress? address, Output output, CancellationToken interrupted)
     {
         var isHere = address is null or { IsThisMachine: true };
-        if (isHere) jobs = [.. jobs.Select(RunFolders.Resolve)];
+        if (isHere) jobs = [.. jobs.Select(TrainedFolders.Resolve)];
         var files = isHere ? jobs.SelectMany(ModelJobValidation.FileProblems) : [];
         var problems = (string[])[.. jobs.SelectMany(ModelJobValidation.Problems), .. files];
         if (problems.Length > 0) throw new InputException(problems);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Silo;
+using Phi3VCluster.Client.Views;
 using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
@@ -12,15 +13,16 @@ internal sealed class LogsCommand : RunVerb
 
     private readonly Option<bool> _follow = new("--follow") { Description = "Go on until the run has ended." };
 
-    public LogsCommand() : base("logs", "What a run has logged.", "phi3v logs quickstart-1 --follow") => Options.Add(_follow);
+    public LogsCommand() : base("logs", "What a run has logged.", "phi3v logs quickstart-1 --follow", readsFolders: true) =>
+        Options.Add(_follow);
 
-    protected override int? FromRecord(RunStatus ended, Output output)
+    protected override int FromRecord(RunStatus known, Output output)
     {
-        var file = LocalRuns.LogFile(ended.Output);
-        if (!File.Exists(file))
-            throw new CommandFailedException($"{ended.Run} left no log; what its silo said is in {ended.Output}/silo.log.");
-        var lines = File.ReadAllLines(file);
-        output.Result(new { ended.Run, First = 0L, Next = (long)lines.Length, Lines = lines }, to =>
+        var (file, silo) = (LocalRuns.LogFile(known.Output), Path.Combine(known.Output, "silo.log"));
+        var lines = File.Exists(file) ? File.ReadAllLines(file) : WrittenEnd.Read(known.Output)?.Log
+            ?? throw new CommandFailedException($"{known.Run} left no log in its folder; "
+                + (File.Exists(silo) ? $"what its silo said is in {silo}." : "its cluster has it."));
+        output.Result(new { known.Run, First = 0L, Next = (long)lines.Count, Lines = lines }, to =>
         {
             foreach (var line in lines) to.Line(line);
         });

@@ -19,8 +19,9 @@ internal static class MachineMemory
     }
 
     /// <inheritdoc cref="Of(RunSpec, int)"/>
-    public static string? Of(ModelJob job) => job is not MergeJob and not InspectJob && ModelSizes.Read(job.Model) is { } model
-        ? Sentence("the model", 4.0 * model.Parameters) : null;
+    public static string? Of(ModelJob job) =>
+        job is not (MergeJob or InspectJob or MeasureJob or BenchJob) && ModelSizes.Read(job.Model) is { } model
+            ? Sentence("the model", 4.0 * model.Parameters) : null;
 
     /// <summary>Whether ranks here compute in this memory: the libtorch that comes along knows no other device.</summary>
     public static bool Counts(RunSpec spec) =>

@@ -15,18 +15,20 @@ internal sealed class PortOptions
     public (int Gateway, int Silo, int Http) Of(ParseResult parsed) =>
         (parsed.GetValue(_gateway), parsed.GetValue(_silo), parsed.GetValue(_http));
 
-    /// <summary>Ports that cannot be had.</summary>
+    /// <summary>Ports that cannot be had: of each option the first, for the others of as many silos go with it.</summary>
     public IEnumerable<string> Problems(ParseResult parsed, int silos)
     {
         var ports = All
             .SelectMany(option => Enumerable.Range(0, silos).Select(i => (option.Name, Port: parsed.GetValue(option) + i))).ToArray();
-        foreach (var (name, port) in ports)
-        {
-            if (port is < 1 or > ushort.MaxValue) yield return $"{name}: must be 1 to {ushort.MaxValue}, got {port}; choose another.";
-            else if (ports.First(p => p.Port == port).Name is var first && first != name)
-                yield return $"{name}: is {first}'s port too, got {port}; choose another.";
-            else if (!FreePorts.IsFree(port)) yield return $"{name}: the port is in use, got {port}; choose another with {name}.";
-        }
+        return ports.Select(one => (one.Name, Problem: Problem(one.Name, one.Port))).Where(one => one.Problem is not null)
+            .DistinctBy(one => one.Name).Select(one => one.Problem!);
+
+        string? Problem(string name, int port) =>
+            port is < 1 or > ushort.MaxValue ? $"{name}: must be 1 to {ushort.MaxValue}, got {port}; choose another."
+            : ports.First(p => p.Port == port).Name is var first && first != name
+                ? $"{name}: is {first}'s port too, got {port}; choose another."
+            : FreePorts.IsFree(port) ? null
+            : $"{name}: the port is in use, got {port}; choose another with {name}.";
     }
 
     private static Option<int> Port(string name, int value, string what) =>

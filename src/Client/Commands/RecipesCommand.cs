@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
+using Phi3VCluster.Client.Completion;
 using Phi3VCluster.Client.Recipes;
 using Phi3VCluster.Client.Views;
 
@@ -7,7 +8,12 @@ namespace Phi3VCluster.Client.Commands;
 
 internal sealed class RecipesCommand : Verb
 {
-    private readonly Argument<string?> _name = new("NAME") { Description = "Print this recipe's YAML.", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Argument<string?> _name = new("NAME")
+    {
+        Description = "Print this recipe's YAML.",
+        Arity = ArgumentArity.ZeroOrOne,
+        CompletionSources = { BuiltInRecipes.Names },
+    };
 
     public RecipesCommand() : base(
         "recipes", "The run specs that come with phi3v: what they train, what they are expected to reach, which GPUs hold them.",

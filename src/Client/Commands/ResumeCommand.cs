@@ -2,6 +2,7 @@ using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
 using Phi3VCluster.Client.Silo;
+using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Client.Commands;
@@ -33,11 +34,13 @@ internal sealed class ResumeCommand : Verb
         var (address, step) = (ClusterAddress.Find(parsed.GetValue(_cluster)), parsed.GetValue(_step));
         var run = new EarlierRun(await RunPlace.FindAsync(parsed.GetRequiredValue(_run), address, interrupted));
         FolderClaim.RequireFree(run.Folder);
-        if (address is null) await RequireEndedAsync(Path.GetFileName(run.Folder), interrupted);
+        await RequireEndedAsync(Path.GetFileName(run.Folder), address, interrupted);
         run.RequireUnfinished();
-        run.RequireCheckpoint(step);
+        if (step is not null) run.RequireCheckpoint(step);
         var spec = SpecSource.Check(run.SpecToGoOn(parsed.GetRequiredValue(_set)), address, output);
-        var moved = step is { } wanted ? run.SetAsideAfter(wanted) : [];
+        if (!parsed.GetValue(_wait)) SubmitCommand.RequireCluster(parsed.GetValue(_cluster)); // before anything is moved
+        var moved = step is { } wanted ? run.SetAsideAfter(wanted) : run.Checkpoints.Count == 0 ? run.SetStepsAside() : [];
+        if (run.Checkpoints.Count == 0) output.Line($"{Path.GetFileName(run.Folder)} has no checkpoint: it begins anew");
         foreach (var (from, to) in moved) output.Line($"{Path.GetFileName(from)} is set aside, in {to}");
         try
         {
@@ -46,18 +49,24 @@ internal sealed class ResumeCommand : Verb
         }
         catch (Exception error) when (error is InputException or NoClusterException) // nothing has begun
         {
-            foreach (var (from, to) in moved) Directory.Move(to, from);
+            foreach (var (from, to) in moved) Directory.Move(to, from); // a file as well
             throw;
         }
     }
 
-    /// <summary>A cluster that is asked to go on with a run knows whether it has it; one that is up and not asked may have it.</summary>
-    /// <exception cref="InputException">It has.</exception>
-    private static async Task RequireEndedAsync(string run, CancellationToken interrupted)
+    /// <summary>
+    /// Asked before anything of the run is moved: the cluster that is to go on with it, or one that is up and is not asked, may be at it.
+    /// </summary>
+    /// <exception cref="InputException">It is.</exception>
+    private static async Task RequireEndedAsync(string run, ClusterAddress? address, CancellationToken interrupted)
     {
-        if (UpState.Running() is not { } up) return;
-        await using var cluster = await ClusterConnection.OpenQuicklyAsync(new("127.0.0.1", up.GatewayPort), interrupted);
-        if ((await cluster.RunsAsync()).Any(known => known.Run == run && !known.IsFinal))
-            throw new InputException($"run: {run} is in progress in the cluster that is up; end it first: `phi3v cancel {run}`.");
+        var (asked, isOther) = (address, false);
+        if (asked is null && UpState.Running() is { } up) (asked, isOther) = (new("127.0.0.1", up.GatewayPort), true);
+        if (asked is null) return;
+        await using var cluster = isOther
+            ? await ClusterConnection.OpenQuicklyAsync(asked, interrupted) : await ClusterConnection.OpenAsync(asked, interrupted);
+        if ((await cluster.RunsAsync()).FirstOrDefault(known => known.Run == run) is not { IsFinal: false } known) return;
+        throw new InputException($"run: must have ended to be resumed, got {run}, which is {Words.Of(known.State)} in the cluster at "
+            + $"{asked.Said}; wait for it, or end it with `phi3v cancel {run}`.");
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Completion;
 using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Spec;
 
@@ -12,6 +13,7 @@ internal static class RunPlace
     public static Argument<string> Argument() => new("RUN")
     {
         Description = "The run's id, its beginning, last, or its folder of results.",
+        CompletionSources = { CompletionValues.Runs },
     };
 
     /// <summary>The run's folder of results, as this machine sees it.</summary>

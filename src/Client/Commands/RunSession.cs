@@ -45,6 +45,7 @@ internal static class RunSession
     {
         await RequireDeviceAsync(cluster, request.Spec.Cluster);
         var submitted = await request.SubmitAsync(cluster);
+        LocalRuns.SaveBegun(submitted.RunId, request.Spec.Name, submitted.Output);
         output.Line($"run {submitted.RunId} → {submitted.Output}");
         if (PageAddress.Of(address, submitted.RunId) is { } page) output.Line($"page: {page}");
         try
@@ -89,7 +90,8 @@ internal static class RunSession
         }
         catch (OperationCanceledException)
         {
-            output.Error($"the run {run} was cancelled{(Directory.Exists(folder) ? $"; what it wrote is in {folder}" : "")}.");
+            output.Error($"the run {run} was cancelled{(Directory.Exists(folder) ? $"; what it wrote is in {folder}" : "")}"
+                + (File.Exists(Path.Combine(folder, "run.yaml")) ? $"; `phi3v resume {run} --wait` goes on with it." : "."));
             throw;
         }
     }
@@ -99,6 +101,7 @@ internal static class RunSession
     {
         await RequireDeviceAsync(cluster, request.Spec.Cluster);
         await request.SubmitAsync(cluster, known.Run);
+        LocalRuns.SaveBegun(known.Run, known.Name, known.Output);
         output.Line($"run {known.Run} → {known.Output}\npage: {PageAddress.Of(silo.HttpPort, known.Run)} while it runs");
         var follower = new RunFollower(cluster, output);
         try

@@ -33,7 +33,7 @@ internal static class SheetFile
     }
 
     /// <summary>It appears whole or not at all.</summary>
-    public static void Write(string path, byte[] png) => WholeFile.Write(path, Marked(png));
+    public static void Write(string path, byte[] png) => AtomicFile.Write(path, Marked(png));
 
     private static bool IsSheet(string path)
     {

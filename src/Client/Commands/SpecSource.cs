@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Completion;
 using Phi3VCluster.Client.Recipes;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Planning;
@@ -16,6 +17,7 @@ internal static class SpecSource
     public static Argument<string> Argument() => new("SPEC")
     {
         Description = "The run spec: a YAML file, - for standard input, or the name of a recipe (phi3v recipes).",
+        CompletionSources = { CompletionValues.Specs },
     };
 
     public static Option<string[]> SetOption() => new("--set")
@@ -23,6 +25,7 @@ internal static class SpecSource
         Description = "Overrides one value of the spec; may be given often.",
         HelpName = "path=value",
         DefaultValueFactory = _ => [],
+        CompletionSources = { RunSpecYaml.Keys.Select(key => $"{key}=") },
     };
 
     /// <param name="given">A file, or a recipe's name; a file wins.</param>
@@ -43,7 +46,7 @@ internal static class SpecSource
     public static RunSpec Check(RunSpecReading reading, ClusterAddress? cluster, Output output, Recipe? recipe = null)
     {
         var isHere = cluster is null or { IsThisMachine: true };
-        if (isHere) reading = reading with { Spec = RunFolders.Resolve(reading.Spec) };
+        if (isHere) reading = reading with { Spec = TrainedFolders.Resolve(reading.Spec) };
         var files = isHere ? RunSpecFiles.Problems(reading.Spec) : [];
         var fetches = recipe?.FetchesFor(files)
             .Select(fetch => $"{recipe.Name}: its files are not here; `{fetch}` brings them, --set names others.") ?? [];
@@ -60,7 +63,7 @@ internal static class SpecSource
         if (ModelSizes.Read(spec.Model.Path) is not { } model) return [];
         var ranks = cluster is null ? RunSession.LocalRanks(spec.Cluster) : spec.Cluster.MinRanks;
         var memory = MachineMemory.Counts(spec) ? MachineFit.MemoryProblems(spec, model, ranks, ranks, MachineMemory.Bytes) : [];
-        return [.. memory, .. MachineFit.DiskProblems(spec, model, spec.Model.Path, spec.Output)];
+        return [.. memory, .. new[] { MachineFit.DiskNeedOf(spec, model, steps: null).Problem(spec.Output) }.OfType<string>()];
     }
 
     /// <summary>A recipe's held-out samples belong to its training samples: who brings other ones need not have them.</summary>

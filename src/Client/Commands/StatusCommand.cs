@@ -6,7 +6,7 @@ using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Client.Commands;
 
-internal sealed class StatusCommand() : RunVerb("status", "Where one run is.", "phi3v status quickstart-1 --json")
+internal sealed class StatusCommand() : RunVerb("status", "Where one run is.", "phi3v status quickstart-1 --json", readsFolders: true)
 {
     protected override async Task<int> AskAsync(
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
@@ -16,9 +16,9 @@ internal sealed class StatusCommand() : RunVerb("status", "Where one run is.", "
         return ExitCode.Done;
     }
 
-    protected override int? FromRecord(RunStatus ended, Output output)
+    protected override int FromRecord(RunStatus known, Output output)
     {
-        output.Result(RunRow.Of(ended), to => RunSummary.Show(to, ended));
+        output.Result(RunRow.Of(known), to => RunSummary.Show(to, known));
         return ExitCode.Done;
     }
 }

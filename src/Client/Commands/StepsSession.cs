@@ -16,12 +16,15 @@ internal static class StepsSession
             async (cluster, _, alive) =>
             {
                 var run = (await request.SubmitAsync(cluster)).RunId;
+                var told = "";
                 try
                 {
                     for (var status = await cluster.StatusAsync(run); status.Step < until; status = await cluster.StatusAsync(run))
                     {
                         if (status.IsFinal)
                             throw new CommandFailedException($"{run} {status.State.ToString().ToLowerInvariant()}: {status.Error}");
+                        if (status.State == RunState.Queued && status.WaitingFor is { } wait && wait != told)
+                            output.Line($"waits for {told = wait}");
                         await Task.Delay(Poll, alive);
                     }
                 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Client.Cluster;
+using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Spec;
@@ -61,12 +62,15 @@ internal sealed class SubmitCommand : Verb
         return RunSummary.ExitCodeOf(ended);
     }
 
+    /// <exception cref="NoClusterException">There is none to queue a run at.</exception>
+    public static ClusterAddress RequireCluster(string? given) => ClusterAddress.Require(given, "--wait runs it here and stays to its end");
+
     private static async Task<int> QueueAsync(RunRequest request, string? given, Output output, CancellationToken interrupted)
     {
-        await using var cluster = await ClusterConnection.OpenAsync(
-            ClusterAddress.Require(given, "--wait runs it here and stays to its end"), interrupted);
+        await using var cluster = await ClusterConnection.OpenAsync(RequireCluster(given), interrupted);
         await RunSession.RequireDeviceAsync(cluster, request.Spec.Cluster);
         var submitted = await request.SubmitAsync(cluster);
+        LocalRuns.SaveBegun(submitted.RunId, request.Spec.Name, submitted.Output);
         output.Result(
             new { Run = submitted.RunId, State = Words.Of(RunState.Queued), submitted.Output },
             _ => output.Line($"queued {submitted.RunId} → {submitted.Output}\nwatch it: phi3v watch {submitted.RunId}"));

@@ -37,7 +37,7 @@ internal sealed class SuperviseCommand : Verb
         var plan = new ClusterPlan(parsed.GetValue(_silos), parsed.GetValue(_ranks),
             parsed.GetValue(_gatewayPort), parsed.GetValue(_siloPort), parsed.GetValue(_httpPort));
         var ready = $$"""{"process_id": {{Environment.ProcessId}}}""";
-        await new Supervisor(plan).RunAsync(() => WholeFile.Write(parsed.GetRequiredValue(_readyFile), ready), interrupted);
+        await new Supervisor(plan).RunAsync(() => AtomicFile.Write(parsed.GetRequiredValue(_readyFile), ready), interrupted);
         return ExitCode.Done;
     }
 }

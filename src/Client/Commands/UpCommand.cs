@@ -6,6 +6,7 @@ using Phi3VCluster.Client.Silo;
 using Phi3VCluster.Client.Supervision;
 using Phi3VCluster.Client.Views;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Tls;
 
 namespace Phi3VCluster.Client.Commands;
@@ -13,7 +14,8 @@ namespace Phi3VCluster.Client.Commands;
 internal sealed class UpCommand : Verb
 {
     private const int FewestRanks = 2; // what the quickstart asks for
-    private const int MostSilos = 64; // each takes some 100 MB before it has any rank
+    private const int MostSilos = 64;
+    private const long SiloBytes = 100_000_000; // about, before it has any rank
 
     private readonly Option<int> _silos = new("--silos")
     {
@@ -114,6 +116,7 @@ internal sealed class UpCommand : Verb
             silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort, options.Node, plan.Ranks, DateTimeOffset.UtcNow)
         {
             HasTls = options.Tls is not null || (options.IsReached && TlsFiles.FromEnvironment() is not null),
+            PageHasTls = options.IsReached && Environment.GetEnvironmentVariable(UpState.OfPage[0]) is { Length: > 0 },
             Silos = [new(options.Node, silo.Id, options.GatewayPort, options.SiloPort, options.HttpPort)],
         };
         state.Save();
@@ -132,14 +135,22 @@ internal sealed class UpCommand : Verb
             + $"(supervisor {state.ProcessId}, logs {ClusterPlan.LogOf("*")})");
     }
 
-    private static void Tell(Output output, UpState state, string data, string log, string sentence) => output.Result(
+    private static void Tell(Output output, UpState state, string data, string log, string sentence)
+    {
+        if (Contexts.Read().InUse is { } context)
+            Output.Note($"phi3v: note: context {context.Name} is in use, and verbs ask {context.Cluster}; "
+                + $"`phi3v context use {Contexts.None}` lets them ask what is up here.");
+        TellOf(output, state, data, log, sentence);
+    }
+
+    private static void TellOf(Output output, UpState state, string data, string log, string sentence) => output.Result(
         new
         {
             state.ProcessId,
             state.GatewayPort,
             state.SiloPort,
             state.HttpPort,
-            Page = PageAddress.Of(state.HttpPort),
+            Page = PageAddress.Of(state.HttpPort, hasTls: state.PageHasTls),
             state.Node,
             state.Ranks,
             state.Started,
@@ -148,8 +159,8 @@ internal sealed class UpCommand : Verb
             Data = data,
             Log = log,
         },
-        _ => output.Line($"{sentence}\npage: {PageAddress.Of(state.HttpPort)}\n"
-            + $"metrics: {PageAddress.Of(state.HttpPort)}metrics\nstop it: phi3v down"));
+        _ => output.Line($"{sentence}\npage: {PageAddress.Of(state.HttpPort, hasTls: state.PageHasTls)}\n"
+            + $"metrics: {PageAddress.Of(state.HttpPort, hasTls: state.PageHasTls)}metrics\nstop it: phi3v down"));
 
     private TlsFiles? Tls(ParseResult parsed, out string? problem) => TlsFiles.Of(TlsFiles.Options,
         [.. ((Option<string?>[])[_tlsCertificate, _tlsKey, _tlsAuthority])
@@ -162,6 +173,9 @@ internal sealed class UpCommand : Verb
             yield return $"--silos: must be 1 to {MostSilos}, got {silos}; choose another number.";
             yield break; // of how many ports?
         }
+        if (silos > 1 && silos * SiloBytes > MachineMemory.Bytes)
+            yield return $"--silos: take about {MachineFit.Gigabytes(silos * SiloBytes)} before any rank computes, got {silos} and a "
+                + $"machine with {MachineFit.Gigabytes(MachineMemory.Bytes)}; lower it.";
         foreach (var problem in _ports.Problems(parsed, silos)) yield return problem;
         if (ranks < 1) yield return $"--ranks: must be at least 1, got {ranks}; raise it.";
         if (Tls(parsed, out var missing) is var tls && missing is not null) yield return missing;

@@ -41,7 +41,7 @@ internal sealed class ValidateCommand : Verb
         var plan = StepPlan.Of(spec, Math.Max(0, train.Rows - train.BadRows - (hasOwnEvaluation ? 0 : heldOut)));
         var findings = new Validation(spec, plan, train, held, heldOut, ModelSizes.Read(spec.Model.Path));
         output.Result(findings.Document(), findings.Show);
-        foreach (var warning in plan.Warnings(spec)) output.Error($"warning: {warning}");
+        foreach (var warning in findings.Warnings()) output.Error($"warning: {warning}");
         foreach (var problem in findings.Problems()) output.Error(problem);
         return findings.Problems().Any() ? ExitCode.BadInput : ExitCode.Done;
     }
@@ -54,6 +54,7 @@ internal sealed class ValidateCommand : Verb
         ImageRoot = spec.Data.ImageRoot,
         ExifRotate = spec.Data.ExifRotate,
         NumCrops = spec.Model.NumCrops,
+        Method = spec.Method,
         Pages = 0,
     };
 }

@@ -51,8 +51,8 @@ internal sealed class VerifyResumeCommand : Verb
         var copy = Path.Combine(Path.GetDirectoryName(run.Folder)!, RunIds.NewVerification());
         try
         {
-            using (CheckpointFolders.Hold(from.Folder)) // the run may go on meanwhile
-                Copy(from.Folder, Path.Combine(CheckpointFolders.RootOf(copy), Path.GetFileName(from.Folder)));
+            using (RunCheckpoints.Hold(from.Folder)) // the run may go on meanwhile
+                Copy(from.Folder, Path.Combine(RunCheckpoints.RootOf(copy), Path.GetFileName(from.Folder)));
             output.Line($"running {steps} steps again from step {from.Step} of {Path.GetFileName(run.Folder)} …");
             await StepsSession.RunAsync(new(spec, copy), from.Step + steps, address, output, interrupted);
             return Compare(from.Step, steps, then, Step.Read(copy), output);

@@ -9,6 +9,8 @@ namespace Phi3VCluster.Client.Commands;
 internal sealed class WatchCommand()
     : RunVerb("watch", "Follow a run to its end; the exit code says how it ended.", "phi3v watch quickstart-1")
 {
+    protected override bool EndsWithReader => true;
+
     protected override async Task<int> AskAsync(
         ClusterConnection cluster, string run, ParseResult parsed, Output output, CancellationToken interrupted)
     {

@@ -5,10 +5,10 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Client.Hub;
 
 /// <summary>A file of the repository that is not fetched.</summary>
-internal sealed record LeftOut(string Path, string Reason);
+internal sealed record SkippedFile(string Path, string Reason);
 
 /// <summary>What of a repository is fetched.</summary>
-internal sealed record FileChoice(IReadOnlyList<HubFile> Taken, IReadOnlyList<LeftOut> LeftOut)
+internal sealed record FileChoice(IReadOnlyList<HubFile> Taken, IReadOnlyList<SkippedFile> LeftOut)
 {
     private const string Weights = ".safetensors";
     private const string NotIncluded = "not among --include";
@@ -19,11 +19,11 @@ internal sealed record FileChoice(IReadOnlyList<HubFile> Taken, IReadOnlyList<Le
     public static FileChoice Of(HubRepo repo, IReadOnlyList<HubFile> files, IReadOnlyList<string> includes)
     {
         List<HubFile> taken = [];
-        List<LeftOut> leftOut = [];
+        List<SkippedFile> leftOut = [];
         foreach (var file in files)
         {
             var wanted = includes.Count == 0 || includes.Any(i => FileSystemName.MatchesSimpleExpression(i, file.Path, ignoreCase: false));
-            var reason = wanted ? FileKinds.Refusal(repo.Kind, file.Path, includes) : NotIncluded;
+            var reason = wanted ? AllowedFiles.Refusal(repo.Kind, file.Path, includes) : NotIncluded;
             if (reason is null) taken.Add(file);
             else leftOut.Add(new(file.Path, reason));
         }
@@ -40,9 +40,9 @@ internal sealed record FileChoice(IReadOnlyList<HubFile> Taken, IReadOnlyList<Le
         return $"{Words.Files(paths.Count)} ({names})";
     }
 
-    private static string NoWeights(HubRepo repo, List<LeftOut> leftOut)
+    private static string NoWeights(HubRepo repo, List<SkippedFile> leftOut)
     {
-        string[] pickles = [.. leftOut.Where(l => l.Reason == FileKinds.Pickle).Select(l => l.Path)];
+        string[] pickles = [.. leftOut.Where(l => l.Reason == AllowedFiles.Pickle).Select(l => l.Path)];
         var others = leftOut.Count > 0 ? Count([.. leftOut.Select(l => l.Path)]) : "nothing else";
         return pickles.Length > 0
             ? $"{repo.Name}: the model has its weights as pickles only, got {Count(pickles)}; " +
@@ -50,7 +50,8 @@ internal sealed record FileChoice(IReadOnlyList<HubFile> Taken, IReadOnlyList<Le
             : $"{repo.Name}: the model has no *.safetensors, got {others}; give a repository with weights in that form.";
     }
 
-    private static string NothingTaken(HubRepo repo, IReadOnlyList<HubFile> files, List<LeftOut> leftOut, IReadOnlyList<string> includes)
+    private static string NothingTaken(
+        HubRepo repo, IReadOnlyList<HubFile> files, List<SkippedFile> leftOut, IReadOnlyList<string> includes)
     {
         if (files.Count == 0) return $"{repo.Name}: the repository is empty, got no file; give another one.";
         var reasons = leftOut.GroupBy(l => l.Reason).Select(group => $"{Count([.. group.Select(l => l.Path)])}: {group.Key}");

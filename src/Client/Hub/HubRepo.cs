@@ -12,7 +12,8 @@ internal enum RepoKind
 /// <summary>A repository of the hub at one revision: a branch, a tag or a commit.</summary>
 internal sealed partial record HubRepo(RepoKind Kind, string Name, string Revision)
 {
-    private static readonly string[] Kinds = [.. Enum.GetNames<RepoKind>().Select(k => k.ToLowerInvariant())];
+    /// <summary>As words of the command line.</summary>
+    public static readonly string[] Kinds = [.. Enum.GetNames<RepoKind>().Select(k => k.ToLowerInvariant())];
 
     public string KindWord => Kinds[(int)Kind];
 

@@ -10,7 +10,8 @@ internal static class BuiltInRecipes
 
     public static IReadOnlyList<string> Names { get; } =
     [
-        .. typeof(BuiltInRecipes).Assembly.GetManifestResourceNames().Where(resource => resource.EndsWith(Extension, StringComparison.Ordinal))
+        .. typeof(BuiltInRecipes).Assembly.GetManifestResourceNames()
+            .Where(resource => resource.EndsWith(Extension, StringComparison.Ordinal))
             .Select(resource => resource[..^Extension.Length]).Order(StringComparer.Ordinal),
     ];
 

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 
 namespace Phi3VCluster.Client.Silo;
 
@@ -14,6 +15,8 @@ internal sealed record BackgroundProgram(
     string What, string Executable, IReadOnlyList<string> Arguments, string ReadyFile, string LogFile, bool UntilStdinCloses,
     TimeSpan Deadline, IReadOnlyList<string>? Without = null)
 {
+    private const long LeastRoom = 1 << 20; // below that a program that says nothing most likely could not
+
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
     private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
@@ -87,13 +90,21 @@ internal sealed record BackgroundProgram(
             if (process.HasExited && Said(logged) is var said && said.StartsWith(Output.Prefix, StringComparison.Ordinal))
                 throw new CommandFailedException(said[Output.Prefix.Length..].TrimEnd()); // one of ours, whose words are for people
             if (process.HasExited)
-                throw new CommandFailedException(
-                    $"{What} ended at its start (exit code {process.ExitCode}); {LogFile} ends with:\n{Tail(LogFile)}");
+                throw new CommandFailedException($"{What} ended at its start (exit code {process.ExitCode}); {WhyFrom(Said(logged))}");
             if (since.Elapsed > Deadline)
                 throw new CommandFailedException(
                     $"{What} was not ready in {Deadline.TotalSeconds} s; {LogFile} ends with:\n{Tail(LogFile)}");
             await Task.Delay(Poll, interrupted);
         }
+    }
+
+    private string WhyFrom(string said)
+    {
+        if (said.Trim().Length > 0) return $"{LogFile} ends with:\n{Tail(LogFile)}";
+        var folder = Path.GetDirectoryName(LogFile)!;
+        return MachineFit.FreeBytes(folder) < LeastRoom
+            ? $"no space is left in {folder}; make room there, or set PHI3V_HOME and TMPDIR to other folders."
+            : $"it has said nothing in {LogFile}.";
     }
 
     // One that refuses its options has said why, a line each, and nothing else: the user gave them to us.

@@ -6,8 +6,8 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Client.Silo;
 
 /// <summary>
-/// How the runs of local silos ended, kept in <c>$PHI3V_HOME/runs</c>: their silos, which knew them, are gone. A file a run; the log is in
-/// the run's own folder.
+/// Runs that commands of this machine have begun, kept in <c>$PHI3V_HOME/runs</c>, a file a run: how those of local silos ended, for their
+/// silos, which knew them, are gone; and where the folders of all others are, should nobody answer for them.
 /// </summary>
 internal static class LocalRuns
 {
@@ -32,7 +32,7 @@ internal static class LocalRuns
         {
             if (log.Count > 0 && Directory.Exists(status.Output)) File.WriteAllLines(LogFile(status.Output), log);
             Directory.CreateDirectory(Folder);
-            WholeFile.Write(Path.Combine(Folder, $"{status.Run}.json"), JsonSerializer.Serialize(status, Json));
+            AtomicFile.Write(Path.Combine(Folder, $"{status.Run}.json"), JsonSerializer.Serialize(status, Json));
             foreach (var old in Files().Skip(MostKept)) old.Delete();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -41,13 +41,20 @@ internal static class LocalRuns
         }
     }
 
+    /// <summary>It has begun; what becomes of it is in its folder.</summary>
+    public static void SaveBegun(string run, string name, string output) =>
+        Save(new() { Run = run, Name = name, Output = output, SubmittedAt = DateTimeOffset.UtcNow }, []);
+
     /// <summary>Newest first.</summary>
     public static IReadOnlyList<RunStatus> All() => [.. Files().Select(file => Read(file.FullName)).OfType<RunStatus>()];
+
+    /// <summary>Ids, newest first.</summary>
+    public static string[] Names() => [.. Files().Select(file => Path.GetFileNameWithoutExtension(file.Name))];
 
     /// <param name="given">A run's id, its beginning, or last.</param>
     public static RunStatus? Find(string given)
     {
-        var names = Files().Select(file => Path.GetFileNameWithoutExtension(file.Name)).ToArray();
+        var names = Names();
         var meant = names.FirstOrDefault(name => name == given)
             ?? (given == "last" ? names.FirstOrDefault() : null)
             ?? (names.Where(name => name.StartsWith(given, StringComparison.Ordinal)).ToArray() is [var one] ? one : null);

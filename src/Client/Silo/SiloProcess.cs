@@ -34,6 +34,7 @@ internal sealed record SiloOptions(
 /// <summary>Starts silo processes.</summary>
 internal static class SiloProcess
 {
+    private static readonly string[] OfRedis = ["PHI3V_REDIS", "PHI3V_REDIS_USER", "PHI3V_REDIS_PASSWORD_FILE", "PHI3V_REDIS_AUTHORITY"];
     private static readonly TimeSpan ReadyDeadline = TimeSpan.FromSeconds(30);
 
     /// <summary>Starts a silo and waits until it answers.</summary>
@@ -48,8 +49,8 @@ internal static class SiloProcess
         // The silo reads variables for options that are not given: a silo of one command must not join the cluster they speak of.
         string[] without =
         [
-            .. options.UntilStdinCloses ? (string[])["PHI3V_REDIS", "PHI3V_ADVERTISE"] : [],
-            .. options.IsReached ? (string[])[] : TlsFiles.Variables, // the CLI's own, for clusters elsewhere
+            .. options.UntilStdinCloses ? (string[])[.. OfRedis, "PHI3V_ADVERTISE"] : [],
+            .. options.IsReached ? (string[])[] : [.. TlsFiles.Variables, .. UpState.OfPage], // the CLI's own, for clusters elsewhere
         ];
         return new BackgroundProgram(what, Executable.Silo.Find(), [.. Arguments(options, readyFile)], readyFile, options.LogFile,
             options.UntilStdinCloses, deadline ?? ReadyDeadline, without).StartAsync(interrupted);

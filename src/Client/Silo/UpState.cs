@@ -14,7 +14,13 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
     private static readonly JsonSerializerOptions SnakeCase =
         new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
+    /// <summary>The variables by which a silo's page is HTTPS.</summary>
+    public static readonly string[] OfPage = ["PHI3V_HTTP_CERTIFICATE", "PHI3V_HTTP_KEY"];
+
     public IReadOnlyList<UpSilo> Silos { get; init; } = [];
+
+    /// <summary>Whether its page is HTTPS.</summary>
+    public bool PageHasTls { get; init; }
 
     /// <summary>What several silos share; null where there is one.</summary>
     public UpStore? Store { get; init; }
@@ -72,7 +78,7 @@ internal sealed record UpState(int ProcessId, int GatewayPort, int SiloPort, int
     /// <summary>Why several silos are gone that were not asked to stop; null where that is not so.</summary>
     public static string? LastEnd() => Running() is null ? Read()?.Ended : null;
 
-    public void Save() => WholeFile.Write(FilePath, JsonSerializer.Serialize(this, SnakeCase));
+    public void Save() => AtomicFile.Write(FilePath, JsonSerializer.Serialize(this, SnakeCase));
 
     public static void Forget() => File.Delete(FilePath);
 

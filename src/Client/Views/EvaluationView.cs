@@ -27,7 +27,8 @@ internal static class EvaluationView
             [new("sample"), new("loss", 1), new("the model says", Folds: true), new("answer", Folds: true), new("score")],
             result.Samples.Take(ShownSamples).Select(row => (string[])
                 [row.Id, Words.Number(row.Loss), row.Prediction ?? "-", string.Join(" / ", row.Answers), Words.Number(row.Score, "0.00")]));
-        if (result.Samples.Count > ShownSamples) to.Line($"{ShownSamples} of {result.Samples.Count} samples are shown; --json has them all.");
+        if (result.Samples.Count > ShownSamples)
+            to.Line($"{ShownSamples} of {result.Samples.Count} samples are shown; --json has them all.");
         to.Line(string.Join("  ", result.Values.Select(value => $"{value.Key} {Words.Number(value.Value)}")) +
             $"  over {result.Samples.Count} samples in {Words.Duration(result.Seconds)}");
     }

@@ -17,6 +17,7 @@ internal static class InspectView
         result.BadRows,
         Bad = result.Bad.Select(bad => new { bad.Row, bad.Reason, bad.File, bad.Place, bad.Index }),
         result.RowsWithoutImages,
+        result.Remarks,
         result.Good.Questions,
         result.Good.Images,
         Tokens = new
@@ -45,6 +46,7 @@ internal static class InspectView
             + $"{Count(good.Images)} images, {Count(good.Questions)} questions, "
             + $"{Count(good.Answers.Count)} answers; read in {Words.Took(result.Seconds)}");
         if (result.RowsWithoutImages > 0) to.Sentence($"{Count(result.RowsWithoutImages)} of the good rows have no image");
+        foreach (var remark in result.Remarks) to.Sentence($"warning: {remark}");
         ShowTokens(to, result);
         ShowSizes(to, good);
         ShowAnswers(to, good.Answers);

@@ -37,9 +37,9 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
 
     private void Show(RunStatus status)
     {
-        if (!status.IsFinal) _watch.Enter(RunWords.Phase(status));
+        if (!status.IsFinal) _watch.Enter(RunStatusText.Phase(status));
         if (_region is not null)
-            _region.Draw([$"{Bar.Of(RunWords.Share(status), output)}  {status.Run}", RunWords.Progress(status, _watch.Seconds)]);
+            _region.Draw([$"{Bar.Of(RunStatusText.Share(status), output)}  {status.Run}", RunStatusText.Progress(status, _watch.Seconds)]);
         else
             ShowPlain(status);
     }
@@ -47,10 +47,10 @@ internal sealed class RunFollower(ClusterConnection cluster, Output output)
     // A line where something has changed; the clock alone is worth one now and then.
     private void ShowPlain(RunStatus status)
     {
-        var state = RunWords.Progress(status, phaseSeconds: null);
+        var state = RunStatusText.Progress(status, phaseSeconds: null);
         var every = state == _lastState ? PlainClockEvery : PlainLineEvery;
         if (status.IsFinal || (_watch.Phase == _lastPhase && _sinceLine.Elapsed < every)) return;
-        output.Line($"{status.Run}  {RunWords.Progress(status, _watch.Seconds)}");
+        output.Line($"{status.Run}  {RunStatusText.Progress(status, _watch.Seconds)}");
         (_lastPhase, _lastState) = (_watch.Phase, state);
         _sinceLine.Restart();
     }

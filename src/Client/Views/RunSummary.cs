@@ -14,13 +14,15 @@ internal static class RunSummary
     {
         Row("run", s.Run);
         Row("state", StateOf(s, phase));
+        if (s.Priority != 0) Row("priority", $"{s.Priority}");
         if (s.WaitingFor is { } wait) Row(s.Phase is "regrouping" or "parting" ? "now" : "waits for", wait);
         if (s.Error is { } error) Row("error", error);
-        if (s.TotalSteps > 0) Row("step", $"{s.Step} of {s.TotalSteps}");
-        if (s.TotalSteps > 0) Row("epochs done", $"{s.Epoch} of {s.Epochs}");
+        if (s.TotalSteps > 0 || s.Step > 0) Row("step", s.TotalSteps > 0 ? $"{s.Step} of {s.TotalSteps}" : $"{s.Step}");
+        if (s.TotalSteps > 0 || s.Step > 0) Row("epochs done", $"{s.Epoch} of {s.Epochs}");
+        if (!s.IsFinal && s.CheckpointStep > 0) Row("checkpoint", $"step {s.CheckpointStep}");
         if (s.Loss is { } loss) Row("loss", Words.Number(loss));
         if (s.ImagesPerSecond is { } speed) Row("images/s", Words.Number(speed, "0.0"));
-        if (s.WorldSize > 0) Row("ranks", string.Join("; ", s.Nodes.Select(n => $"{string.Join(", ", n.Ranks)} on {n.Node}")));
+        if (s.Nodes.Count > 0) Row("ranks", string.Join("; ", s.Nodes.Select(n => $"{string.Join(", ", n.Ranks)} on {n.Node}")));
         var report = WrittenReport.Read(s.Output);
         if (s.Generations.Count > 1) Row("generation", string.Join('\n', s.Generations.TakeLast(MostGenerations).Select(Generation)));
         if ((s.EvalBefore is not null || s.EvalAfter is not null) && s.Metric != EvaluationSpec.Loss)
@@ -43,7 +45,7 @@ internal static class RunSummary
     private static string StateOf(RunStatus s, string phase)
     {
         if (s.State is RunState.Failed or RunState.Cancelled && phase.Length > 0) return $"{Words.Of(s.State)}, while {phase}";
-        return s.State == RunState.Running && s.Phase.Length > 0 ? $"{Words.Of(s.State)}: {RunWords.Phase(s)}" : Words.Of(s.State);
+        return s.State == RunState.Running && s.Phase.Length > 0 ? $"{Words.Of(s.State)}: {RunStatusText.Phase(s)}" : Words.Of(s.State);
     }
 
     /// <param name="exported">The folder within the run's: adapter or model.</param>
@@ -51,7 +53,8 @@ internal static class RunSummary
     {
         var result = Path.Combine(s.Output, exported);
         to.Line($"{exported.PadRight(NameWidth)}{result}");
-        var model = exported == "adapter" ? $"--model {ModelOf(s.Output)} --adapter {result}" : $"--model {result}";
+        var model = exported == "adapter"
+            ? $"--model {ShellWord.Of(ModelOf(s.Output))} --adapter {ShellWord.Of(result)}" : $"--model {ShellWord.Of(result)}";
         to.Line($"next: phi3v generate {model} --image FILE --prompt TEXT");
         if (exported == "adapter") to.Line($"      phi3v merge {model} --to DIR");
     }

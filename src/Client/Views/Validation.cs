@@ -16,13 +16,14 @@ internal sealed class Validation(RunSpec spec, StepPlan plan, InspectResult trai
     private const int ShownBad = 8;
     private const double MostSkipped = 0.01;
 
+    private readonly DiskNeed? _disk = model is null ? null : MachineFit.DiskNeedOf(spec, model, plan.Total);
     private readonly MemoryEstimate? _memory = model is null ? null : MemoryEstimate.Of(spec, RunSession.LocalRanks(spec.Cluster), model);
 
     public object Document() => new
     {
         Valid = !Problems().Any(),
         Problems = Problems(),
-        Warnings = (string[])[.. RunSpecValidation.Warnings(spec), .. plan.Warnings(spec)],
+        Warnings = (string[])[.. RunSpecValidation.Warnings(spec), .. Warnings()],
         Rows = train.Rows,
         train.BadRows,
         Bad = train.Bad.Concat(held?.Bad ?? []).Select(bad => new { bad.Place, bad.Reason }),
@@ -40,7 +41,9 @@ internal sealed class Validation(RunSpec spec, StepPlan plan, InspectResult trai
         MemoryBytesPerRank = _memory?.Certain,
         MemoryBytesPerRankWithActivations = _memory is { } need ? need.Certain + need.Activations + need.Workspace : (double?)null,
         MachineMemoryBytes = MachineMemory.Bytes,
-        ResultBytes = model is null ? (long?)null : MachineFit.ResultBytes(spec, model, spec.Model.Path),
+        ResultBytes = _disk?.Result,
+        CheckpointBytes = _disk?.Checkpoint,
+        Checkpoints = _disk?.Checkpoints,
         FreeDiskBytes = MachineFit.FreeBytes(spec.Output),
     };
 
@@ -53,7 +56,17 @@ internal sealed class Validation(RunSpec spec, StepPlan plan, InspectResult trai
         if (heldOut == 0 && spec.Evaluation.EverySteps is { } steps)
             yield return $"evaluation.everySteps: no samples are held out, got {steps}; "
                 + "name some in data.eval or data.evalRows, or leave it out.";
+        if (plan.Problem(spec) is { } never) yield return never;
+        if (_disk?.Problem(spec.Output) is { } full) yield return full;
     }
+
+    /// <summary>What the run would say of its steps and its rows.</summary>
+    public IEnumerable<string> Warnings() =>
+    [
+        .. plan.Warnings(spec),
+        .. train.Remarks.Select(remark => $"data.train: {remark}"),
+        .. (held?.Remarks ?? []).Select(remark => $"data.eval: {remark}"),
+    ];
 
     public void Show(Output to)
     {
@@ -71,8 +84,10 @@ internal sealed class Validation(RunSpec spec, StepPlan plan, InspectResult trai
             to.Sentence($"memory: a rank needs about {MachineFit.Gigabytes(need.Certain)} for weights, gradients and moments, and "
                 + $"{MachineFit.Gigabytes(need.Activations + need.Workspace)} more for a letter page a pass; "
                 + $"this machine has {MachineFit.Gigabytes(MachineMemory.Bytes)}");
-        if (model is not null)
-            to.Sentence($"disk: the result takes {MachineFit.Gigabytes(MachineFit.ResultBytes(spec, model, spec.Model.Path))}"
+        if (_disk is { } disk)
+            to.Sentence($"disk: the result takes {MachineFit.Gigabytes(disk.Result)}, "
+                + (disk.Checkpoints == 0 ? "no checkpoint is written before the end"
+                    : $"{Count(disk.Checkpoints)} checkpoints at a time {MachineFit.Gigabytes(disk.Checkpoint)} each")
                 + (MachineFit.FreeBytes(spec.Output) is { } free ? $"; {MachineFit.Gigabytes(free)} are free" : ""));
         if (!Problems().Any()) to.Line("valid");
     }

@@ -15,11 +15,13 @@ internal static class SeatReport
         Generation = p.Generation,
         Rank = p.Rank,
         Offer = p.Offer is { } offer
-            ? new(offer.Address, offer.Generation, offer.Step, (ReportedStage)offer.Stage, offer.IsLive, offer.Fingerprint)
+            ? new(offer.Address, offer.Generation, offer.Step, (ReportedStage)offer.Stage, offer.IsLive, offer.Fingerprint,
+                offer.Courier, [.. (offer.Held ?? []).Select(Of)])
             : null,
         Fault = (ReportedFault)p.Fault,
         Error = p.Error,
         BadPeer = p.BadPeer,
+        BadPeerMayBeGone = p.BadPeerMayBeGone,
         Step = p.Step,
         TotalSteps = p.TotalSteps,
         Epoch = p.Epoch,
@@ -30,9 +32,13 @@ internal static class SeatReport
         EvalBefore = p.EvalBefore,
         EvalAfter = p.EvalAfter,
         TrainSeconds = p.TrainSeconds,
+        StepSeconds = p.StepSeconds,
         Notes = p.Notes,
         Part = p.Part is { } part ? new(part.Unit, part.Done, part.Total) : null,
         CheckpointStep = p.CheckpointStep,
         Entered = p.Entered,
     };
+
+    private static ReportedShards Of(HeldShards held) =>
+        new(held.Version.Generation, held.Version.Step, (ReportedStage?)held.Stage, held.WorldSize, held.Ranks);
 }

@@ -33,7 +33,8 @@ internal enum BreakupKind
 }
 
 /// <summary>A connection between two seats.</summary>
-internal sealed record Edge(int From, int To);
+/// <param name="IsSure">False where the other end may as well have left by itself.</param>
+internal sealed record Edge(int From, int To, bool IsSure = true);
 
 /// <summary>What the run may still do without getting anywhere. Whatever it gets done fills it up again.</summary>
 /// <param name="Futile">Regroups in a row in which nobody was lost or left out.</param>
@@ -75,8 +76,9 @@ internal static class FailurePolicy
                 ? new Verdict.Regroup(budget, null)
                 : new Verdict.End(breakup.Faults.Add(new("", $"{MostLosses} times in a row a seat was lost before a step was committed")));
         }
-        // Where nobody can be spared, a connection that broke once is tried again before the run waits for it.
-        if (WorstEnd(breakup.Edges) is { } worst && (canSpareOne || budget.Futile > 0))
+        // Where nobody can be spared, or the other end may just have left, a connection is tried again before anybody is left out for it.
+        var bad = budget.Futile > 0 ? breakup.Edges : canSpareOne ? breakup.Edges.RemoveAll(edge => !edge.IsSure) : breakup.Edges.Clear();
+        if (WorstEnd(bad) is { } worst)
             return new Verdict.Regroup(budget with { Futile = 0 }, worst);
         budget = budget with { Futile = budget.Futile + 1 };
         return budget.Futile < MostFutile

@@ -30,13 +30,16 @@ internal sealed record Heard(
 /// <summary>A seat's newest report.</summary>
 /// <param name="ChangedAt">Since when it says the same, as far as that shows whether it gets on.</param>
 /// <param name="StraysSince">Since when it is told to leave a generation that is over, and does not.</param>
-internal sealed record SeatNews(RankReport Report, DateTimeOffset ChangedAt, DateTimeOffset? StraysSince = null)
+/// <param name="IsNamed">Whether the run's log says that the others wait for it where it is.</param>
+internal sealed record SeatNews(
+    RankReport Report, DateTimeOffset ChangedAt, DateTimeOffset? StraysSince = null, bool IsNamed = false)
 {
     public static SeatNews Of(RankReport report, SeatNews? before, DateTimeOffset now)
     {
         if (before is null) return new(report, now);
         var strays = before.Report.Generation == report.Generation && report.Phase != ReportedPhase.Parked;
-        return new(report, GetsNowhere(before.Report, report) ? before.ChangedAt : now, strays ? before.StraysSince : null);
+        var isStill = GetsNowhere(before.Report, report);
+        return new(report, isStill ? before.ChangedAt : now, strays ? before.StraysSince : null, isStill && before.IsNamed);
     }
 
     private static bool GetsNowhere(RankReport before, RankReport now) =>

@@ -28,6 +28,8 @@ internal sealed record Rendezvous
     public ImmutableArray<Member> Members { get; init; } = [];
     /// <summary>The rank whose state it began with.</summary>
     public int Source { get; init; }
+    /// <summary>Where its ranks find the state that they begin with, if seats hold it in parts.</summary>
+    public ShardSources? Shards { get; init; }
     /// <summary>Where it began.</summary>
     public Position Start { get; init; }
     public DateTimeOffset? BeganAt { get; init; }
@@ -35,6 +37,8 @@ internal sealed record Rendezvous
     public ImmutableSortedDictionary<int, LeftOut> LeftOut { get; init; } = ImmutableSortedDictionary<int, LeftOut>.Empty;
     /// <summary>Nodes that are to be left; true: soon.</summary>
     public ImmutableSortedDictionary<string, bool> Draining { get; init; } = ImmutableSortedDictionary<string, bool>.Empty;
+    /// <summary>Seats that a run of higher priority is to have.</summary>
+    public ImmutableSortedSet<int> Recalled { get; init; } = ImmutableSortedSet<int>.Empty;
     /// <summary>Silos on which a seat of the run could not start: more there would not either.</summary>
     public ImmutableSortedSet<string> Refusing { get; init; } = ImmutableSortedSet<string>.Empty;
     /// <summary>The newest generations, oldest first.</summary>
@@ -55,7 +59,7 @@ internal sealed record Rendezvous
         [.. lease.Seats.Select(place => place.Seat).Where(seat => seat < NextSeat && !Seats.ContainsKey(seat))],
         Phase is RunPhase.Queued or RunPhase.Stopping || Phase.IsFinal
             ? 0
-            : Math.Max(0, Limits.Max - Seats.Values.Count(seat => !IsDraining(seat))),
+            : Math.Max(0, Limits.Max - Seats.Values.Count(seat => !IsWantedBack(seat))),
         Seats.Count < Limits.Min,
         [.. Refusing],
         NextSeat,
@@ -74,5 +78,6 @@ internal sealed record Rendezvous
 
     public bool IsLeftOut(int seat, DateTimeOffset now) => LeftOut.TryGetValue(seat, out var left) && left.Until > now;
 
-    public bool IsDraining(Seat seat) => Draining.ContainsKey(seat.Node);
+    /// <summary>The run is to go on without it, if it can.</summary>
+    public bool IsWantedBack(Seat seat) => Draining.ContainsKey(seat.Node) || Recalled.Contains(seat.Number);
 }

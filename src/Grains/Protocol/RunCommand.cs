@@ -17,8 +17,10 @@ internal abstract record RunCommand
     public sealed record Take(Seat Seat) : ToSeat(Seat);
 
     /// <param name="Addresses">Every rank's, by rank.</param>
+    /// <param name="Shards">Where all find a state that seats hold in parts.</param>
     public sealed record Join(
-        Seat Seat, long Generation, int Rank, IReadOnlyList<string> Addresses, int Source, string Cause) : ToSeat(Seat);
+        Seat Seat, long Generation, int Rank, IReadOnlyList<string> Addresses, int Source, string Cause, ShardSources? Shards)
+        : ToSeat(Seat);
 
     public sealed record Part(Seat Seat, long Generation) : ToSeat(Seat);
 

@@ -9,8 +9,10 @@ internal abstract record RunEvent
 
     /// <summary>What the cluster says each second: the run's seats, which silos are gone, which nodes are to be left.</summary>
     /// <param name="Yields">The run has too few seats, and another could do with them.</param>
+    /// <param name="Recalled">Seats that a run of higher priority is to have.</param>
     public sealed record Tended(
-        IReadOnlyList<SeatPlace> Seats, IReadOnlyList<LostSilo> Lost, IReadOnlyList<DrainingNode> Draining, bool Yields = false) : RunEvent;
+        IReadOnlyList<SeatPlace> Seats, IReadOnlyList<LostSilo> Lost, IReadOnlyList<DrainingNode> Draining, bool Yields = false,
+        IReadOnlySet<int>? Recalled = null) : RunEvent;
 
     /// <summary>Silos, with the seats on them, are gone. A node's later silo is not meant.</summary>
     public sealed record SilosLost(IReadOnlyList<LostSilo> Lost) : RunEvent;

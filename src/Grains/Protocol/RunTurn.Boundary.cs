@@ -6,6 +6,9 @@ namespace Phi3VCluster.Grains.Protocol;
 /// <content>What may make a generation that runs part: nodes that drain, seats that wait, a node that is silent, the end.</content>
 internal sealed partial class RunTurn
 {
+    /// <summary>Of the time after which a rank is held to hang, when the log names it.</summary>
+    private const double WarnAt = 0.5;
+
     private static bool HasTally(RankReport report) => report.Phase == ReportedPhase.Training;
 
     private void LookForBoundary(RunPhase.Running running)
@@ -15,17 +18,24 @@ internal sealed partial class RunTurn
             Finish(new RunPhase.Done());
             return;
         }
-        if (!_run.Draining.IsEmpty) GiveUpIdle();
-        if (DrainCause() is { } drain && !running.Boundary.Contains(drain)) Ask(drain);
+        GiveUpIdle();
+        if (LeavingCause() is { } leaving && !running.Boundary.Contains(leaving)) Ask(leaving);
         else if (GrowthCause() is { } growth && running.Boundary.IsEmpty) Ask(growth);
     }
 
-    /// <summary>What waits on a node that is to be left is of no use.</summary>
+    /// <summary>What waits, and is wanted back, is of no use.</summary>
     private void GiveUpIdle()
     {
-        List<Seat> idle = [.. _run.Seats.Values.Where(seat => RankOf(seat.Number) is null && _run.IsDraining(seat))];
-        if (idle.Count > 0) GiveUp(idle, "its node is left");
+        if (_run.Draining.IsEmpty && _run.Recalled.IsEmpty) return; // as nearly always
+        if (_run.Shards is not null && IsRestoring()) return; // it may have parts that others are fetching
+        List<Seat> idle = [.. _run.Seats.Values.Where(seat => RankOf(seat.Number) is null && _run.IsWantedBack(seat))];
+        if (idle.Count > 0) GiveUp(idle, "it is wanted back");
     }
+
+    /// <summary>Whether a rank of the generation has not said that it has its state.</summary>
+    private bool IsRestoring() => _run.Members.Any(member => _run.Seats.ContainsKey(member.Seat)
+        && (_heard.Of(member.Seat)?.Report is not { } report || report.Generation < _run.Generation
+            || report.Phase is ReportedPhase.Joining or ReportedPhase.Parked or ReportedPhase.Loading));
 
     private bool HasFinished()
     {
@@ -35,17 +45,19 @@ internal sealed partial class RunTurn
         return true;
     }
 
-    /// <summary>Why nodes are left now; null if none is, or the run cannot do without them.</summary>
-    private string? DrainCause()
+    /// <summary>Why seats are left now; null if none is, or the run cannot do without them.</summary>
+    private string? LeavingCause()
     {
-        if (_run.Draining.IsEmpty) return null;
-        var leaving = MemberSeats().Where(_run.IsDraining).Select(seat => seat.Node).Distinct().Order(StringComparer.Ordinal).ToList();
+        if (_run.Draining.IsEmpty && _run.Recalled.IsEmpty) return null;
+        var leaving = MemberSeats().Where(_run.IsWantedBack).ToList();
         if (leaving.Count == 0 || Staying() < _run.Limits.Min) return null;
-        return $"{string.Join(" and ", leaving)} {(leaving.Count == 1 ? "drains" : "drain")}";
+        var nodes = leaving.Select(seat => seat.Node).Where(_run.Draining.ContainsKey).Distinct().Order(StringComparer.Ordinal).ToList();
+        return nodes.Count > 0 ? $"{string.Join(" and ", nodes)} {(nodes.Count == 1 ? "drains" : "drain")}"
+            : "a run of higher priority waits";
     }
 
-    /// <summary>Seats that would be in the next generation if the draining nodes were left.</summary>
-    private int Staying() => _run.Seats.Values.Count(seat => !_run.IsDraining(seat) && !_run.IsLeftOut(seat.Number, now)
+    /// <summary>Seats that would be in the next generation if those that are wanted back were left.</summary>
+    private int Staying() => _run.Seats.Values.Count(seat => !_run.IsWantedBack(seat) && !_run.IsLeftOut(seat.Number, now)
         && (RankOf(seat.Number) is not null && !seat.IsSilent || _heard.IsParked(seat.Number)));
 
     /// <summary>
@@ -56,7 +68,7 @@ internal sealed partial class RunTurn
     {
         if (_run.Seats.Count == _run.Members.Length) return null; // as nearly always
         List<Seat> spares = [.. _run.Seats.Values.Where(seat => RankOf(seat.Number) is null
-            && _heard.IsParked(seat.Number) && !_run.IsDraining(seat) && !_run.IsLeftOut(seat.Number, now))];
+            && _heard.IsParked(seat.Number) && !_run.IsWantedBack(seat) && !_run.IsLeftOut(seat.Number, now))];
         var silent = MemberSeats().Where(seat => seat.IsSilent).Count(); // none in a generation that has just begun
         if (spares.Count == 0 || _run.Members.Length - silent >= _run.Limits.Max) return null;
         var ready = spares.Select(seat => _heard.Of(seat.Number)!.ChangedAt).Concat(
@@ -98,7 +110,7 @@ internal sealed partial class RunTurn
     private void TickRunning(RunPhase.Running running)
     {
         var isLate = running.AskedAt is { } asked && now > asked + timings.HurryAfter && _run.Draining.Any(node => node.Value);
-        if (!running.Boundary.IsEmpty && DrainCause() is not null && (isLate || IsWithoutTally()))
+        if (!running.Boundary.IsEmpty && LeavingCause() is not null && (isLate || IsWithoutTally()))
         {
             BreakOff(Breakup.Of(BreakupKind.Boundary, string.Join(" and ", running.Boundary)));
             return;
@@ -114,12 +126,24 @@ internal sealed partial class RunTurn
         List<SeatNews> members = [.. MemberSeats().Select(seat => _heard.Of(seat.Number)).OfType<SeatNews>()
             .Where(news => news.Report.Generation == _run.Generation)];
         if (members.Count < _run.Members.Length) return; // somebody has not been heard yet
+        foreach (var seat in _heard.Stall.Hanging(members, timings.Hang, now, WarnAt)) WarnOf(seat);
         var hanging = _heard.Stall.Hanging(members, timings.Hang, now).Select(seat => _run.Seats[seat]).ToList();
         if (hanging.Count == 0) return;
         var since = now - hanging.Min(seat => _heard.Of(seat.Number)!.ChangedAt);
         Log(FormattableString.Invariant($"{Names(hanging)} {(hanging.Count == 1 ? "hangs" : "hang")}: ")
             + FormattableString.Invariant($"nothing has come of it for {since.TotalSeconds:0} s, and the others wait for it"));
         BreakOff(Breakup.Of(BreakupKind.Stall, $"{string.Join(" and ", hanging.Select(seat => seat.Node).Distinct())} hung"));
+    }
+
+    /// <summary>Once for each place that it stands still at, before anything is done about it.</summary>
+    private void WarnOf(int number)
+    {
+        var (seat, news) = (_run.Seats[number], _heard.Of(number)!);
+        if (news.IsNamed) return;
+        _heard = _heard with { Seats = _heard.Seats.SetItem(number, news with { IsNamed = true }) };
+        Log(FormattableString.Invariant($"{Name(seat)} is behind: for {(now - news.ChangedAt).TotalSeconds:0} s it has got no ")
+            + $"further than {Kebab.Of(news.Report.Phase.ToString()).Replace('-', ' ')} after step {news.Report.Step}, "
+            + "and the others wait for it");
     }
 
     /// <summary>Seats of nodes that do not answer any more, which the run goes on without.</summary>

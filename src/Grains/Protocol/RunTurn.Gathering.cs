@@ -10,14 +10,29 @@ internal sealed partial class RunTurn
     {
         if (IsAwaited(gathering)) return;
         var parked = _run.Seats.Values.Where(seat => _heard.IsParked(seat.Number) && !_run.IsLeftOut(seat.Number, now)).ToList();
-        var staying = parked.Where(seat => !_run.IsDraining(seat)).ToList();
-        if (staying.Count >= _run.Limits.Min) parked = staying; // else those that should leave are still needed
-        if (parked.Count < _run.Limits.Min) return;
+        var staying = parked.Where(seat => !_run.IsWantedBack(seat)).ToList();
+        var members = staying.Count < _run.Limits.Min ? parked : staying; // those that should leave are still needed
+        if (members.Count < _run.Limits.Min) return;
 
-        var plan = RestorePlan.Of([.. parked.Select(seat => (seat.Number, _heard.Of(seat.Number)!.Report.Offer!))]);
+        // Seats that leave have their parts to give first, unless that was tried in vain.
+        var givers = Offers(_run.Budget.Futile == 0 ? parked : members);
+        var most = _run.Limits.Max;
+        if (WhoHandsOver(parked, members, givers) is { } source) (members, most) = ([.. members, source], most + 1);
+
+        var plan = RestorePlan.Of(Offers(members), givers);
         foreach (var (odd, what) in plan.Odd) Refuse(_run.Seats[odd], new(Name(_run.Seats[odd]), what));
-        if (plan.Odd.Count == 0) Form(gathering, parked, plan);
+        if (plan.Odd.Count == 0) Form(gathering, members, plan, most);
         else if (_run.Phase is RunPhase.Gathering rest) FormWhenReady(rest);
+    }
+
+    /// <summary>
+    /// The seat that leaves and alone has, whole, what the run has come to: it is in one generation more, to which it gives its state.
+    /// Null where those that stay have it, or can fetch it in parts.
+    /// </summary>
+    private Seat? WhoHandsOver(List<Seat> parked, List<Seat> members, List<(int Seat, ReportedOffer Offer)> givers)
+    {
+        var (all, without) = (RestorePlan.Of(Offers(parked), givers), RestorePlan.Of(Offers(members), givers));
+        return without.Position.CompareTo(all.Position) >= 0 ? null : _run.Seats[all.Source];
     }
 
     /// <summary>
@@ -39,15 +54,16 @@ internal sealed partial class RunTurn
         return false;
     }
 
-    private void Form(RunPhase.Gathering gathering, List<Seat> parked, RestorePlan plan)
+    /// <param name="most">Ranks: the run's limit, and whoever hands its state over.</param>
+    private void Form(RunPhase.Gathering gathering, List<Seat> parked, RestorePlan plan, int most)
     {
         // Neighbours share a node, and the nodes that were there first come first.
         var first = parked.GroupBy(seat => seat.Node).ToDictionary(group => group.Key, group => group.Min(seat => seat.Number));
         var ordered = parked.OrderBy(seat => first[seat.Node]).ThenBy(seat => seat.Number).ToList();
-        if (ordered.Count > _run.Limits.Max)
+        if (ordered.Count > most)
         {
             var source = ordered.Find(seat => seat.Number == plan.Source)!;
-            ordered = [.. ordered.Where(seat => seat != source).Take(_run.Limits.Max - 1).Append(source)
+            ordered = [.. ordered.Where(seat => seat != source).Take(most - 1).Append(source)
                 .OrderBy(seat => first[seat.Node]).ThenBy(seat => seat.Number)];
         }
         var generation = Math.Max(_run.Generation, _run.Seats.Keys.Max(seat => _heard.Of(seat)?.Report is { } r
@@ -58,20 +74,32 @@ internal sealed partial class RunTurn
             Generation = generation,
             Members = [.. ordered.Select(seat => new Member(seat.Number, _heard.Of(seat.Number)!.Report.Offer!.Address))],
             Source = ordered.FindIndex(seat => seat.Number == plan.Source),
-            Start = Position.Of(plan.Offer),
+            Shards = WithRanks(plan.Shards, ordered),
+            Start = plan.Position,
             BeganAt = now,
             Phase = RunPhase.Running.Plain,
-        }).With(new FormedGeneration(generation, ordered.Count, gathering.Why, plan.Offer.Step + 1, Math.Round(seconds, 3)));
+        }).With(new FormedGeneration(generation, ordered.Count, gathering.Why, plan.Position.Step + 1, Math.Round(seconds, 3)));
         _ranks = null;
         _heard = _heard with { Stall = _heard.Stall.Begin(ordered.Select(seat => seat.Node), now) };
         var ranks = ordered.Count == 1 ? "1 rank" : $"{ordered.Count} ranks";
-        Log($"generation {generation} begins at step {plan.Offer.Step + 1} with {ranks}"
+        Log($"generation {generation} begins at step {plan.Position.Step + 1} with {ranks}"
             + FormattableString.Invariant($" after {seconds:0.0} s"));
         var addresses = Addresses();
         for (var rank = 0; rank < ordered.Count; rank++)
-            _commands.Add(new RunCommand.Join(ordered[rank], generation, rank, addresses, _run.Source, gathering.Why));
-        if (!_run.Draining.IsEmpty) GiveUpIdle();
+            _commands.Add(new RunCommand.Join(ordered[rank], generation, rank, addresses, _run.Source, gathering.Why, _run.Shards));
+        GiveUpIdle();
     }
+
+    /// <summary>Says which of the holders are ranks: whoever does not reach one can then say to whom the connection is bad.</summary>
+    private ShardSources? WithRanks(ShardSources? shards, List<Seat> ordered)
+    {
+        if (shards is null) return null;
+        List<string> couriers = [.. Offers(ordered).Select(one => one.Offer.Courier)];
+        return shards with { Holders = [.. shards.Holders.Select(holder => holder with { Member = couriers.IndexOf(holder.Courier) })] };
+    }
+
+    private List<(int Seat, ReportedOffer Offer)> Offers(IEnumerable<Seat> parked) =>
+        [.. parked.Select(seat => (seat.Number, _heard.Of(seat.Number)!.Report.Offer!))];
 
     /// <summary>
     /// A run that cannot go on leaves its seats to another and waits. First what it has come to is written down, by the seat that is
@@ -81,9 +109,8 @@ internal sealed partial class RunTurn
     {
         if (_run.Phase is not RunPhase.Gathering || _run.Seats.Count >= _run.Limits.Min) return; // it has what it needs by now
         if (_run.Seats.Values.Any(IsUnheard)) return;
-        List<(int Seat, ReportedOffer Offer)> offers =
-            [.. _run.Seats.Keys.Where(_heard.IsParked).Select(seat => (seat, _heard.Of(seat)!.Report.Offer!))];
-        if (offers.Count > 0 && RestorePlan.Of(offers) is { Offer: { IsLive: true } offer } plan
+        var offers = Offers(_run.Seats.Values.Where(seat => _heard.IsParked(seat.Number)));
+        if (offers.Count > 0 && RestorePlan.Of(offers, []) is { Offer: { IsLive: true } offer } plan
             && _heard.Of(plan.Source)!.Report.CheckpointStep < offer.Step)
         {
             _commands.Add(new RunCommand.Keep(_run.Seats[plan.Source]));

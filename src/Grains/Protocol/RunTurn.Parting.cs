@@ -79,7 +79,8 @@ internal sealed partial class RunTurn
     private void EndParting(RunPhase.Parting parting)
     {
         var parked = MemberSeats().Where(seat => _heard.IsParked(seat.Number)).ToList();
-        var reached = parked.Select(seat => Position.Of(_heard.Of(seat.Number)!.Report.Offer!)).DefaultIfEmpty(_run.Start).Max();
+        var offers = Offers(parked);
+        var reached = offers.Count == 0 ? _run.Start : RestorePlan.Of(offers, offers).Position;
         var hasProgressed = reached.CompareTo(_run.Start) > 0;
         var canSpareOne =
             _run.Seats.Values.Count(seat => _heard.IsParked(seat.Number) && !_run.IsLeftOut(seat.Number, now)) > _run.Limits.Min;

@@ -124,7 +124,9 @@ internal sealed partial class RunTurn
         if (report.Fault == ReportedFault.None) return breakup;
         breakup = breakup with { Faults = breakup.Faults.Add(new(Name(seat), report.Error ?? "it broke off", IsEcho: true)) };
         if (breakup.Kind == BreakupKind.Boundary) breakup = breakup with { Kind = BreakupKind.Echo, Why = WhyOf(seat, report) };
-        return PeerOf(report) is { } peer ? breakup with { Edges = breakup.Edges.Add(new(seat.Number, peer)) } : breakup;
+        return PeerOf(report) is { } peer
+            ? breakup with { Edges = breakup.Edges.Add(new(seat.Number, peer, IsSure: !report.BadPeerMayBeGone)) }
+            : breakup;
     }
 
     private string WhyOf(Seat seat, RankReport report) => PeerOf(report) is { } number && _run.Seats.TryGetValue(number, out var peer)
@@ -158,7 +160,7 @@ internal sealed partial class RunTurn
     }
 
     private RunCommand Join(Seat seat, int rank) => new RunCommand.Join(
-        seat, _run.Generation, rank, Addresses(), _run.Source, _run.History.LastOrDefault()?.Cause ?? "");
+        seat, _run.Generation, rank, Addresses(), _run.Source, _run.History.LastOrDefault()?.Cause ?? "", _run.Shards);
 
     private IReadOnlyList<string> Addresses() => [.. _run.Members.Select(member => member.Address)];
 }

@@ -61,6 +61,8 @@ internal sealed partial class RunTurn(Rendezvous run, Heard heard, DateTimeOffse
         }
         var draining = e.Draining.ToImmutableSortedDictionary(node => node.Node, node => node.InHurry);
         if (!draining.SequenceEqual(_run.Draining)) _run = _run with { Draining = draining };
+        var recalled = e.Recalled is null ? [] : e.Recalled.ToImmutableSortedSet();
+        if (!recalled.SetEquals(_run.Recalled)) _run = _run with { Recalled = recalled };
         List<Seat> added = [.. e.Seats.Where(place => place.Seat >= _run.NextSeat).Select(p => new Seat(p.Seat, p.Node, p.Silo))];
         if (added.Count > 0) AddSeats(added);
         TakeLost(e.Lost);

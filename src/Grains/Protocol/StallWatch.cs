@@ -47,7 +47,8 @@ internal sealed record StallWatch(
     /// and for long nothing of what they report has changed.
     /// </summary>
     /// <param name="members">All of the generation.</param>
-    public IReadOnlyList<int> Hanging(IReadOnlyList<SeatNews> members, TimeSpan patience, DateTimeOffset now)
+    /// <param name="share">Of the time after which a rank is held to hang.</param>
+    public IReadOnlyList<int> Hanging(IReadOnlyList<SeatNews> members, TimeSpan patience, DateTimeOffset now, double share = 1)
     {
         if (members.Count == 0) return [];
         var most = members.Max(news => news.Report.Entered);
@@ -56,7 +57,7 @@ internal sealed record StallWatch(
             .. from news in members
                where news.Report.Entered < most
                let own = Patience(news.Report.Phase)
-               where own is not null && now - CommittedAt > own && now - news.ChangedAt > own
+               where own is not null && now - CommittedAt > share * own && now - news.ChangedAt > share * own
                select news.Report.Seat,
         ];
 

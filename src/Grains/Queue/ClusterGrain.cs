@@ -29,7 +29,7 @@ internal sealed class ClusterGrain(
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        Formats.Require(stored.State.Format, StoredCluster.ThisFormat, "the cluster");
+        StateFormat.Require(stored.State.Format, StoredCluster.ThisFormat, "the cluster");
         this.RegisterGrainTimer(TickAsync, new GrainTimerCreationOptions(Tick, Tick));
         return Task.CompletedTask;
     }
@@ -73,7 +73,7 @@ internal sealed class ClusterGrain(
     public async Task EnqueueAsync(QueuedRun run)
     {
         if (Queue.Knows(run.Run) || stored.State.Ended.Exists(r => r.Run == run.Run && r.Life >= run.Life)) return;
-        stored.State.Enqueue(run, RankDemand.Of(run, RunSpecText.Parse(run.SpecJson)));
+        stored.State.Enqueue(run, RankDemand.Of(run, SubmittedSpec.Parse(run.SpecJson)));
         await StoreAsync();
         await LeaseAsync();
     }
@@ -114,6 +114,15 @@ internal sealed class ClusterGrain(
         return [];
     }
 
+    public async Task<IReadOnlyList<string>> ForgetAsync(string run)
+    {
+        if (Queue.Knows(run)) return [$"run: must have ended to be forgotten, got {run}, which has not; end it with `phi3v cancel {run}`."];
+        if (!stored.State.Forget(run)) return [$"run: must be one that ended on this cluster, got {run}; see `phi3v runs --all`."];
+        await StoreAsync();
+        await TendAsync(run, ForgetAsync);
+        return [];
+    }
+
     public Task<IReadOnlyList<string>> WaitingAsync() => Task.FromResult<IReadOnlyList<string>>([.. Queue.Waiting.Select(d => d.Run)]);
 
     public async Task<IReadOnlyList<RunStatus>> RunsAsync()
@@ -141,7 +150,7 @@ internal sealed class ClusterGrain(
         (spec, problems) = (new(), []);
         try
         {
-            spec = RunSpecText.Parse(specJson);
+            spec = SubmittedSpec.Parse(specJson);
         }
         catch (InputException e)
         {
@@ -156,7 +165,7 @@ internal sealed class ClusterGrain(
 
     private static string? Unknown(string node, IReadOnlyList<NodeInfo> nodes) => nodes.Any(known => known.Node == node)
         ? null
-        : $"node: must be one of the cluster's, got {node}; choose one of {string.Join(", ", nodes.Select(known => known.Node))}.";
+        : $"node: must be one of the cluster's, got {node}; {Nearest.Advice(node, [.. nodes.Select(known => known.Node)])}";
 
     /// <summary>A run for devices that this cluster has not, and never will, would wait for ever.</summary>
     private string? DeviceProblem(RunSpec spec)
@@ -175,14 +184,21 @@ internal sealed class ClusterGrain(
         foreach (var run in Queue.Leases.Runs.Keys) _ = TendAsync(run, ReconcileAsync);
         var capacities = Capacities();
         foreach (var demand in Queue.Waiting) _ = TendAsync(demand.Run, run => WaitAsync(run, Queue.WaitingFor(demand, capacities)));
+        foreach (var run in stored.State.Forgotten) _ = TendAsync(run, ForgetAsync);
         ClusterMetrics.Tell(await NodesAsync(), Queue);
+    }
+
+    private async Task ForgetAsync(IRunGrain run)
+    {
+        await run.ForgetAsync();
+        stored.State.Forgotten = stored.State.Forgotten.Remove(run.GetPrimaryKeyString()); // stored with the next change, as what is told
     }
 
     /// <summary>A run that waits no more was cancelled, and its release was lost.</summary>
     private async Task WaitAsync(IRunGrain run, string waitingFor)
     {
         await TellAsync(run);
-        if (await run.WaitAsync(waitingFor) == Answer.Stale && await run.StatusAsync() is { IsFinal: true } final)
+        if (await run.WaitAsync(waitingFor) == Acknowledgement.Stale && await run.StatusAsync() is { IsFinal: true } final)
             await this.AsReference<IClusterGrain>().ReleaseAsync(final);
     }
 
@@ -213,7 +229,7 @@ internal sealed class ClusterGrain(
         {
             var said = _needs.GetValueOrDefault(run.Key);
             var live = run.Value.Seats.Count(place => _nodes.LossOf(place) is null);
-            return said is not { Wants: 0 } && GangQueue.IsOwed(run.Value, live, said?.Refusing ?? [], nodes);
+            return said is not { Wants: 0 } && Queue.IsOwed(run.Value, live, said?.Refusing ?? [], nodes);
         });
     }
 
@@ -223,7 +239,10 @@ internal sealed class ClusterGrain(
         await TellAsync(run);
         var name = run.GetPrimaryKeyString();
         if (!Queue.Leases.Runs.TryGetValue(name, out var leased)) return;
-        var needs = await run.TendAsync(new(leased.ToLease(), Lost(leased), Draining(leased), Yields: WhoYields() == name));
+        // Until all nodes have been heard, runs seem to be short that are not.
+        var recalled = _nodes.IsComplete ? Queue.Recalled(Capacities()).GetValueOrDefault(name, []) : [];
+        var needs = await run.TendAsync(
+            new(leased.ToLease(), Lost(leased), Draining(leased), Yields: WhoYields() == name, Recalled: recalled));
         Remember(name, needs);
         if (needs.Final is { } final)
         {

@@ -9,13 +9,15 @@ namespace Phi3VCluster.Grains.Queue;
 /// <param name="FirstSeat">Lowest number for its seats.</param>
 /// <param name="SubmittedAt">Of two, the younger yields.</param>
 /// <param name="ShortSeconds">After so long with too few ranks it leaves them to others.</param>
-/// <param name="HasYielded">It did, and is to have ranks again before all others, as soon as there are enough.</param>
+/// <param name="HasYielded">It did, and is to have ranks again before others of its priority, as soon as there are enough.</param>
+/// <param name="Priority">The higher goes first, whoever came before.</param>
 internal sealed record RankDemand(
     string Run, int MinRanks, int MaxRanks, string Device, int Life = 0, int FirstSeat = 0, DateTimeOffset SubmittedAt = default,
-    int ShortSeconds = 60, bool HasYielded = false)
+    int ShortSeconds = 60, bool HasYielded = false, int Priority = 0)
 {
     public static RankDemand Of(string run, RunSpec spec) =>
-        new(run, spec.Cluster.MinRanks, spec.Cluster.MaxRanks, spec.Cluster.Device, ShortSeconds: spec.Failure.ShortSeconds);
+        new(run, spec.Cluster.MinRanks, spec.Cluster.MaxRanks, spec.Cluster.Device,
+            ShortSeconds: spec.Failure.ShortSeconds, Priority: spec.Cluster.Priority);
 
     public static RankDemand Of(QueuedRun run, RunSpec spec) => Of(run.Run, spec) with
     {

@@ -6,7 +6,7 @@ namespace Phi3VCluster.Grains.Queue;
 /// <summary>What the cluster's grain knows, and stores before it acts on it.</summary>
 internal sealed class StoredCluster
 {
-    private const int MostEndedRuns = 500;
+    public const int MostEndedRuns = 500;
 
     /// <summary>
     /// Counts what a reader of an earlier build could not make sense of. Format 1 is stored under another name: it knew no seats, and
@@ -21,8 +21,11 @@ internal sealed class StoredCluster
 
     public GangQueue Queue { get; set; } = GangQueue.Empty;
 
-    /// <summary>How the newest runs ended, oldest first; older ones are known to their own grain only.</summary>
+    /// <summary>How the newest runs ended, oldest first; older ones are forgotten.</summary>
     public ImmutableList<RunStatus> Ended { get; set; } = ImmutableList<RunStatus>.Empty;
+
+    /// <summary>Ended runs whose own grain is to forget them too.</summary>
+    public ImmutableSortedSet<string> Forgotten { get; set; } = ImmutableSortedSet<string>.Empty;
 
     /// <summary>Nodes that somebody asked to be emptied.</summary>
     public ImmutableSortedSet<string> Draining { get; set; } = ImmutableSortedSet<string>.Empty;
@@ -32,6 +35,7 @@ internal sealed class StoredCluster
     {
         Untold = Untold.SetItem(run.Run, run);
         Ended = Ended.RemoveAll(ended => ended.Run == run.Run);
+        Forgotten = Forgotten.Remove(run.Run);
         Queue = Queue.Enqueue(demand);
     }
 
@@ -41,6 +45,15 @@ internal sealed class StoredCluster
         Untold = Untold.Remove(final.Run);
         if (Ended.Exists(r => r.Run == final.Run)) return;
         Ended = Ended.Add(final);
-        if (Ended.Count > MostEndedRuns) Ended = Ended.RemoveAt(0);
+        if (Ended.Count > MostEndedRuns) Forget(Ended[0].Run);
+    }
+
+    /// <returns>Whether there was such an ended run.</returns>
+    public bool Forget(string run)
+    {
+        if (!Ended.Exists(ended => ended.Run == run)) return false;
+        Ended = Ended.RemoveAll(ended => ended.Run == run);
+        Forgotten = Forgotten.Add(run);
+        return true;
     }
 }

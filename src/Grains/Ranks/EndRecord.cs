@@ -16,7 +16,7 @@ internal static class EndRecord
     {
         Directory.CreateDirectory(end.Output);
         var spec = Path.Combine(end.Output, "run.yaml");
-        if (!File.Exists(spec)) WholeFile.Write(spec, end.Spec + "\n");
-        WholeFile.Write(Path.Combine(end.Output, FileName), end.Text + "\n");
+        if (!File.Exists(spec)) AtomicFile.Write(spec, end.Spec + "\n");
+        AtomicFile.Write(Path.Combine(end.Output, FileName), end.Text + "\n");
     }
 }

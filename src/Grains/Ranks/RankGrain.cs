@@ -14,6 +14,7 @@ internal sealed class RankGrain(IRankWorkers workers, ILocalSiloDetails silo) : 
 {
     public Task<IReadOnlyList<int>> ObeyAsync(NodeOrders orders)
     {
+        if (orders.Orders.All(order => order is LeaveOrder)) DeactivateOnIdle(); // hardly anything will come for this seat
         // Meant for the node's earlier silo: its seats went with it.
         var isOther = orders.Silo != silo.SiloAddress.ToParsableString();
         IReadOnlyList<int> refused = [.. orders.Orders.Where(order => isOther || !Obey(orders, order)).Select(order => order.Seat)];
@@ -21,7 +22,15 @@ internal sealed class RankGrain(IRankWorkers workers, ILocalSiloDetails silo) : 
     }
 
     /// <summary>On a thread of the pool: a disk may be slow, and the grain must hear of other orders.</summary>
-    public Task RecordAsync(RunEnd end) => Task.Run(() => EndRecord.Write(end));
+    public Task RecordAsync(RunEnd end)
+    {
+        DeactivateOnIdle();
+        return Task.Run(() => EndRecord.Write(end));
+    }
+
+    internal static ShardPlan? Of(ShardSources? shards) => shards is null ? null : new(
+        new(shards.Generation, shards.Step), shards.WorldSize, shards.Words,
+        [.. shards.Holders.Select(holder => new ShardHolder(holder.Rank, holder.Courier, holder.Member))]);
 
     private bool Obey(NodeOrders orders, RankOrder order)
     {
@@ -29,7 +38,7 @@ internal sealed class RankGrain(IRankWorkers workers, ILocalSiloDetails silo) : 
         return order switch
         {
             TakeOrder o => workers.Take(id, version, new(o.SpecJson, o.Collective, o.Output)),
-            JoinOrder o => workers.Join(id, version, new(o.Generation, o.Rank, o.Addresses, o.Source, o.Cause)),
+            JoinOrder o => workers.Join(id, version, new(o.Generation, o.Rank, o.Addresses, o.Source, o.Cause, Of(o.Shards))),
             PartOrder o => workers.Part(id, version, o.Generation),
             BreakOrder o => workers.Break(id, version, o.Generation, o.Reason),
             KeepOrder => workers.Keep(id, version),

@@ -11,6 +11,7 @@ internal static class CollectiveChoice
     {
         (not "auto", _, _) => spec.Cluster.Collective,
         (_, _, 1) => "loopback",
+        (_, "cuda", _) when spec.Batch.GradientType != "fp32" => "tcp", // NCCL carries float32 alone
         (_, "cuda", _) => "nccl-or-tcp", // which of them only the nodes can tell
         _ => "tcp",
     };

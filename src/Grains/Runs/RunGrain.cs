@@ -31,7 +31,7 @@ internal sealed class RunGrain(
         _ranks = new RankCalls(GrainFactory, ForgetNews, log);
         _heard = Heard.Nothing(time.GetUtcNow());
         if (Run.Submitted is null) return;
-        Formats.Require(Run.Format, StoredRun.ThisFormat, $"run {Run.Submitted.Run}");
+        StateFormat.Require(Run.Format, StoredRun.ThisFormat, $"run {Run.Submitted.Run}");
         _spec = RunSpecJson.FromText(Run.Submitted.SpecJson);
         await HandleAsync(new RunEvent.Reactivated());
     }
@@ -65,12 +65,12 @@ internal sealed class RunGrain(
         RunMetrics.Tell(run.Run, Run, now);
     }
 
-    public Task<Answer> WaitAsync(string waitingFor)
+    public Task<Acknowledgement> WaitAsync(string waitingFor)
     {
         Submitted();
-        if (Run.Rendezvous.Phase is not RunPhase.Queued) return Task.FromResult(Answer.Stale);
+        if (Run.Rendezvous.Phase is not RunPhase.Queued) return Task.FromResult(Acknowledgement.Stale);
         Run.WaitingFor = waitingFor;
-        return Task.FromResult(Answer.Accepted);
+        return Task.FromResult(Acknowledgement.Accepted);
     }
 
     public async Task<RunNeeds> TendAsync(Tending tending)
@@ -82,7 +82,7 @@ internal sealed class RunGrain(
             Run.Device ??= lease.Device;
             if (lease.Seats.Any(seat => seat.Seat >= Run.Rendezvous.NextSeat))
                 Run.Places = [.. Run.Places.UnionBy(lease.Seats, place => place.Seat)];
-            await HandleAsync(new RunEvent.Tended(lease.Seats, tending.Lost, tending.Draining, tending.Yields));
+            await HandleAsync(new RunEvent.Tended(lease.Seats, tending.Lost, tending.Draining, tending.Yields, tending.Recalled));
         }
         return Run.Rendezvous.NeedsOf(lease, Run.Rendezvous.Phase.IsFinal ? Status() : null);
     }
@@ -103,6 +103,13 @@ internal sealed class RunGrain(
         return Status();
     }
 
+    public async Task ForgetAsync()
+    {
+        if (Run.Submitted is null || !Run.Rendezvous.Phase.IsFinal) return;
+        await stored.ClearStateAsync();
+        DeactivateOnIdle();
+    }
+
     public Task<RunStatus> StatusAsync()
     {
         Submitted();
@@ -121,7 +128,7 @@ internal sealed class RunGrain(
     {
         var decision = Run.Rendezvous.Apply(_heard, happened, time.GetUtcNow(), timings);
         _heard = decision.Heard;
-        if (!ReferenceEquals(decision.State, Run.Rendezvous))
+        if (!ReferenceEquals(decision.State, Run.Rendezvous) || decision.Commands.Any(command => command is RunCommand.Log))
         {
             TakeOver(decision);
             await StoreAsync();
@@ -155,12 +162,12 @@ internal sealed class RunGrain(
 
     private void TakeProgress(NodeReport report)
     {
-        if (Run.Rendezvous.Phase is RunPhase.Stopping || Run.Rendezvous.Phase.IsFinal) return;
+        if (Run.Rendezvous.Phase.IsFinal) return;
         var before = Run.Progress;
         foreach (var seat in report.Seats.Where(seat => seat.Generation == Run.Rendezvous.Generation))
         {
             if (seat.Phase == ReportedPhase.Parked) Run.Progress = Run.Progress.WithCheckpoint(seat.CheckpointStep);
-            else if (seat.Phase is not (ReportedPhase.Failed or ReportedPhase.Stopped)) Run.Progress = Run.Progress.With(seat);
+            else Run.Progress = Run.Progress.With(seat);
         }
         foreach (var news in Run.Progress.NewsSince(before, _spec.Evaluation.Metric, _spec.Epochs))
             Run.Log = Run.Log.Add(time.GetUtcNow(), news);
@@ -196,7 +203,8 @@ internal sealed class RunGrain(
     {
         RunCommand.Take c => new TakeOrder(
             c.Seat.Number, _specOfSeats ??= SpecOfSeats(), CollectiveChoice.For(_spec, Run.Device!), Submitted().Output),
-        RunCommand.Join c => new JoinOrder(c.Seat.Number, c.Generation, c.Rank, c.Addresses, c.Source, c.Cause),
+        RunCommand.Join c => new JoinOrder(
+            c.Seat.Number, c.Generation, c.Rank, c.Addresses, c.Source, c.Cause, c.Shards),
         RunCommand.Part c => new PartOrder(c.Seat.Number, c.Generation),
         RunCommand.Break c => new BreakOrder(c.Seat.Number, c.Generation, c.Reason),
         RunCommand.Keep c => new KeepOrder(c.Seat.Number),

@@ -34,7 +34,7 @@ public static class RunMetrics
     private static readonly string[] Outcomes = ["done", "failed", "cancelled"];
     private static readonly string[] Causes = [.. Enum.GetNames<BreakupKind>().Select(Kebab.Of)];
 
-    private static readonly ConcurrentDictionary<string, RunReading> Runs = new();
+    private static readonly ConcurrentDictionary<string, RunGauges> Runs = new();
     private static readonly ConcurrentDictionary<string, long> Ends = new(Outcomes.Select(outcome => KeyValuePair.Create(outcome, 0L)));
     private static readonly RenewedMeter Meter = new(Fill, RunsOfAMeter);
     private static Histogram<double>? _rendezvous;
@@ -53,7 +53,7 @@ public static class RunMetrics
             return;
         }
         if (Runs.TryAdd(run, new())) Meter.AddOwner();
-        Runs.AddOrUpdate(run, new RunReading(), (_, before) => before with
+        Runs.AddOrUpdate(run, new RunGauges(), (_, before) => before with
         {
             State = phase.GetType().Name.ToLowerInvariant(),
             Step = progress.Step,
@@ -92,11 +92,11 @@ public static class RunMetrics
         _rendezvous = RendezvousTime.Record(meter, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100);
         Ended.Observe(meter, () => [.. Ends.Select(outcome => Ended.Of(outcome.Value, outcome.Key))]);
 
-        void Each(MetricDefinition metric, Func<KeyValuePair<string, RunReading>, Measurement<double>?> read) =>
+        void Each(MetricDefinition metric, Func<KeyValuePair<string, RunGauges>, Measurement<double>?> read) =>
             metric.Observe(meter, () => [.. Runs.Select(read).OfType<Measurement<double>>()]);
     }
 
-    private sealed record RunReading
+    private sealed record RunGauges
     {
         public string State { get; init; } = "";
         public long Step { get; init; }

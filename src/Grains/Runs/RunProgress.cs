@@ -17,6 +17,7 @@ internal sealed record RunProgress
     public double? EvalBefore { get; init; }
     public double? EvalAfter { get; init; }
     public double TrainSeconds { get; init; }
+    public double? StepSeconds { get; init; }
     public long CheckpointStep { get; init; }
     public IReadOnlyList<string> Notes { get; init; } = [];
     /// <summary>Rank 0's.</summary>
@@ -31,7 +32,8 @@ internal sealed record RunProgress
     };
 
     /// <summary>
-    /// Takes a report of the present generation in. A seat that is behind adds nothing: a step is committed by all ranks or by none.
+    /// Takes a report of the present generation in. A seat that is behind adds nothing: a step is committed by all ranks or by none. The
+    /// last words of one that has ended count too: it may have committed a step since it was heard.
     /// </summary>
     public RunProgress With(RankReport report)
     {
@@ -39,17 +41,20 @@ internal sealed record RunProgress
         {
             Step = report.Step,
             TotalSteps = Math.Max(TotalSteps, report.TotalSteps),
-            Epoch = Math.Max(Epoch, report.Epoch),
+            // A run that went back to a checkpoint is in an earlier one with its next step.
+            Epoch = report.Step > Step ? report.Epoch : Math.Max(Epoch, report.Epoch),
             Loss = report.Loss ?? Loss,
             LearningRate = report.LearningRate ?? LearningRate,
             GradNorm = report.GradNorm ?? GradNorm,
             ImagesPerSecond = report.ImagesPerSecond ?? ImagesPerSecond,
             TrainSeconds = Math.Max(TrainSeconds, report.TrainSeconds),
+            StepSeconds = report.StepSeconds ?? StepSeconds,
         };
+        var works = report is { Rank: 0, Phase: not (ReportedPhase.Failed or ReportedPhase.Stopped) };
         return next with
         {
-            Phase = report.Rank == 0 ? report.Phase : Phase,
-            Part = report.Rank == 0 ? report.Part : Part,
+            Phase = works ? report.Phase : Phase,
+            Part = works ? report.Part : Part,
             EvalBefore = report.EvalBefore ?? EvalBefore,
             EvalAfter = report.EvalAfter ?? EvalAfter,
             CheckpointStep = Math.Max(CheckpointStep, report.CheckpointStep),

@@ -32,7 +32,7 @@ internal sealed class StoredRun
             Run = Submitted!.Run,
             Name = spec.Name,
             State = phase.State,
-            Phase = RunWords.Phase(Rendezvous, heard, Progress),
+            Phase = PhaseText.Phase(Rendezvous, heard, Progress),
             Step = Progress.Step,
             TotalSteps = Progress.TotalSteps,
             Epoch = Progress.Epoch,
@@ -43,7 +43,7 @@ internal sealed class StoredRun
             ImagesPerSecond = Progress.ImagesPerSecond,
             WorldSize = Rendezvous.Members.Length,
             Generation = Rendezvous.Generation,
-            WaitingFor = phase is RunPhase.Queued ? WaitingFor : RunWords.WaitingFor(Rendezvous, heard, now),
+            WaitingFor = phase is RunPhase.Queued ? WaitingFor : PhaseText.WaitingFor(Rendezvous, heard, now),
             Error = phase is RunPhase.Failed failed ? failed.Error : null,
             Nodes = Nodes(),
             Metric = spec.Data.Eval is null && Progress.EvalBefore is null && Progress.EvalAfter is null ? null : spec.Evaluation.Metric,
@@ -52,6 +52,7 @@ internal sealed class StoredRun
             Output = Submitted.Output,
             Seconds = StartedAt is { } started ? ((FinishedAt ?? now) - started).TotalSeconds : 0,
             TrainSeconds = Progress.TrainSeconds,
+            StepSeconds = Progress.StepSeconds,
             Notes = Progress.Notes,
             Part = phase is RunPhase.Running ? Progress.Part : null,
             SubmittedAt = Submitted.SubmittedAt,
@@ -61,6 +62,7 @@ internal sealed class StoredRun
             Life = Submitted.Life,
             SeatsNumbered = Rendezvous.NextSeat,
             CheckpointStep = Progress.CheckpointStep,
+            Priority = spec.Cluster.Priority,
         };
     }
 

@@ -3,7 +3,7 @@ using Microsoft.Net.Http.Headers;
 namespace Phi3VCluster.Silo.Http;
 
 /// <summary>Why a request is refused.</summary>
-internal sealed record Refusal(int Status, string Reason);
+internal sealed record HttpRefusal(int Status, string Reason);
 
 /// <summary>
 /// Who may ask what. Without a token, everything is open to this machine, as the CLI is, and others may look if the silo listens beyond it;
@@ -33,13 +33,13 @@ internal sealed class HttpAccess(Token? @operator, Token? reader, bool isLocal)
     /// <summary>
     /// A site whose name was made to mean this machine would else be this machine's own page to a browser (DNS rebinding).
     /// </summary>
-    public Refusal? CheckHost(HostString host) => !isLocal || LocalNames.Contains(host.Host, StringComparer.OrdinalIgnoreCase)
+    public HttpRefusal? CheckHost(HostString host) => !isLocal || LocalNames.Contains(host.Host, StringComparer.OrdinalIgnoreCase)
         ? null
         : new(StatusCodes.Status421MisdirectedRequest,
             $"This silo answers as {string.Join(", ", LocalNames)} only; use one of these names.");
 
     /// <summary>What the caller may do, or why nothing.</summary>
-    public (HttpRole Role, Refusal? Refusal) RoleOf(HttpRequest request)
+    public (HttpRole Role, HttpRefusal? Refusal) RoleOf(HttpRequest request)
     {
         if (request.Query.Keys.Any(key => TokenNames.Contains(key, StringComparer.OrdinalIgnoreCase)))
             return (default, new(StatusCodes.Status400BadRequest,
@@ -59,7 +59,7 @@ internal sealed class HttpAccess(Token? @operator, Token? reader, bool isLocal)
     }
 
     /// <summary>What speaks against a change by a caller whose role is known.</summary>
-    public Refusal? CheckChange(HttpRequest request, HttpRole role)
+    public HttpRefusal? CheckChange(HttpRequest request, HttpRole role)
     {
         if (request.ContentLength is > 0 || request.Headers.ContainsKey(HeaderNames.TransferEncoding))
             return new(StatusCodes.Status413PayloadTooLarge, "A POST of this API takes no body; send it without one.");

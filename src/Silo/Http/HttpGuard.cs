@@ -40,7 +40,7 @@ internal static partial class HttpGuard
     /// <summary>What the caller may do, once the guard has let it pass.</summary>
     public static HttpRole RoleOf(HttpContext http) => (HttpRole)http.Items[typeof(HttpRole)]!;
 
-    private static Refusal? Refuse(HttpContext http, HttpAccess access, string api)
+    private static HttpRefusal? Refuse(HttpContext http, HttpAccess access, string api)
     {
         if (access.CheckHost(http.Request.Host) is { } wrongHost) return wrongHost;
         if (!http.Request.Path.StartsWithSegments(api)) return null;

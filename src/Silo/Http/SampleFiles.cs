@@ -72,7 +72,7 @@ internal static class SampleFiles
         RunOutput run, int index, string id, Func<RunSpec, RowPlace, Sample, object> use, CancellationToken gone)
     {
         var spec = RunSpecYaml.ReadFile(run.At("run.yaml"), []).Spec;
-        using var rows = RunData.PeekEvaluation(spec.Data, spec.Seed);
+        using var rows = DataSplit.PeekEvaluation(spec.Data, spec.Seed);
         for (var row = index; row < rows.Count && row <= index + MostSkippedRows; row++) // skipped rows are not counted in the index
         {
             gone.ThrowIfCancellationRequested();

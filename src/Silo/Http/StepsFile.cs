@@ -17,7 +17,7 @@ internal static class StepsFile
         if (!File.Exists(run.At(Name))) return StepSeries.Empty(run.Run, from, problem: null);
         // A generation puts a new file in its place at any time: this one stays whole.
         using var file = new FileStream(run.At(Name), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        var lines = new LinesOfSteps(file);
+        var lines = new StepLineFinder(file);
         if (lines.Last is not { } last || last < from) return StepSeries.Empty(run.Run, from, problem: null);
         var perPoint = (last - from) / points + 1;
         var means = new List<StepMean>();

@@ -10,6 +10,8 @@ public sealed record InspectResult
     public required IReadOnlyList<InspectedBadRow> Bad { get; init; }
     /// <summary>Good rows that are text alone.</summary>
     public required int RowsWithoutImages { get; init; }
+    /// <summary>What the good rows hold and may not be meant, a sentence each.</summary>
+    public IReadOnlyList<string> Remarks { get; init; } = [];
     public required GoodRows Good { get; init; }
     /// <summary>Texts were not tokenised, their length was estimated.</summary>
     public required bool TokensAreEstimated { get; init; }

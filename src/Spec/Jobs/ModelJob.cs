@@ -6,6 +6,7 @@ namespace Phi3VCluster.Spec.Jobs;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "job")]
 [JsonDerivedType(typeof(GenerateJob), "generate"), JsonDerivedType(typeof(EvaluateJob), "eval"), JsonDerivedType(typeof(MergeJob), "merge")]
 [JsonDerivedType(typeof(InspectJob), "inspect"), JsonDerivedType(typeof(ExportJob), "export")]
+[JsonDerivedType(typeof(MeasureJob), "measure"), JsonDerivedType(typeof(BenchJob), "bench")]
 public abstract record ModelJob
 {
     /// <summary>Checkpoint folder in Hugging Face layout.</summary>
@@ -77,6 +78,8 @@ public sealed record InspectJob : ModelJob
     public bool ExifRotate { get; init; }
     /// <summary>Most crops of an image; null for what the model's image processor says, else 16.</summary>
     public int? NumCrops { get; init; }
+    /// <summary>What is to be trained of the model, to be held against its weights; null where nothing is.</summary>
+    public MethodSpec? Method { get; init; }
     /// <summary>Pictures on the contact sheet; 0 for no sheet.</summary>
     public int Pages { get; init; } = 12;
 }
@@ -102,4 +105,28 @@ public sealed record ExportJob : ModelJob
     public long? Step { get; init; }
     /// <summary>Folder to make.</summary>
     public string To { get; init; } = "";
+}
+
+/// <summary>How fast a node's CPU does what a training step consists of, at a model's sizes. Needs no model.</summary>
+public sealed record MeasureJob : ModelJob
+{
+    /// <summary>Positions of a pass.</summary>
+    public int Tokens { get; init; }
+    public int Width { get; init; }
+    public int Heads { get; init; }
+    public int Intermediate { get; init; }
+    /// <summary>Inner dimension of adapters.</summary>
+    public int Rank { get; init; }
+}
+
+/// <summary>The recipe's speed table on a node, on pages and weights that are made there. Needs no model.</summary>
+public sealed record BenchJob : ModelJob
+{
+    /// <summary>Most <see cref="Seconds"/>, an hour.</summary>
+    public const double MostSeconds = 3600;
+
+    /// <summary>That each row trains after it has warmed up; the step under way is finished.</summary>
+    public double Seconds { get; init; } = 5;
+    /// <summary>Of <see cref="Recipes.SpeedTable.Methods"/>; empty for all.</summary>
+    public IReadOnlyList<string> Methods { get; init; } = [];
 }

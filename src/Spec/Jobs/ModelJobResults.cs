@@ -61,3 +61,15 @@ public sealed record MergeResult(string Output, string Dtype, int Tensors, int M
 /// <param name="Tensors">That were trained.</param>
 /// <param name="Seconds">From the files to the files.</param>
 public sealed record ExportResult(string Output, string Run, long Step, string Kind, int Tensors, double Seconds) : JobResult;
+
+/// <param name="Products">Operations a second of a map's products, on all cores.</param>
+/// <param name="ThinProducts">Of an adapter's.</param>
+/// <param name="Attention">Of causal attention, there and back.</param>
+/// <param name="Bytes">That an elementwise operation reads and writes in a second.</param>
+/// <param name="OperationSeconds">To do one that has next to nothing to do.</param>
+/// <param name="SocketBytes">A second through a socket of this machine.</param>
+/// <param name="ProcessBytes">Of the process, with its libraries loaded.</param>
+/// <param name="Seconds">That the measurement took.</param>
+public sealed record MeasureResult(
+    double Products, double ThinProducts, double Attention, double Bytes, double OperationSeconds, double SocketBytes, double ProcessBytes,
+    double Seconds) : JobResult;

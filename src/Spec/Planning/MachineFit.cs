@@ -22,7 +22,7 @@ public static class MachineFit
             + (fits.Count > 0 ? $"what fits: {string.Join(", or ", fits)}." : "use a machine with more memory.");
     }
 
-    /// <summary>Bytes of what the run exports, and so the room that its folder needs.</summary>
+    /// <summary>Bytes of what the run exports.</summary>
     /// <param name="modelFolder">The checkpoint that is written again, whole, where weights are trained.</param>
     public static long ResultBytes(RunSpec spec, ModelSizes model, string modelFolder)
     {
@@ -37,13 +37,12 @@ public static class MachineFit
         }
     }
 
-    /// <param name="outputFolder">Need not be there yet.</param>
-    public static IEnumerable<string> DiskProblems(RunSpec spec, ModelSizes model, string modelFolder, string outputFolder)
+    /// <summary>As far as it can be told without the weights.</summary>
+    /// <inheritdoc cref="DiskNeed.Of"/>
+    public static DiskNeed DiskNeedOf(RunSpec spec, ModelSizes model, long? steps)
     {
-        var need = ResultBytes(spec, model, modelFolder);
-        if (FreeBytes(outputFolder) is { } free && free < need)
-            yield return $"output: the result needs {Gigabytes(need)}, got {Gigabytes(free)} free in {outputFolder}; "
-                + "make room or choose another folder.";
+        var trained = spec.Method.Targets is null ? model.TrainedBy(spec.Method).Count : 0; // on chosen maps there are fewer
+        return DiskNeed.Of(spec, ResultBytes(spec, model, spec.Model.Path), trained, steps);
     }
 
     /// <summary>Of the disk that a folder is or would be on; null where nobody can say.</summary>

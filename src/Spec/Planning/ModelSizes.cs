@@ -32,6 +32,20 @@ public sealed record ModelSizes
     /// <summary>A decoder layer: the largest unit whose gradients are complete at one moment.</summary>
     public long Layer => LayerMatrices + 2 * Width;
 
+    /// <summary>Width of q, k and v together.</summary>
+    public long AttentionInputs => Width + 2 * Width / Heads * KeyValueHeads;
+
+    /// <summary>A tower layer's linear maps.</summary>
+    public long TowerLayerMatrices => TowerLayerMaps.Sum(map => map.Weights);
+
+    public long ProjectorMatrices => ProjectorMaps.Sum(map => map.Weights);
+
+    /// <summary>Inputs and outputs of all maps of a decoder layer together: an adapter of rank r has r weights for each.</summary>
+    public long LayerEnds => LayerMaps.Sum(map => map.Inputs + map.Outputs);
+
+    /// <inheritdoc cref="LayerEnds"/>
+    public long TowerLayerEnds => TowerLayerMaps.Sum(map => map.Inputs + map.Outputs);
+
     public long Head => HeadMap.Weights + Width;
 
     /// <summary>Everything that the forward pass reads.</summary>
@@ -42,7 +56,7 @@ public sealed record ModelSizes
 
     private IEnumerable<Map> LayerMaps =>
     [
-        new(Width, Width + 2 * Width / Heads * KeyValueHeads), new(Width, Width), new(Width, 2 * Intermediate), new(Intermediate, Width),
+        new(Width, AttentionInputs), new(Width, Width), new(Width, 2 * Intermediate), new(Intermediate, Width),
     ];
 
     private IEnumerable<Map> TowerLayerMaps =>

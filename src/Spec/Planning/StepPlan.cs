@@ -15,6 +15,11 @@ public sealed record StepPlan(long Samples, long PerEpoch, long Total, long Warm
         return new(samples, perEpoch, total, spec.Optimizer.WarmupOf(total));
     }
 
+    /// <returns>Why so many steps cannot be; null where they can.</returns>
+    public string? Problem(RunSpec spec) => Total <= int.MaxValue ? null
+        : $"epochs: {Count(spec.Epochs, "epoch")} × {Count(PerEpoch, "step")} are {Count(Total, "step")}, "
+            + $"of at most {Count(int.MaxValue, "step")}, got {spec.Epochs}; lower it, or give maxSteps.";
+
     /// <summary>What is accepted but is hardly meant, a sentence each.</summary>
     public IEnumerable<string> Warnings(RunSpec spec)
     {

@@ -14,6 +14,10 @@ internal static class SpecKeys
     public static bool IsSection(Type type) => type.IsClass && type.Namespace == typeof(RunSpec).Namespace;
 
     /// <summary>The paths of all values, e.g. <c>optimizer.learningRate</c>.</summary>
+    public static IEnumerable<string> Values(Type record, string prefix = "") => Of(record).SelectMany(k =>
+        IsSection(k.Property.PropertyType) ? Values(k.Property.PropertyType, $"{prefix}{k.Key}.") : [prefix + k.Key]);
+
+    /// <summary>The paths of all values and of the sections they are in.</summary>
     public static IEnumerable<string> Paths(Type record, string prefix = "") => Of(record).SelectMany(k =>
         IsSection(k.Property.PropertyType)
             ? Paths(k.Property.PropertyType, $"{prefix}{k.Key}.").Prepend(prefix + k.Key)

@@ -36,6 +36,18 @@ internal sealed class CountedCollective(ICollective inner, Action<long> entering
         inner.AllGather(buffer);
     }
 
+    public IPendingSum BeginAllReduce(Tensor buffer, HalfSum? half = null)
+    {
+        entering(++_operations);
+        return inner.BeginAllReduce(buffer, half);
+    }
+
+    public IPendingSum BeginReduceScatter(Tensor buffer, HalfSum? half = null)
+    {
+        entering(++_operations);
+        return inner.BeginReduceScatter(buffer, half);
+    }
+
     public void Abort(string reason) => inner.Abort(reason);
 
     public void Dispose() => inner.Dispose();

@@ -19,9 +19,21 @@ internal sealed class HostStaging(ICollective host, string? note = null) : IColl
 
     public void AllGather(Tensor buffer) => Staged(buffer, host.AllGather);
 
+    public IPendingSum BeginAllReduce(Tensor buffer, HalfSum? half = null) => Begun(buffer, copy => host.BeginAllReduce(copy, half));
+
+    public IPendingSum BeginReduceScatter(Tensor buffer, HalfSum? half = null) =>
+        Begun(buffer, copy => host.BeginReduceScatter(copy, half));
+
     public void Abort(string reason) => host.Abort(reason);
 
     public void Dispose() => host.Dispose();
+
+    private static IPendingSum Begun(Tensor buffer, Func<Tensor, IPendingSum> begin)
+    {
+        if (buffer.device_type == TorchSharp.DeviceType.CPU) return begin(buffer);
+        var copy = buffer.cpu().DetachFromDisposeScope(); // waits for the device
+        return new Back(begin(copy), copy, buffer);
+    }
 
     private static void Staged(Tensor buffer, Action<Tensor> operation)
     {
@@ -34,5 +46,20 @@ internal sealed class HostStaging(ICollective host, string? note = null) : IColl
         using var copy = buffer.cpu(); // waits for the device
         operation(copy);
         buffer.copy_(copy);
+    }
+
+    private sealed class Back(IPendingSum sum, Tensor copy, Tensor buffer) : IPendingSum
+    {
+        private bool _isBack;
+
+        public void Wait()
+        {
+            sum.Wait();
+            if (_isBack) return;
+            using var quiet = no_grad();
+            buffer.copy_(copy);
+            copy.Dispose();
+            _isBack = true;
+        }
     }
 }

@@ -7,7 +7,7 @@ internal sealed class LoopbackBackend : ICollectiveBackend
 
     public int MaxWorldSize => 1;
 
-    public ICollectiveEndpoint Open(string host, int? cudaDevice) => new Endpoint();
+    public ICollectiveEndpoint Open(string host, int? cudaDevice, IPeerTls? tls) => new Endpoint();
 
     private sealed class Endpoint : ICollectiveEndpoint
     {

@@ -18,6 +18,15 @@ internal sealed class LoopbackCollective(long generation) : ICollective
 
     public void AllGather(Tensor buffer) => Check(buffer, summed: false);
 
+    public IPendingSum BeginAllReduce(Tensor buffer, HalfSum? half = null) => BeginReduceScatter(buffer, half);
+
+    /// <summary>Nothing travels, so that nothing is rounded.</summary>
+    public IPendingSum BeginReduceScatter(Tensor buffer, HalfSum? half = null)
+    {
+        Check(buffer, summed: true);
+        return DoneSum.Instance;
+    }
+
     public void Abort(string reason) => _broken ??= $"aborted: {reason}";
 
     public void Dispose() => _broken ??= "the collective is disposed";

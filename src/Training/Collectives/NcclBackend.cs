@@ -9,7 +9,9 @@ internal sealed class NcclBackend : ICollectiveBackend
 
     public int MaxWorldSize => int.MaxValue;
 
-    public ICollectiveEndpoint Open(string host, int? cudaDevice) => NcclDevice.Find(cudaDevice, out var lack) is { } device
-        ? new NcclEndpoint(host, device)
-        : throw new InputException($"cluster.collective: nccl cannot be used by a rank on {Environment.MachineName}: {lack}; or write auto or tcp.");
+    public ICollectiveEndpoint Open(string host, int? cudaDevice = null, IPeerTls? tls = null) =>
+        NcclDevice.Find(cudaDevice, out var lack) is { } device
+            ? new NcclEndpoint(host, device, tls: tls)
+            : throw new InputException(
+                $"cluster.collective: nccl cannot be used by a rank on {Environment.MachineName}: {lack}; or write auto or tcp.");
 }

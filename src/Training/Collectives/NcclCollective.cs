@@ -19,7 +19,7 @@ internal sealed class NcclCollective : ICollective
     private readonly Lock _call = new(); // held by the rank's thread inside a call: Dispose waits for it before it frees anything
     private readonly ICollective _ring;
     private readonly NcclWatch? _watch; // null in a world of one
-    private readonly IDeviceStreams _streams;
+    private readonly CudaStreams _streams;
     private readonly DeviceType _memory;
     private readonly NcclCommunicator _communicator;
     private readonly Thread _watcher;
@@ -75,6 +75,10 @@ internal sealed class NcclCollective : ICollective
 
     public void AllGather(Tensor buffer) => Run(RingOperationKind.AllGather, buffer, _ring.AllGather);
 
+    public IPendingSum BeginAllReduce(Tensor buffer, HalfSum? half = null) => Begin(RingOperationKind.AllReduce, buffer, half);
+
+    public IPendingSum BeginReduceScatter(Tensor buffer, HalfSum? half = null) => Begin(RingOperationKind.ReduceScatter, buffer, half);
+
     /// <summary>
     /// Starts an operation behind what libtorch has been given so far, and beside what it is given next. All ranks start theirs in the
     /// same order. Rank's thread only.
@@ -109,7 +113,8 @@ internal sealed class NcclCollective : ICollective
 
     public void Abort(string reason)
     {
-        Interlocked.CompareExchange(ref _abortReason, $"aborted: {reason}", null); // says more than the lost connection of a peer told before
+        // Says more than the lost connection of a peer that was told before.
+        Interlocked.CompareExchange(ref _abortReason, $"aborted: {reason}", null);
         Break(reason);
     }
 
@@ -155,6 +160,9 @@ internal sealed class NcclCollective : ICollective
             Interlocked.Decrement(ref _underway);
         }
     }
+
+    private NcclOperation Begin(RingOperationKind kind, Tensor buffer, HalfSum? half) =>
+        half is null ? Start(kind, buffer) : throw new NotSupportedException("NCCL carries float32 alone");
 
     private void Run(RingOperationKind kind, Tensor buffer, Action<Tensor> onHost)
     {
@@ -271,7 +279,8 @@ internal sealed class NcclCollective : ICollective
     {
         Break(failure.Message);
         var stuck = _stopped.Wait(StopPatience) && IsDrained() ? "" : "; the device has not stopped within a second: end this process";
-        return new($"{operation.Kind} {operation.Number} of rank {Rank} of {WorldSize} (generation {Generation}): {_abortReason ?? _broken}{stuck}.", failure);
+        return new($"{operation.Kind} {operation.Number} of rank {Rank} of {WorldSize} (generation {Generation}): "
+            + $"{_abortReason ?? _broken}{stuck}.", failure);
     }
 
     private bool IsDrained()

@@ -72,7 +72,9 @@ internal sealed class NcclCommunicator
         Group("ncclBroadcast", root =>
         {
             var (shard, size) = Shard(data, count, root, elementBytes);
-            return size == 0 ? NcclResult.Success : _nccl.Broadcast(shard, shard, size * elementBytes, NcclType.Byte, root, _handle, stream);
+            return size == 0
+                ? NcclResult.Success
+                : _nccl.Broadcast(shard, shard, size * elementBytes, NcclType.Byte, root, _handle, stream);
         });
     }
 
@@ -93,7 +95,8 @@ internal sealed class NcclCommunicator
     }
 
     /// <summary>
-    /// Takes the kernels off the device and frees the communicator. Waits for them: on a device that no longer answers, for ever. Idempotent.
+    /// Takes the kernels off the device and frees the communicator. Waits for them: on a device that no longer answers, for ever.
+    /// Idempotent.
     /// </summary>
     public void Abort()
     {

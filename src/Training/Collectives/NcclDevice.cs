@@ -7,7 +7,7 @@ namespace Phi3VCluster.Training.Collectives;
 /// <param name="Nccl">The library.</param>
 /// <param name="Streams">Of the rank's device.</param>
 /// <param name="Memory">Of the tensors that NCCL moves; those of the CPU go over the host ring.</param>
-internal sealed record NcclDevice(NcclLibrary Nccl, IDeviceStreams Streams, DeviceType Memory)
+internal sealed record NcclDevice(NcclLibrary Nccl, CudaStreams Streams, DeviceType Memory)
 {
     /// <summary>Null where a rank cannot use NCCL.</summary>
     /// <param name="cudaDevice">Null on the CPU.</param>

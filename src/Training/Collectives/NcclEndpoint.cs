@@ -14,13 +14,17 @@ internal sealed class NcclEndpoint : ICollectiveEndpoint
     /// <param name="device">Null where this rank cannot use NCCL.</param>
     /// <param name="lack">Why it cannot.</param>
     /// <param name="orTcp">Where NCCL cannot join the ranks, the host ring does: the same for all ranks.</param>
+    /// <param name="tls">For the sockets of the two ends; null: in the clear.</param>
+    /// <param name="isLocalToo">As of <see cref="TcpEndpoint"/>.</param>
     /// <exception cref="CollectiveException"><paramref name="host"/> is no address of this machine.</exception>
-    public NcclEndpoint(string host, NcclDevice? device, string lack = "", bool orTcp = false)
+    public NcclEndpoint(
+        string host, NcclDevice? device, string lack = "", bool orTcp = false, IPeerTls? tls = null, bool isLocalToo = true)
     {
         (_device, _orTcp) = (device, orTcp);
-        _ring = new(host);
-        _watch = new(host);
-        _address = new(_ring.Address, _watch.Address, NcclAddress.ThisHost, device?.Streams.Identity ?? "-", device?.Nccl.Version ?? 0, lack);
+        _ring = new(host, tls, isLocalToo);
+        _watch = new(host, tls, isLocalToo);
+        _address = new(
+            _ring.Address, _watch.Address, NcclAddress.ThisHost, device?.Streams.Identity ?? "-", device?.Nccl.Version ?? 0, lack);
     }
 
     public string Address => _address.ToString();
@@ -60,7 +64,8 @@ internal sealed class NcclEndpoint : ICollectiveEndpoint
         catch (Exception failure) when (failure is CollectiveException or StreamException)
         {
             meeting.Dispose(); // peers need not wait for this rank
-            throw new CollectiveException($"rank {rank} of {ranks.Length} (generation {generation}): {failure.Message.TrimEnd('.')}.", failure);
+            throw new CollectiveException($"rank {rank} of {ranks.Length} (generation {generation}): "
+                + $"{failure.Message.TrimEnd('.')}.", failure);
         }
     }
 }

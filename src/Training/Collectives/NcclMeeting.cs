@@ -16,7 +16,8 @@ internal sealed record NcclMeeting(ICollective Ring, NcclWatch? Watch) : IDispos
             var one = ranks[rank];
             if (one.Lack.Length > 0) return $"rank {rank} has no NCCL: {one.Lack}";
             if (one.Version != ranks[0].Version)
-                return $"rank 0 has NCCL {NcclLibrary.Words(ranks[0].Version)}, rank {rank} has {NcclLibrary.Words(one.Version)}; use one PyTorch on all nodes";
+                return $"rank 0 has NCCL {NcclLibrary.Words(ranks[0].Version)}, rank {rank} has {NcclLibrary.Words(one.Version)}; "
+                    + "use one PyTorch on all nodes";
             for (var other = 0; other < rank; other++)
                 if ((one.Host, one.Device) == (ranks[other].Host, ranks[other].Device))
                     return $"ranks {other} and {rank} compute on the same GPU ({one.Device}), which NCCL refuses; give each rank a GPU";
@@ -41,7 +42,9 @@ internal sealed record NcclMeeting(ICollective Ring, NcclWatch? Watch) : IDispos
         return id;
     }
 
-    /// <summary>Returns when all ranks have joined: before that none may leave, for those that still join would take it for a loss.</summary>
+    /// <summary>
+    /// Returns when all ranks have joined: before that none may leave, for those that still join would take it for a loss.
+    /// </summary>
     public void Conclude()
     {
         using var one = zeros(1);

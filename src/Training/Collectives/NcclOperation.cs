@@ -5,7 +5,7 @@ namespace Phi3VCluster.Training.Collectives;
 /// <summary>
 /// An operation on its way beside the device's other work. Its buffer must be left alone, and alive, until <see cref="Wait"/> returns.
 /// </summary>
-internal sealed class NcclOperation(NcclCollective collective, RingOperation operation, Tensor buffer, nint happening)
+internal sealed class NcclOperation(NcclCollective collective, RingOperation operation, Tensor buffer, nint happening) : IPendingSum
 {
     /// <summary>What was called.</summary>
     public RingOperation Called => operation;

@@ -10,6 +10,6 @@ internal sealed class NcclOrTcpBackend : ICollectiveBackend
 
     public int MaxWorldSize => int.MaxValue;
 
-    public ICollectiveEndpoint Open(string host, int? cudaDevice) =>
-        new NcclEndpoint(host, NcclDevice.Find(cudaDevice, out var lack), lack, orTcp: true);
+    public ICollectiveEndpoint Open(string host, int? cudaDevice, IPeerTls? tls) =>
+        new NcclEndpoint(host, NcclDevice.Find(cudaDevice, out var lack), lack, orTcp: true, tls);
 }

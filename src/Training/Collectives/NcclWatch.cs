@@ -16,7 +16,7 @@ internal sealed class NcclWatch : IDisposable
     private readonly Neighbour _next, _previous;
     private long _operations;
 
-    public NcclWatch(Socket next, Socket previous, int rank, int worldSize)
+    public NcclWatch(RankConnection next, RankConnection previous, int rank, int worldSize)
     {
         _next = new(next, (rank + 1) % worldSize);
         _previous = new(previous, (rank + worldSize - 1) % worldSize);
@@ -50,7 +50,8 @@ internal sealed class NcclWatch : IDisposable
     /// <returns>Why the generation is over; null if nothing is wrong, or nothing was said in time.</returns>
     public string? Look(TimeSpan patience)
     {
-        List<Socket> readable = [.. new[] { _next, _previous }.Where(neighbour => !neighbour.IsSilent).Select(neighbour => neighbour.Socket)];
+        List<Socket> readable =
+            [.. new[] { _next, _previous }.Where(neighbour => !neighbour.IsSilent).Select(neighbour => neighbour.Connection.Socket)];
         if (readable.Count == 0)
         {
             Thread.Sleep(patience);
@@ -60,8 +61,8 @@ internal sealed class NcclWatch : IDisposable
         lock (_gate)
         {
             // Words first: a peer that left because we disagree said so before it left.
-            if (readable.Contains(_previous.Socket)) _previous.Listen(_theirs);
-            if (readable.Contains(_next.Socket)) _next.Listen(_theirs);
+            if (readable.Contains(_previous.Connection.Socket)) _previous.Listen(_theirs);
+            if (readable.Contains(_next.Connection.Socket)) _next.Listen(_theirs);
             return Disagreement() ?? _previous.Loss ?? _next.Loss;
         }
     }
@@ -75,8 +76,8 @@ internal sealed class NcclWatch : IDisposable
 
     public void Dispose()
     {
-        _next.Socket.Dispose();
-        _previous.Socket.Dispose();
+        _next.Connection.Dispose();
+        _previous.Connection.Dispose();
     }
 
     private string? Disagreement()
@@ -84,18 +85,19 @@ internal sealed class NcclWatch : IDisposable
         while (_mine.Count > 0 && _theirs.Count > 0)
         {
             var (mine, theirs) = (_mine.Dequeue(), _theirs.Dequeue());
-            if (mine != theirs) return $"rank {_previous.Rank} called {theirs}, this rank called {mine}; all ranks must make the same calls";
+            if (mine != theirs)
+                return $"rank {_previous.Rank} called {theirs}, this rank called {mine}; all ranks must make the same calls";
         }
         return _previous.Absence(_operations) ?? _next.Absence(_operations);
     }
 
-    private sealed class Neighbour(Socket socket, int rank)
+    private sealed class Neighbour(RankConnection connection, int rank)
     {
         private readonly byte[] _arriving = new byte[RingOperation.Bytes];
         private int _arrived;
         private long? _leftAfter;
 
-        public Socket Socket => socket;
+        public RankConnection Connection => connection;
         public int Rank => rank;
 
         /// <summary>There is nothing to listen for any more.</summary>
@@ -111,20 +113,22 @@ internal sealed class NcclWatch : IDisposable
         {
             Span<byte> bytes = stackalloc byte[RingOperation.Bytes];
             MemoryMarshal.Write(bytes, in operation);
-            socket.Send(bytes, SocketFlags.None, out _); // a peer that is gone is noticed by listening, where its last words are
+            try
+            {
+                connection.Send(bytes);
+            }
+            catch (Exception lost) when (lost is SocketException or IOException)
+            {
+                // A peer that is gone is noticed by listening, where its last words are.
+            }
         }
 
+        /// <summary>Takes all that has come: with TLS some of it may be here already, where no wait at the socket sees it.</summary>
         public void Listen(Queue<RingOperation> operations)
         {
-            do
+            while (Receive() is not 0 and var count)
             {
-                var count = socket.Receive(_arriving.AsSpan(_arrived), SocketFlags.None, out var error);
-                if (error != SocketError.Success || count == 0)
-                {
-                    IsSilent = true;
-                    if (_leftAfter is null) Loss = $"lost the connection to rank {rank}: {(count == 0 && error == 0 ? "closed by the peer" : error)}";
-                    return;
-                }
+                if (count == RankConnection.Gone) return;
                 _arrived += count;
                 if (_arrived < RingOperation.Bytes) continue;
                 _arrived = 0;
@@ -132,19 +136,29 @@ internal sealed class NcclWatch : IDisposable
                 if (said.Kind == default) _leftAfter = said.Number;
                 else operations.Enqueue(said);
             }
-            while (socket.Available > 0);
         }
 
-        public void HangUp()
+        public void HangUp() => connection.Shutdown(SocketShutdown.Send);
+
+        private int Receive()
         {
+            var cause = "closed by the peer";
             try
             {
-                socket.Shutdown(SocketShutdown.Send);
+                var count = connection.TryReceive(_arriving.AsSpan(_arrived));
+                if (count != RankConnection.Gone) return count;
             }
-            catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+            catch (SocketException lost)
             {
-                // It has hung up already: gone is gone.
+                cause = $"{lost.SocketErrorCode}";
             }
+            catch (IOException lost)
+            {
+                cause = lost.Message.TrimEnd('.');
+            }
+            IsSilent = true;
+            if (_leftAfter is null) Loss = $"lost the connection to rank {rank}: {cause}";
+            return RankConnection.Gone;
         }
     }
 }

@@ -33,31 +33,33 @@ internal readonly record struct RingHandshake(ulong Magic, Guid Key, long Genera
         _ => null,
     };
 
-    public void Send(Socket socket)
+    public void Send(RankConnection to)
     {
         Span<byte> bytes = stackalloc byte[Bytes];
         MemoryMarshal.Write(bytes, in this);
-        socket.Send(bytes); // 40 bytes into an empty buffer: never partial
+        to.Send(bytes);
     }
 
-    /// <param name="socket">A connected, blocking socket.</param>
+    /// <param name="from">A connection on which nothing has been said.</param>
     /// <param name="patience">How long the peer may take.</param>
     /// <param name="stop">Ends the wait.</param>
     /// <returns>Null if the peer hung up or said nothing in time.</returns>
-    public static RingHandshake? Receive(Socket socket, TimeSpan patience, CancellationToken stop)
+    /// <exception cref="SocketException">The connection broke.</exception>
+    /// <exception cref="IOException">It says what it must not.</exception>
+    public static RingHandshake? Receive(RankConnection from, TimeSpan patience, CancellationToken stop)
     {
         Span<byte> bytes = stackalloc byte[Bytes];
         var filled = 0;
         for (var waited = TimeSpan.Zero; waited < patience; waited += RingSockets.PollInterval)
         {
             stop.ThrowIfCancellationRequested();
-            while (socket.Poll(RingSockets.PollInterval, SelectMode.SelectRead))
+            while (from.TryReceive(bytes[filled..]) is not 0 and var count)
             {
-                var count = socket.Receive(bytes[filled..], SocketFlags.None, out _);
+                if (count == RankConnection.Gone) return null;
                 filled += count;
-                if (count == 0) return null;
                 if (filled == Bytes) return MemoryMarshal.Read<RingHandshake>(bytes);
             }
+            from.Socket.Poll(RingSockets.PollInterval, SelectMode.SelectRead);
         }
         return null;
     }

@@ -8,41 +8,35 @@ namespace Phi3VCluster.Training.Collectives;
 /// </summary>
 internal sealed class RingLink : IDisposable
 {
-    private readonly Socket _next, _previous;
+    private readonly RankConnection _next, _previous;
     private readonly List<Socket> _readable = [], _writable = [];
     private readonly int _rank, _worldSize;
     private volatile string? _broken;
 
-    public RingLink(Socket next, Socket previous, int rank, int worldSize)
-    {
+    public RingLink(RankConnection next, RankConnection previous, int rank, int worldSize) =>
         (_next, _previous, _rank, _worldSize) = (next, previous, rank, worldSize);
-        _next.Blocking = _previous.Blocking = false;
-    }
 
     public int NextRank => (_rank + 1) % _worldSize;
     public int PreviousRank => (_rank + _worldSize - 1) % _worldSize;
 
-    /// <returns>Bytes taken; 0 when the kernel's buffer is full.</returns>
+    /// <summary>Whether all that was taken is on its way; if not, <see cref="TrySend"/> goes on with it.</summary>
+    public bool IsFlushed => _next.IsFlushed;
+
+    /// <returns>Bytes taken; 0 when there is no room.</returns>
     public int TrySend(ReadOnlySpan<byte> data)
     {
-        var sent = _next.Send(data, SocketFlags.None, out var error);
-        return error is SocketError.Success or SocketError.WouldBlock
-            ? sent
-            : throw Lost(NextRank, error.ToString(), RingSockets.IsNetworks(error));
+        try
+        {
+            return _next.TrySend(data);
+        }
+        catch (Exception lost) when (lost is SocketException or IOException)
+        {
+            throw Lost(NextRank, lost);
+        }
     }
 
     /// <returns>Bytes received; 0 when none are there yet.</returns>
-    public int TryReceive(Span<byte> data)
-    {
-        var received = _previous.Receive(data, SocketFlags.None, out var error);
-        return error switch
-        {
-            SocketError.WouldBlock => 0,
-            SocketError.Success when received > 0 => received,
-            SocketError.Success => throw Lost(PreviousRank, "closed by the peer"),
-            _ => throw Lost(PreviousRank, error.ToString(), RingSockets.IsNetworks(error)),
-        };
-    }
+    public int TryReceive(Span<byte> data) => Receive(_previous, PreviousRank, data);
 
     /// <summary>
     /// Blocks until there is something to receive or, if <paramref name="sending"/>, room to send.
@@ -53,11 +47,11 @@ internal sealed class RingLink : IDisposable
     {
         _readable.Clear();
         _writable.Clear();
-        _readable.Add(_previous);
-        if (sendingLater) _readable.Add(_next); // the next rank never writes: readable means gone
-        if (sending) _writable.Add(_next);
+        _readable.Add(_previous.Socket);
+        if (sendingLater) _readable.Add(_next.Socket);
+        if (sending) _writable.Add(_next.Socket);
         Socket.Select(_readable, _writable, null, -1);
-        if (_readable.Contains(_next)) throw Lost(NextRank, "closed by the peer");
+        if (_readable.Contains(_next.Socket)) Receive(_next, NextRank, stackalloc byte[1]); // it never writes: gone, or TLS's own words
     }
 
     /// <summary>Throws the reason if the link is broken.</summary>
@@ -70,8 +64,8 @@ internal sealed class RingLink : IDisposable
     public void Abort(string reason)
     {
         if (Interlocked.CompareExchange(ref _broken, reason, null) is not null) return;
-        Shutdown(_next);
-        Shutdown(_previous);
+        _next.Shutdown(SocketShutdown.Both);
+        _previous.Shutdown(SocketShutdown.Both);
     }
 
     public void Dispose()
@@ -80,20 +74,25 @@ internal sealed class RingLink : IDisposable
         _previous.Dispose();
     }
 
-    /// <param name="isNetworks">The peer may be well; otherwise it has hung up, for a reason of its own.</param>
-    private CollectiveException Lost(int peer, string cause, bool isNetworks = false) => _broken is { } reason
-        ? new(reason)
-        : new($"lost the connection to rank {peer}: {cause}", peer: isNetworks ? peer : null);
-
-    private static void Shutdown(Socket socket)
+    private int Receive(RankConnection from, int peer, Span<byte> data)
     {
         try
         {
-            socket.Shutdown(SocketShutdown.Both);
+            return from.TryReceive(data) is not RankConnection.Gone and var received ? received : throw Lost(peer, null);
         }
-        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+        catch (Exception lost) when (lost is SocketException or IOException)
         {
-            // The peer has hung up already, or the link is disposed: broken is broken.
+            throw Lost(peer, lost);
         }
+    }
+
+    /// <param name="peer">Whose connection it was.</param>
+    /// <param name="cause">Null if the peer has hung up, for a reason of its own. If it is the network, the peer may be well.</param>
+    private CollectiveException Lost(int peer, Exception? cause)
+    {
+        if (_broken is { } reason) return new(reason);
+        var socket = (cause as SocketException)?.SocketErrorCode;
+        return new($"lost the connection to rank {peer}: {socket?.ToString() ?? cause?.Message.TrimEnd('.') ?? "closed by the peer"}",
+            peer: socket is { } error && RingSockets.IsNetworks(error) ? peer : null);
     }
 }

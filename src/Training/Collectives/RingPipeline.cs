@@ -27,13 +27,16 @@ internal sealed unsafe class RingPipeline(RingLink link) : IDisposable
     private int _sending, _receiving;       // segments in work
     private long _sent, _ready;             // bytes done of each; ready bytes are summed and may be sent on
     private int _fraction;                  // bytes of a number that has not wholly arrived
+    private IRingNumbers _numbers = RingFloats.Instance;
 
-    private bool AllSent => _left == _leaving && _sending == _path.Length - 1;
+    private bool AllSent => _left == _leaving && _sending == _path.Length - 1 && link.IsFlushed;
     private bool AllReceived => _headerBytes == RingOperation.Bytes && _receiving == _path.Length;
 
+    /// <param name="numbers">How what arrives at a segment that sums is added.</param>
     /// <exception cref="CollectiveException">A peer is gone, or its operation is another one.</exception>
-    public void Run(RingOperation operation, RingSegment[] path)
+    public void Run(RingOperation operation, RingSegment[] path, IRingNumbers numbers)
     {
+        _numbers = numbers;
         Start(operation, path);
         try
         {
@@ -56,7 +59,7 @@ internal sealed unsafe class RingPipeline(RingLink link) : IDisposable
         NativeMemory.AlignedFree(_departure);
     }
 
-    private bool CanSend => _left < _leaving || (_sending < _path.Length - 1 && Sendable > 0);
+    private bool CanSend => !link.IsFlushed || _left < _leaving || (_sending < _path.Length - 1 && Sendable > 0);
 
     /// <summary>Bytes of the segment in work that may go now: all, or what has arrived of it.</summary>
     private long Sendable => (_sending < _receiving ? _path[_sending].Bytes : _sending == _receiving ? _ready : 0) - _sent;
@@ -80,11 +83,19 @@ internal sealed unsafe class RingPipeline(RingLink link) : IDisposable
             _left += head;
             if (_left < _leaving) return head;
         }
-        if (_sending == _path.Length - 1 || Sendable == 0) return 0;
+        if (_sending == _path.Length - 1 || Sendable == 0) return Flush();
         var count = link.TrySend(new((byte*)_path[_sending].Data + _sent, (int)Math.Min(Sendable, SendBytes)));
         _sent += count;
         SkipDone();
         return count;
+    }
+
+    /// <returns>1 if that was the last of it: there may be nothing left to wait for.</returns>
+    private int Flush()
+    {
+        if (link.IsFlushed) return 0;
+        link.TrySend([]);
+        return link.IsFlushed ? 1 : 0;
     }
 
     private int TryReceive()
@@ -103,9 +114,9 @@ internal sealed unsafe class RingPipeline(RingLink link) : IDisposable
     /// <summary>Adds the whole numbers that arrived to the segment and keeps the rest for the next round.</summary>
     private int Sum(byte* target, int arrived)
     {
-        _fraction = arrived % sizeof(float);
+        _fraction = arrived % _mine.ElementBytes;
         var whole = arrived - _fraction;
-        Float32Sum.Add((float*)target, (float*)_arrivals, whole / sizeof(float));
+        _numbers.Add(target, _arrivals, whole / _mine.ElementBytes);
         new Span<byte>(_arrivals + whole, _fraction).CopyTo(new(_arrivals, _fraction));
         return whole;
     }

@@ -85,6 +85,7 @@ internal static class RingSockets
     public static bool IsNetworks(SocketError error) => error is SocketError.TimedOut or SocketError.HostUnreachable
         or SocketError.NetworkUnreachable or SocketError.NetworkDown or SocketError.HostDown;
 
+    /// <summary>Small messages at once, and a peer without power noticed within seconds. Returns the socket.</summary>
     public static Socket Tune(Socket socket)
     {
         if (socket.AddressFamily == AddressFamily.Unix)

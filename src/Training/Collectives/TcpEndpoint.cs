@@ -1,33 +1,20 @@
-using System.Net;
-using System.Net.Sockets;
-
 namespace Phi3VCluster.Training.Collectives;
 
-/// <summary>Listens on a free TCP port and on a Unix domain socket named by the address' key.</summary>
+/// <summary>A rank's end of the ring.</summary>
 internal sealed class TcpEndpoint : ICollectiveEndpoint
 {
-    private readonly RingAddress _address;
-    private readonly Socket _tcp, _local;
+    private readonly IPeerTls? _tls;
+    private readonly RingDoor _door;
     private CollectiveException? _failure; // the first of the two neighbours': the other one's only follows from it
 
+    /// <param name="host">An address of this machine.</param>
+    /// <param name="tls">For peers on other machines; null: in the clear.</param>
+    /// <param name="isLocalToo">See <see cref="RingDoor"/>.</param>
     /// <exception cref="CollectiveException"><paramref name="host"/> is no address of this machine.</exception>
-    public TcpEndpoint(string host)
-    {
-        try
-        {
-            _tcp = RingSockets.Listen(new IPEndPoint(RingSockets.Resolve(host), 0), ProtocolType.Tcp);
-            _address = new(host, ((IPEndPoint)_tcp.LocalEndPoint!).Port, Guid.NewGuid());
-            _local = RingSockets.Listen(new UnixDomainSocketEndPoint(_address.LocalName), ProtocolType.Unspecified);
-        }
-        catch (SocketException refused)
-        {
-            _tcp?.Dispose();
-            throw new CollectiveException(
-                $"cannot listen on '{host}': {refused.Message}; give a name or an address of this machine.", refused);
-        }
-    }
+    public TcpEndpoint(string host, IPeerTls? tls = null, bool isLocalToo = true) =>
+        (_tls, _door) = (tls, new(host, tls is not null, isLocalToo));
 
-    public string Address => _address.ToString();
+    public string Address => _door.Address.ToString();
 
     public ICollective Connect(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop)
     {
@@ -35,7 +22,7 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         {
             return addresses.Count == 1
                 ? new LoopbackCollective(generation)
-                : new TcpRing(generation, rank, addresses.Count, Link());
+                : new BesideRing(new(generation, rank, addresses.Count, Link()));
         }
 
         RingLink Link()
@@ -45,11 +32,7 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         }
     }
 
-    public void Dispose()
-    {
-        _tcp.Dispose();
-        _local.Dispose();
-    }
+    public void Dispose() => _door.Dispose();
 
     /// <summary>Both sides at once: if every rank first waited for the next one, none would answer.</summary>
     /// <param name="generation">Must be the neighbours'.</param>
@@ -57,16 +40,17 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
     /// <param name="addresses">Of at least two ranks.</param>
     /// <param name="stop">Ends the wait.</param>
     /// <exception cref="CollectiveException">As <see cref="Connect"/>.</exception>
-    public (Socket Next, Socket Previous) ConnectNeighbours(long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop)
+    public (RankConnection Next, RankConnection Previous) ConnectNeighbours(
+        long generation, int rank, IReadOnlyList<string> addresses, CancellationToken stop)
     {
         var world = addresses.Count;
         var (next, previous) = ((rank + 1) % world, (rank + world - 1) % world);
         var nextAddress = RingAddress.Parse(addresses[next]);
         var greeting = RingHandshake.Of(nextAddress, generation, rank, world);
-        var acceptor = new RingAcceptor([_tcp, _local], RingHandshake.Of(_address, generation, rank, world), previous);
+        var acceptor = new RingAcceptor(_door.Listeners, RingHandshake.Of(_door.Address, generation, rank, world), previous, _tls);
 
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Socket? Connect() => Guard(() => RingConnector.Connect(nextAddress, greeting, next, either.Token), either);
+        RankConnection? Connect() => Guard(() => RingConnector.Connect(nextAddress, greeting, next, _tls, either.Token), either);
         var connecting = Task.Run(Connect, CancellationToken.None);
         var fromPrevious = Guard(() => acceptor.Accept(either.Token, stop), either);
         var toNext = connecting.GetAwaiter().GetResult();
@@ -77,7 +61,7 @@ internal sealed class TcpEndpoint : ICollectiveEndpoint
         throw _failure!;
     }
 
-    private Socket? Guard(Func<Socket> work, CancellationTokenSource either)
+    private RankConnection? Guard(Func<RankConnection> work, CancellationTokenSource either)
     {
         try
         {

@@ -17,6 +17,8 @@ internal sealed unsafe class TcpRing : ICollective
     private readonly RingLink _link;
     private readonly RingPipeline _pipeline;
     private readonly float* _small;      // one slot of SmallBytes a rank
+    private ushort* _halves;             // a buffer's numbers as they travel; made by the first sum that needs it
+    private long _halvesCount;
     private long _operations;
     private bool _disposed;
 
@@ -35,24 +37,29 @@ internal sealed unsafe class TcpRing : ICollective
     public int WorldSize { get; }
     public long Generation { get; }
 
-    public void AllReduce(Tensor buffer)
+    public void AllReduce(Tensor buffer) => AllReduce(buffer, null);
+
+    /// <param name="half">Ignored for a buffer of <see cref="SmallBytes"/>: it is no traffic.</param>
+    public void AllReduce(Tensor buffer, HalfSum? half)
     {
         CollectiveBuffer.Check(buffer, summed: true);
-        var small = buffer.numel() * sizeof(float) <= SmallBytes;
-        var last = 2 * WorldSize - 2;
-        Operate(RingOperationKind.AllReduce, buffer, small ? GatherAndSum : (operation, data) => Travel(operation, data, 0, last));
+        if (buffer.numel() * sizeof(float) <= SmallBytes) Operate(RingOperationKind.AllReduce, sizeof(float), buffer, GatherAndSum);
+        else Sum(RingOperationKind.AllReduce, buffer, half, last: 2 * WorldSize - 2);
     }
 
-    public void ReduceScatter(Tensor buffer)
+    public void ReduceScatter(Tensor buffer) => ReduceScatter(buffer, null);
+
+    public void ReduceScatter(Tensor buffer, HalfSum? half)
     {
         CollectiveBuffer.Check(buffer, summed: true);
-        Operate(RingOperationKind.ReduceScatter, buffer, (operation, data) => Travel(operation, data, 0, WorldSize - 1));
+        Sum(RingOperationKind.ReduceScatter, buffer, half, last: WorldSize - 1);
     }
 
     public void AllGather(Tensor buffer)
     {
         CollectiveBuffer.Check(buffer, summed: false);
-        Operate(RingOperationKind.AllGather, buffer, (operation, data) => Travel(operation, data, WorldSize - 1, 2 * WorldSize - 2));
+        Operate(RingOperationKind.AllGather, (int)buffer.ElementSize, buffer,
+            (operation, data) => Travel(operation, data, WorldSize - 1, 2 * WorldSize - 2, RingFloats.Instance));
     }
 
     public void Abort(string reason) => _link.Abort($"aborted: {reason}");
@@ -67,12 +74,22 @@ internal sealed unsafe class TcpRing : ICollective
             _link.Dispose();
             _pipeline.Dispose();
             NativeMemory.AlignedFree(_small);
+            NativeMemory.AlignedFree(_halves);
         }
     }
 
-    private void Operate(RingOperationKind kind, Tensor buffer, Action<RingOperation, nint> move)
+    /// <param name="last">The last station; see <see cref="Travel"/>.</param>
+    private void Sum(RingOperationKind kind, Tensor buffer, HalfSum? half, int last)
     {
-        var operation = new RingOperation(kind, (int)buffer.ElementSize, ++_operations, buffer.numel());
+        if (half is null)
+            Operate(kind, sizeof(float), buffer, (operation, data) => Travel(operation, data, 0, last, RingFloats.Instance));
+        else
+            Operate(kind, sizeof(ushort), buffer, (operation, data) => TravelHalved(operation, data, half, last));
+    }
+
+    private void Operate(RingOperationKind kind, int elementBytes, Tensor buffer, Action<RingOperation, nint> move)
+    {
+        var operation = new RingOperation(kind, elementBytes, ++_operations, buffer.numel());
         lock (_call)
         {
             try
@@ -94,16 +111,41 @@ internal sealed unsafe class TcpRing : ICollective
     /// Takes stations <paramref name="first"/> … <paramref name="last"/> of the whole way: station k is shard (rank − 1 − k) mod n.
     /// Arriving at stations 1 … n−1 means being summed, the last of them being the own shard; from then on sums are handed round.
     /// </summary>
-    private void Travel(RingOperation operation, nint data, int first, int last)
+    private void Travel(RingOperation operation, nint data, int first, int last, IRingNumbers numbers)
     {
         var path = new RingSegment[last - first + 1];
         for (var k = first; k <= last; k++)
         {
-            var shard = ShardRange.Of(operation.Elements, (Rank - 1 - k + 2 * WorldSize) % WorldSize, WorldSize);
+            var shard = ShardOf(operation, k);
             var (offset, bytes) = (shard.Offset * operation.ElementBytes, shard.Count * operation.ElementBytes);
             path[k - first] = new(data + (nint)offset, bytes, Sum: k < WorldSize);
         }
-        _pipeline.Run(operation, path);
+        _pipeline.Run(operation, path, numbers);
+    }
+
+    private void TravelHalved(RingOperation operation, nint data, HalfSum half, int last)
+    {
+        var (own, isAllReduce) = (ShardOf(operation, WorldSize - 1), last >= WorldSize);
+        var numbers = new RingHalves(
+            IHalfFormat.Of(half.Type), (float*)data, (float*)TensorMemory.Pointer(half.Left), Halves(operation.Elements), own, isAllReduce);
+        numbers.Leave(ShardOf(operation, 0));
+        Travel(operation, (nint)_halves, 0, last, numbers);
+        if (isAllReduce)
+            for (var k = 0; k < WorldSize - 1; k++) numbers.Take(ShardOf(operation, k));
+        GC.KeepAlive(half.Left);
+    }
+
+    /// <summary>Station k of a rank's way.</summary>
+    private ShardRange ShardOf(RingOperation operation, int k) =>
+        ShardRange.Of(operation.Elements, (Rank - 1 - k + 2 * WorldSize) % WorldSize, WorldSize);
+
+    private ushort* Halves(long count)
+    {
+        if (count <= _halvesCount) return _halves;
+        NativeMemory.AlignedFree(_halves);
+        _halves = (ushort*)NativeMemory.AlignedAlloc((nuint)count * sizeof(ushort), 64);
+        _halvesCount = count;
+        return _halves;
     }
 
     /// <summary>n−1 hops instead of 2(n−1): every rank gets every buffer and sums them in the order of ranks.</summary>
@@ -113,7 +155,7 @@ internal sealed unsafe class TcpRing : ICollective
         var path = new RingSegment[WorldSize];
         for (var k = 0; k < WorldSize; k++) path[k] = new((nint)Slot((Rank - k + WorldSize) % WorldSize), bytes, Sum: false);
         Buffer.MemoryCopy((void*)data, Slot(Rank), SmallBytes, bytes);
-        _pipeline.Run(operation, path);
+        _pipeline.Run(operation, path, RingFloats.Instance);
         for (var rank = 1; rank < WorldSize; rank++) Float32Sum.Add(Slot(0), Slot(rank), operation.Elements);
         Buffer.MemoryCopy(Slot(0), (void*)data, bytes, bytes);
     }

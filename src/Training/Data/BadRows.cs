@@ -9,8 +9,8 @@ internal sealed record BadRow(int Index, IReadOnlyList<string> Problems);
 /// <param name="RowCount">Rows that were looked at.</param>
 /// <param name="Rows">Ascending.</param>
 /// <param name="Explained">The first of them, or all, with their reasons.</param>
-/// <param name="WithoutImages">Good rows that are text alone.</param>
-internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyList<BadRow> Explained, int WithoutImages)
+/// <param name="Remarks">On the good rows.</param>
+internal sealed record BadRows(int RowCount, IReadOnlyList<int> Rows, IReadOnlyList<BadRow> Explained, RowRemarks Remarks)
 {
     private const int MostExplained = 20;
     private const int MostShown = 3; // rows: what is wrong with the others is the same, as a rule

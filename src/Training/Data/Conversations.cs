@@ -4,8 +4,8 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Training.Data;
 
 /// <summary>
-/// Own data, JSON lines or a JSON list: <c>{"id", "system", "conversations": [{"images": [paths], "user", "assistant"}, …]}</c>. Image paths
-/// start from the spec's image root, or the file's folder. Other keys are ignored, unless they mean pictures.
+/// Own data, JSON lines or a JSON list: <c>{"id", "system", "conversations": [{"images": [paths], "user", "assistant"}, …]}</c>. Image
+/// paths start from the spec's image root, or the file's folder. Other keys are ignored, unless they mean pictures.
 /// </summary>
 internal sealed class Conversations : IDataset
 {

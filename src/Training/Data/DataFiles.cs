@@ -14,13 +14,17 @@ internal static class DataFiles
         if (pathOrGlob.Length == 0) throw new InputException($"{Setting(spec, pathOrGlob)}: is empty; give a file or glob.");
         if (File.Exists(pathOrGlob)) return [pathOrGlob];
         if (pathOrGlob.IndexOfAny(Wildcards) < 0)
-            throw new InputException($"{Setting(spec, pathOrGlob)}: no such file, got {pathOrGlob}{Instead(pathOrGlob)}; give a file or glob.");
+            throw new InputException($"{Setting(spec, pathOrGlob)}: no such file, got {pathOrGlob}{Instead(pathOrGlob)}; "
+                + "give a file or glob.");
         var files = FilePattern.Match(pathOrGlob);
-        return files.Count > 0 ? files : throw new InputException($"{Setting(spec, pathOrGlob)}: no file matches, got {pathOrGlob}; give a file or glob.");
+        return files.Count > 0
+            ? files
+            : throw new InputException($"{Setting(spec, pathOrGlob)}: no file matches, got {pathOrGlob}; give a file or glob.");
     }
 
     /// <summary>The spec's key that holds this path, for messages.</summary>
-    public static string Setting(DataSpec spec, string pathOrGlob) => pathOrGlob == spec.Eval && pathOrGlob != spec.Train ? "data.eval" : "data.train";
+    public static string Setting(DataSpec spec, string pathOrGlob) =>
+        pathOrGlob == spec.Eval && pathOrGlob != spec.Train ? "data.eval" : "data.train";
 
     /// <summary>The folder that relative image paths start from.</summary>
     public static string ImageRoot(DataSpec spec, string file) => spec.ImageRoot ?? Path.GetDirectoryName(Path.GetFullPath(file))!;

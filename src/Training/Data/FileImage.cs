@@ -34,7 +34,8 @@ internal sealed class FileImage(string path, bool isTurnedUpright) : IImageSourc
     public static IImageSource? Find(string root, string path, out string problem, bool isTurnedUpright = false)
     {
         var file = new FileInfo(Path.Combine(root, path));
-        problem = !file.Exists ? $"no image file {Shown.Value(file.FullName)}"
+        problem = Directory.Exists(file.FullName) ? $"is a folder and no image file, got {Shown.Value(file.FullName)}"
+            : !file.Exists ? $"no image file {Shown.Value(file.FullName)}"
             : file.Length == 0 ? $"the image file {Shown.Value(file.FullName)} is empty" : "";
         return problem.Length == 0 ? new FileImage(file.FullName, isTurnedUpright) : null;
     }

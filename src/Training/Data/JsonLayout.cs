@@ -70,6 +70,7 @@ internal sealed record JsonLayout(List<JsonSpan> Spans, bool IsList)
         var found = lists.Where(list => list.Value.Count > 0).ToList();
         return found.Count switch
         {
+            0 when lists.Keys.Any(key => !PictureKeys.MeansPictures(key, hasPictures: false)) => new([], true),
             0 => new(WithLines(file, values), false),
             1 => new(found[0].Value, true),
             _ => throw new InputException($"{path}: is one JSON object with several lists, got "

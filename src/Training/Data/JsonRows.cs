@@ -61,8 +61,8 @@ internal sealed class JsonRows : IDisposable
             done += count;
         }
         if (FileStamp.Of(_file) is var now && now != _stamp)
-            throw new InputException($"{_path}: was changed while it was in use, from {_stamp} to {now}; leave data files alone during a run "
-                + "(a new file under the same name disturbs nothing) and start it again.");
+            throw new InputException($"{_path}: was changed while it was in use, from {_stamp} to {now}; "
+                + "leave data files alone during a run (a new file under the same name disturbs nothing) and start it again.");
         return bytes;
     }
 

@@ -30,7 +30,7 @@ internal static class JsonText
                     $"is not {encoding.WebName} to its end", "save it as UTF-8");
                 beginning = Beginning(file);
             }
-            if (FileKind.Of(beginning) is { } kind) throw new InputException($"{path}: is {kind.Name}, not JSON; {kind.Advice}.");
+            if (FileSignature.Of(beginning) is { } kind) throw new InputException($"{path}: is {kind.Name}, not JSON; {kind.Advice}.");
             return file;
         }
         catch
@@ -61,7 +61,7 @@ internal static class JsonText
 
     private static byte[] Beginning(SafeFileHandle file)
     {
-        var bytes = new byte[FileKind.BytesNeeded];
+        var bytes = new byte[FileSignature.BytesNeeded];
         return bytes[..RandomAccess.Read(file, bytes, 0)];
     }
 

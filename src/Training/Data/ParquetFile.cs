@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Apache.Arrow;
 using Apache.Arrow.Ipc;
 using ParquetSharp;
@@ -7,7 +8,7 @@ using Phi3VCluster.Spec;
 namespace Phi3VCluster.Training.Data;
 
 /// <summary>A parquet file, opened and checked for the columns that a dataset needs. For one thread at a time.</summary>
-internal sealed class ParquetFile : IDisposable
+internal sealed partial class ParquetFile : IDisposable
 {
     /// <summary>Rows decoded at once; pages of a scanned document are up to a few MB each.</summary>
     private const int BatchRows = 64;
@@ -29,11 +30,17 @@ internal sealed class ParquetFile : IDisposable
         {
             _file = new FileReader(path, reading, properties);
         }
-        catch (ParquetException e)
+        catch (Exception error) when (error is not OutOfMemoryException) // the library's own come in several types
         {
             throw new InputException(KindOf(path) is { } kind
                 ? $"{path}: is {kind.Name}, not parquet; {kind.Advice}."
-                : $"{path}: not a whole parquet file ({e.Message}); copy it again.");
+                : BeginsAs(path) switch
+                {
+                    "PAR1" => $"{path}: is not a whole parquet file, got {new FileInfo(path).Length} bytes; copy or download it again.",
+                    ['{' or '[', ..] => $"{path}: is JSON, not parquet; choose data.kind conversations, llava or messages, which read it.",
+                    "" => $"{path}: is empty, not parquet; copy or download it again.",
+                    _ => $"{path}: is not parquet, which begins with PAR1; give a parquet file.",
+                });
         }
         var columns = ParquetColumn.Leaves(_file.Schema);
         var missing = required.Where(wanted => !columns.Any(column => column.Fits(wanted))).ToList();
@@ -77,19 +84,35 @@ internal sealed class ParquetFile : IDisposable
         }
         catch (Exception e) // Arrow's own errors come through its C interface as plain ones
         {
-            var reason = e.Message.ReplaceLineEndings(" ").Trim();
-            throw new InputException($"{Path}: row group {group} cannot be read ({reason}); write or copy the file again.");
+            throw new InputException($"{Path}: row group {group} cannot be read ({Reason(e)}); write or copy the file again.");
         }
     }
 
+    /// <summary>What the library says, without the names of its types and where in its sources it was.</summary>
+    private static string Reason(Exception error)
+    {
+        var said = LibraryMessage().Match(error.Message) is { Success: true } match ? match.Groups[1].Value : error.Message;
+        return said.Split('\n')[0].Trim().TrimEnd('.');
+    }
+
+    [GeneratedRegex(@"\(message: '(.*)'\)", RegexOptions.Singleline)]
+    private static partial Regex LibraryMessage();
+
     public void Dispose() => _file.Dispose();
 
-    private static FileKind? KindOf(string path)
+    private static FileSignature? KindOf(string path)
     {
         using var file = File.OpenHandle(path);
-        var bytes = new byte[FileKind.BytesNeeded];
-        var kind = FileKind.Of(bytes.AsSpan(0, RandomAccess.Read(file, bytes, 0)));
+        var bytes = new byte[FileSignature.BytesNeeded];
+        var kind = FileSignature.Of(bytes.AsSpan(0, RandomAccess.Read(file, bytes, 0)));
         return kind?.Name.Contains("parquet", StringComparison.Ordinal) == true ? null : kind;
+    }
+
+    private static string BeginsAs(string path)
+    {
+        using var file = File.OpenHandle(path);
+        var bytes = new byte[4];
+        return System.Text.Encoding.Latin1.GetString(bytes, 0, RandomAccess.Read(file, bytes, 0));
     }
 
     private int RowsOf(int group)

@@ -18,7 +18,8 @@ internal static partial class PictureKeys
             .Select(one => one.Name);
     }
 
-    private static bool MeansPictures(string key, bool hasPictures)
+    /// <param name="hasPictures">Whether there are some besides: then only plain words do.</param>
+    public static bool MeansPictures(string key, bool hasPictures)
     {
         var word = key.Replace("_", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal).ToLowerInvariant();
         return hasPictures ? Plainly().IsMatch(word) : Somehow().IsMatch(word);

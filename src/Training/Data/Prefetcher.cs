@@ -3,7 +3,8 @@ using System.Runtime.ExceptionServices;
 namespace Phi3VCluster.Training.Data;
 
 /// <summary>
-/// Prepares ahead of one rank, on threads of its own, and hands over in order. <see cref="Take"/> is for one thread; Dispose may come from any.
+/// Prepares ahead of one rank, on threads of its own, and hands over in order. <see cref="Take"/> is for one thread; Dispose may come from
+/// any.
 /// </summary>
 /// <typeparam name="TOrder">What is to be prepared.</typeparam>
 /// <typeparam name="TItem">What it becomes.</typeparam>
@@ -29,8 +30,8 @@ public sealed class Prefetcher<TOrder, TItem> : IDisposable where TItem : class
     /// <param name="maxBytes">No new item is begun while this much waits; each thread may go over it by one.</param>
     /// <param name="minItems">Items that may wait whatever their size: as many as are taken in one go.</param>
     public Prefetcher(
-        IEnumerable<TOrder> orders, Func<TOrder, TItem> prepare, Func<TItem, long> bytesOf, long maxBytes = DefaultMaxBytes, int minItems = 1,
-        int threadCount = 1)
+        IEnumerable<TOrder> orders, Func<TOrder, TItem> prepare, Func<TItem, long> bytesOf, long maxBytes = DefaultMaxBytes,
+        int minItems = 1, int threadCount = 1)
     {
         (_orders, _prepare, _bytesOf, _maxBytes, _minItems) = (orders.GetEnumerator(), prepare, bytesOf, maxBytes, minItems);
         _threads = [.. Enumerable.Range(0, threadCount).Select(i => new Thread(Work) { IsBackground = true, Name = $"prefetch {i}" })];

@@ -17,7 +17,8 @@ internal sealed class RowScan
     private readonly List<int> _bad = [];
     private readonly string[] _ids;
     private readonly PriorityQueue<BadRow, int> _explained = new(); // the last row is the first to be dropped
-    private int _next, _done, _withoutImages;
+    private readonly RowRemarks _remarks = new();
+    private int _next, _done;
     private ExceptionDispatchInfo? _fault;
 
     private RowScan(IDatasetReader reader, int first, int end, Func<Sample, IReadOnlyList<string>> problems, int mostExplained,
@@ -42,7 +43,7 @@ internal sealed class RowScan
         _fault?.Throw();
         _bad.Sort();
         BadRow[] explained = [.. _explained.UnorderedItems.Select(item => item.Element).OrderBy(row => row.Index)];
-        return new(_end - _first, _bad, explained, _withoutImages) { Ids = _ids };
+        return new(_end - _first, _bad, explained, _remarks) { Ids = _ids };
     }
 
     private void Work()
@@ -71,7 +72,7 @@ internal sealed class RowScan
             var problems = _problems(sample);
             if (problems.Count == 0)
             {
-                if (sample.Turns.All(turn => turn.Images.Count == 0)) Interlocked.Increment(ref _withoutImages);
+                _remarks.Add(sample);
                 return problems;
             }
             var where = $"{_reader.Place(row)}: ";

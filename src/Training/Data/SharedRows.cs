@@ -12,12 +12,12 @@ internal sealed class SharedRows
 
     private readonly string _key;
     private readonly Lock _opening = new();
-    private RunSlice? _slice;
+    private DatasetSlice? _slice;
     private int _users, _done, _total;
 
     private SharedRows(string key) => _key = key;
 
-    public RunSlice Slice => _slice!;
+    public DatasetSlice Slice => _slice!;
 
     /// <param name="key">Equal for equal rows.</param>
     /// <param name="open">
@@ -26,7 +26,7 @@ internal sealed class SharedRows
     /// <param name="progress">Told so by whoever opens, and while this one waits for it.</param>
     /// <param name="stop">Ends the wait for another one's opening.</param>
     public static SharedRows Take(
-        string key, Func<Action<int, int>, RunSlice> open, Action<int, int>? progress = null, CancellationToken stop = default)
+        string key, Func<Action<int, int>, DatasetSlice> open, Action<int, int>? progress = null, CancellationToken stop = default)
     {
         SharedRows? rows;
         lock (Opened)

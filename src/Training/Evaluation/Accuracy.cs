@@ -1,6 +1,8 @@
 namespace Phi3VCluster.Training.Evaluation;
 
-/// <summary>1 when the prediction is one of the answers, both stripped of whitespace and dots and in lower case (Hateful Memes, NLVR2).</summary>
+/// <summary>
+/// 1 when the prediction is one of the answers, both stripped of whitespace and dots and in lower case (Hateful Memes, NLVR2).
+/// </summary>
 internal sealed class Accuracy : IMetric
 {
     public string Name => "accuracy";

@@ -37,11 +37,13 @@ internal static class PythonText
     private static bool IsSpace(char c) => char.IsWhiteSpace(c) || c is >= '\u001c' and <= '\u001f';
 
     private static bool IsFinal(Rune[] text, int at) =>
-        text[..at].Reverse().SkipWhile(IsCaseIgnorable).Take(1).Any(IsCased) && !text[(at + 1)..].SkipWhile(IsCaseIgnorable).Take(1).Any(IsCased);
+        text[..at].Reverse().SkipWhile(IsCaseIgnorable).Take(1).Any(IsCased)
+            && !text[(at + 1)..].SkipWhile(IsCaseIgnorable).Take(1).Any(IsCased);
 
     private static bool IsCased(Rune rune) => Rune.GetUnicodeCategory(rune)
         is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter;
 
-    private static bool IsCaseIgnorable(Rune rune) => CaseIgnorable.Contains(rune.ToString(), StringComparison.Ordinal) || Rune.GetUnicodeCategory(rune)
-        is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format or UnicodeCategory.ModifierLetter or UnicodeCategory.ModifierSymbol;
+    private static bool IsCaseIgnorable(Rune rune) => CaseIgnorable.Contains(rune.ToString(), StringComparison.Ordinal)
+        || Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark or UnicodeCategory.Format
+            or UnicodeCategory.ModifierLetter or UnicodeCategory.ModifierSymbol;
 }

@@ -9,11 +9,14 @@ namespace Phi3VCluster.Training.Methods;
 /// </summary>
 internal static class AdapterPlan
 {
-    /// <exception cref="InputException">Settings that make no adapters, or a target that names no linear map; all problems at once.</exception>
+    /// <exception cref="InputException">
+    /// Settings that make no adapters, or a target that names no linear map; all problems at once.
+    /// </exception>
     public static TrainingPlan Of(IReadOnlyList<TensorInfo> weights, MethodSpec spec)
     {
         var alpha = spec.Alpha ?? 2.0 * spec.Rank;
-        var maps = weights.Where(weight => WeightNames.IsAdapted(weight) && !(spec.FreezeVision && WeightNames.IsVision(weight.Name))).ToList();
+        var maps = weights
+            .Where(weight => WeightRules.IsAdapted(weight) && !(spec.FreezeVision && WeightRules.IsVision(weight.Name))).ToList();
         var problems = Problems(spec, alpha, maps).ToList();
         if (problems.Count > 0) throw new InputException(problems);
         var adapted = maps.Where(map => spec.Targets?.Any(target => IsNamedBy(map, target)) ?? true);
@@ -28,7 +31,8 @@ internal static class AdapterPlan
             var got = alpha.ToString(CultureInfo.InvariantCulture);
             yield return $"method.alpha: must be above 0, got {got}; leave it out for twice the rank.";
         }
-        if (maps.Count == 0) yield return $"method.kind: {spec.Kind} adapts linear layers and this model lists none, got 0; check model.path.";
+        if (maps.Count == 0)
+            yield return $"method.kind: {spec.Kind} adapts linear layers and this model lists none, got 0; check model.path.";
         foreach (var target in spec.Targets?.Where(target => !maps.Any(map => IsNamedBy(map, target))) ?? [])
         {
             var known = maps.Select(map => ShortName(map.Name)).Distinct();
@@ -39,17 +43,17 @@ internal static class AdapterPlan
 
     /// <summary>PEFT's rule: the whole name, or its end after a dot.</summary>
     private static bool IsNamedBy(TensorInfo map, string target) =>
-        WeightNames.ModuleOf(map.Name) is var module && (module == target || module.EndsWith("." + target, StringComparison.Ordinal));
+        WeightRules.ModuleOf(map.Name) is var module && (module == target || module.EndsWith("." + target, StringComparison.Ordinal));
 
     private static string ShortName(string weight)
     {
-        var parts = WeightNames.ModuleOf(weight).Split('.');
+        var parts = WeightRules.ModuleOf(weight).Split('.');
         return int.TryParse(parts[^1], out _) ? $"{parts[^2]}.{parts[^1]}" : parts[^1];
     }
 
     private static IEnumerable<TrainedTensor> Adapter(TensorInfo weight, MethodSpec spec)
     {
-        var module = WeightNames.ModuleOf(weight.Name);
+        var module = WeightRules.ModuleOf(weight.Name);
         var (outputs, inputs) = (weight.Shape[0], weight.Shape[1]);
         yield return Part("lora_A.weight", TrainedRole.AdapterA, [spec.Rank, inputs], initialDeviation: 1.0 / spec.Rank);
         yield return Part("lora_B.weight", TrainedRole.AdapterB, [outputs, spec.Rank]);

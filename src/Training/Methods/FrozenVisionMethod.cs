@@ -11,5 +11,5 @@ internal sealed class FrozenVisionMethod : ITrainingMethod
     public string Name => "frozen-vision";
 
     public TrainingPlan Plan(IReadOnlyList<TensorInfo> weights, MethodSpec spec) =>
-        WeightPlan.Of(weights, weight => WeightNames.PartOf(weight.Name) is ModelPart.Decoder or ModelPart.Head, Name, spec);
+        WeightPlan.Of(weights, weight => WeightRules.PartOf(weight.Name) is ModelPart.Decoder or ModelPart.Head, Name, spec);
 }

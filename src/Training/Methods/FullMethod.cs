@@ -10,7 +10,8 @@ internal sealed class FullMethod : ITrainingMethod
     public TrainingPlan Plan(IReadOnlyList<TensorInfo> weights, MethodSpec spec)
     {
         if (spec.FreezeVision)
-            throw new InputException("method.freezeVision: full trains the vision model too, got true; use method.kind: frozen-vision, or false.");
+            throw new InputException("method.freezeVision: full trains the vision model too, got true; "
+                + "use method.kind: frozen-vision, or false.");
         return WeightPlan.Of(weights, _ => true, Name, spec);
     }
 }

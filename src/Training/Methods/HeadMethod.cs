@@ -10,5 +10,5 @@ internal sealed class HeadMethod : ITrainingMethod
     public string Name => "head";
 
     public TrainingPlan Plan(IReadOnlyList<TensorInfo> weights, MethodSpec spec) =>
-        WeightPlan.Of(weights, weight => WeightNames.PartOf(weight.Name) == ModelPart.Head, Name, spec);
+        WeightPlan.Of(weights, weight => WeightRules.PartOf(weight.Name) == ModelPart.Head, Name, spec);
 }

@@ -49,11 +49,13 @@ public enum ModelPart
     Head,
 }
 
-/// <param name="Tensor">Name and shape; for adapters <c>{module}.lora_A.weight</c>, <c>.lora_B.weight</c> or <c>.lora_magnitude_vector</c>.</param>
+/// <param name="Tensor">
+/// Name and shape; for adapters <c>{module}.lora_A.weight</c>, <c>.lora_B.weight</c> or <c>.lora_magnitude_vector</c>.
+/// </param>
 /// <param name="Module">The base weight's name without <c>.weight</c>, e.g. <c>model.layers.0.mlp.down_proj</c>.</param>
 /// <param name="Decays">Whether weight decay applies.</param>
 /// <param name="InitialDeviation">Standard deviation of an AdapterA's start; 0 elsewhere.</param>
 public sealed record TrainedTensor(TensorInfo Tensor, TrainedRole Role, string Module, bool Decays, double InitialDeviation)
 {
-    public ModelPart Part => WeightNames.PartOf(Module);
+    public ModelPart Part => WeightRules.PartOf(Module);
 }

@@ -12,7 +12,7 @@ internal sealed class QloraMethod : ITrainingMethod
 
     public TrainingPlan Plan(IReadOnlyList<TensorInfo> weights, MethodSpec spec) => AdapterPlan.Of(weights, spec) with
     {
-        InFourBits = weights.Where(weight => WeightNames.IsAdapted(weight) && WeightNames.PartOf(weight.Name) == ModelPart.Decoder)
+        InFourBits = weights.Where(weight => WeightRules.IsAdapted(weight) && WeightRules.PartOf(weight.Name) == ModelPart.Decoder)
             .Select(weight => weight.Name).ToHashSet(),
     };
 }

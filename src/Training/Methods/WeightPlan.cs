@@ -17,11 +17,12 @@ internal static class WeightPlan
             ("doubleQuantization", spec.DoubleQuantization, "true"),
         ];
         var problems = settings.Where(setting => setting.IsGiven)
-            .Select(setting => $"method.{setting.Key}: {method} trains weights and no adapters, got {setting.Got}; leave it out, or use lora.").ToList();
+            .Select(setting =>
+                $"method.{setting.Key}: {method} trains weights and no adapters, got {setting.Got}; leave it out, or use lora.").ToList();
         if (problems.Count > 0) throw new InputException(problems);
         return new([.. weights.Where(weight => isTrained(weight)).Select(Trained)], AdapterScale: 1);
     }
 
     private static TrainedTensor Trained(TensorInfo weight) =>
-        new(weight, TrainedRole.Weight, WeightNames.ModuleOf(weight.Name), WeightNames.Decays(weight.Name), InitialDeviation: 0);
+        new(weight, TrainedRole.Weight, WeightRules.ModuleOf(weight.Name), WeightRules.Decays(weight.Name), InitialDeviation: 0);
 }

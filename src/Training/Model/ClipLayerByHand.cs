@@ -17,7 +17,7 @@ internal sealed class ClipLayerByHand(VisionConfig config, ClipMaps maps, ILayer
     /// <param name="bounds">Of the crops.</param>
     public HandWritten Run(Tensor x_RD, SequenceBounds bounds, bool keepsMlp)
     {
-        var (normed, mean1, deviation1) = maps.Norm1.ForwardByHand(x_RD);
+        var (_, normed, mean1, deviation1) = maps.Norm1.ForwardByHand(kernels, x_RD);
         Tensor[] qkv =
         [
             Heads(maps.Q.ForwardByHand(normed, out var qLow)), Heads(maps.K.ForwardByHand(normed, out var kLow)),
@@ -25,9 +25,10 @@ internal sealed class ClipLayerByHand(VisionConfig config, ClipMaps maps, ILayer
         ];
         normed.Dispose();
         var attended = kernels.Attend(qkv[0], qkv[1], qkv[2], bounds, causal: false, _scale);
-        var h_RD = maps.Out.ForwardAddByHand(attended.Output.view(x_RD.shape), x_RD, out var outLow);
+        var mapped = maps.Out.ForwardByHand(attended.Output.view(x_RD.shape), out var outLow);
 
-        var (normed2, mean2, deviation2) = maps.Norm2.ForwardByHand(h_RD);
+        var (h_RD, normed2, mean2, deviation2) = maps.Norm2.ForwardByHand(kernels, mapped, residual: x_RD);
+        mapped.Dispose();
         var inner = maps.Fc1.ForwardByHand(normed2, out var fc1Low);
         normed2.Dispose();
         var y_RD = maps.Fc2.ForwardAddByHand(kernels.QuickGelu(inner), h_RD, out var fc2Low);
@@ -41,29 +42,25 @@ internal sealed class ClipLayerByHand(VisionConfig config, ClipMaps maps, ILayer
     private Tensor Mlp(Tensor dy_RD, Tensor h_RD, Tensor mean, Tensor deviation, Tensor? inner, LowRankInputs low)
     {
         using var scope = NewDisposeScope();
-        var normed = maps.Norm2.Forward(h_RD);
+        var normed = maps.Norm2.ForwardByHand(kernels, h_RD).Y;
         inner ??= maps.Fc1.Forward(normed);
         var d = maps.Fc2.InputGradient(dy_RD, out var through);
         if (maps.Fc2.IsTrained) maps.Fc2.AccumulateGradients(dy_RD, kernels.QuickGelu(inner), low.Fc2, through, kernels);
         kernels.QuickGeluBackward(inner, d);
         var dNormed = maps.Fc1.Backward(d, normed, low.Fc1, kernels);
-        var dh = maps.Norm2.Backward(dNormed, h_RD, mean, deviation);
-        dh.Accumulate(dy_RD);
-        return dh.MoveToOuterDisposeScope();
+        return maps.Norm2.Backward(kernels, dNormed, h_RD, mean, deviation, dResidual: dy_RD).MoveToOuterDisposeScope();
     }
 
     private Tensor Attention(
-        Tensor dh_RD, Tensor x_RD, Tensor mean, Tensor deviation, Tensor[] qkv, AttentionState attended, LowRankInputs low)
+        Tensor dh_RD, Tensor x_RD, Tensor mean, Tensor deviation, Tensor[] qkv, Attended attended, LowRankInputs low)
     {
-        var normed = maps.Norm1.Forward(x_RD);
+        var normed = maps.Norm1.ForwardByHand(kernels, x_RD).Y;
         var dAttended = maps.Out.Backward(dh_RD, attended.Output.view(dh_RD.shape), low.Out, kernels);
-        var (dq, dk, dv) = kernels.AttendBackward(attended, qkv[0], qkv[1], qkv[2], dAttended.view(attended.Output.shape));
+        var (dq, dk, dv) = attended.Back(qkv[0], qkv[1], qkv[2], dAttended.view(attended.Output.shape));
         var dNormed = maps.Q.Backward(Rows(dq), normed, low.Q, kernels);
         maps.K.Backward(Rows(dk), normed, low.K, kernels, onto: dNormed);
         maps.V.Backward(Rows(dv), normed, low.V, kernels, onto: dNormed);
-        var dx = maps.Norm1.Backward(dNormed, x_RD, mean, deviation);
-        dx.Accumulate(dh_RD);
-        return dx;
+        return maps.Norm1.Backward(kernels, dNormed, x_RD, mean, deviation, dResidual: dh_RD);
     }
 
     private Tensor Heads(Tensor x_RD) => x_RD.view(-1, config.HeadCount, config.HeadSize);

@@ -17,7 +17,7 @@ internal sealed class ClipTower
     private readonly ClipLayer[] _layers;
     private readonly ILayerKernels? _kernels;
 
-    public ClipTower(VisionConfig config, ModelWeights weights, ModelOptions options)
+    public ClipTower(VisionConfig config, ModelWeights weights, ComputeOptions options)
     {
         (_config, _checkpointing) = (config, options.Checkpointing);
         _class_D = weights[Phi3VWeights.Tower + "embeddings.class_embedding"];
@@ -39,6 +39,8 @@ internal sealed class ClipTower
     private bool EmbeddingIsTrained =>
         _class_D.requires_grad || _patches_D3KK.requires_grad || _positions_PD.requires_grad || _norm.IsTrained;
 
+    /// <param name="crops_N3II">I pixels a side, 336; float32, normalised as CLIP's are.</param>
+    /// <returns>[N·P, D].</returns>
     public Tensor Forward(LayerTape tape, Tensor crops_N3II, DropoutRows? dropout)
     {
         var x = tape.Run(crops_N3II, new(Embed, EmbeddingIsTrained) { Unit = Phi3VWeights.TowerEmbeddingUnit });
@@ -73,6 +75,7 @@ internal sealed class ClipTower
     }
 }
 
+/// <summary>One pre-norm block of the tower: a crop's positions all attend to each other; the MLP has CLIP's quick GELU.</summary>
 internal sealed class ClipLayer
 {
     private const double GeluSlope = 1.702;
@@ -90,7 +93,8 @@ internal sealed class ClipLayer
         (_config, _kernel, _unit) = (config, kernel, Phi3VWeights.UnitOf(name));
         Linear Map(string map) => weights.Linear(name + map, hasBias: true);
         LayerNorm Norm(string norm) => weights.LayerNorm(name + norm, config.LayerNormEpsilon);
-        _maps = new(Norm("layer_norm1"), Map("self_attn.q_proj"), Map("self_attn.k_proj"), Map("self_attn.v_proj"), Map("self_attn.out_proj"),
+        _maps = new(
+            Norm("layer_norm1"), Map("self_attn.q_proj"), Map("self_attn.k_proj"), Map("self_attn.v_proj"), Map("self_attn.out_proj"),
             Norm("layer_norm2"), Map("mlp.fc1"), Map("mlp.fc2"));
         if (kernels is not null && ((Linear[])[_maps.Q, _maps.K, _maps.V, _maps.Out, _maps.Fc1, _maps.Fc2]).All(map => map.CanGoByHand))
             _byHand = new(config, _maps, kernels);
@@ -98,7 +102,8 @@ internal sealed class ClipLayer
 
     public bool IsTrained => AttentionIsTrained || MlpIsTrained;
 
-    private bool AttentionIsTrained => _maps.Norm1.IsTrained || ((Linear[])[_maps.Q, _maps.K, _maps.V, _maps.Out]).Any(map => map.IsTrained);
+    private bool AttentionIsTrained =>
+        _maps.Norm1.IsTrained || ((Linear[])[_maps.Q, _maps.K, _maps.V, _maps.Out]).Any(map => map.IsTrained);
 
     private bool MlpIsTrained => _maps.Norm2.IsTrained || _maps.Fc1.IsTrained || _maps.Fc2.IsTrained;
 

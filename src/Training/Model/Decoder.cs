@@ -15,12 +15,13 @@ internal sealed class Decoder : IDisposable
     private readonly Linear _head;
     private readonly ILayerKernels? _kernels;
 
-    public Decoder(Phi3VConfig config, ModelWeights weights, ModelOptions options)
+    public Decoder(Phi3VConfig config, ModelWeights weights, ComputeOptions options)
     {
         (_config, _checkpointing) = (config, options.Checkpointing);
         _norm = weights["model.norm.weight"];
         if (options.Attention == AttentionKernel.Fused)
-            _kernels = options.Kernels ?? LayerKernels.For(_norm.device, _norm.dtype, config.HiddenSize, config.IntermediateSize, config.HeadSize);
+            _kernels = options.Kernels
+                ?? LayerKernels.For(_norm.device, _norm.dtype, config.HiddenSize, config.IntermediateSize, config.HeadSize);
         _layers =
         [
             .. Enumerable.Range(0, config.LayerCount)
@@ -33,6 +34,14 @@ internal sealed class Decoder : IDisposable
     public Rope Rope { get; }
 
     public int LayerCount => _layers.Length;
+
+    /// <summary>The length that a sequence in a pack is best filled up to, where that does not turn its positions otherwise.</summary>
+    public int RoundedUp(int length)
+    {
+        var multiple = _kernels?.LengthMultiple ?? 1;
+        var rounded = (length + multiple - 1) / multiple * multiple;
+        return rounded <= _config.MaxPositions && Rope.IsLong(rounded) == Rope.IsLong(length) ? rounded : length;
+    }
 
     /// <summary>A pass that computes the rows the pack asks for.</summary>
     public DecoderPass PassOver(SequencePack pack, Tensor x_LD) => new(pack, RopeFor(pack, x_LD), RowSelection.Of(pack, x_LD.device))
@@ -67,7 +76,8 @@ internal sealed class Decoder : IDisposable
         using var _ = no_grad();
         var pack = new SequencePack(added.Select(count => (new long[count], new[] { count - 1 })));
         var tables = caches.Zip(added, (own, count) => Rope.For(own[0].Length + count, own[0].Length, x_LD.dtype, x_LD.device));
-        var pass = new DecoderPass(pack, RopeTable.Joined([.. tables]), added.Any(count => count > 1) ? RowSelection.Of(pack, x_LD.device) : null);
+        var selection = added.Any(count => count > 1) ? RowSelection.Of(pack, x_LD.device) : null;
+        var pass = new DecoderPass(pack, RopeTable.Joined([.. tables]), selection);
         for (var i = 0; i < _layers.Length; i++)
         {
             stop.ThrowIfCancellationRequested();
@@ -84,8 +94,10 @@ internal sealed class Decoder : IDisposable
             Unit = Phi3VWeights.UnitOf(Phi3VWeights.Head),
         });
 
+    /// <summary>The final RMSNorm (Zhang and Sennrich, 2019), [R, D].</summary>
     public Tensor Norm(Tensor x_RD) => AtenOps.RmsNorm(x_RD, _norm, _config.RmsNormEpsilon);
 
+    /// <summary>Of the last layer's output, which it norms first; [R, V] float32.</summary>
     public Tensor Logits(Tensor x_RD, DropoutRows? dropout = null) => _head.Forward(Norm(x_RD), dropout).to_type(ScalarType.Float32);
 
     public void Dispose() => Rope.Dispose();

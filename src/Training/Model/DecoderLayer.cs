@@ -7,7 +7,7 @@ namespace Phi3VCluster.Training.Model;
 
 // Shapes: L positions of the pack, R rows asked for (L, or fewer), D width, H heads of queries, K heads of keys and values, S head size.
 
-/// <summary>One pre-norm block of the decoder.</summary>
+/// <summary>One pre-norm block of the decoder: h = x + attention(norm(x)), then h + mlp(norm(h)), a SwiGLU (Shazeer, 2020).</summary>
 internal sealed class DecoderLayer
 {
     private readonly Phi3VConfig _config;
@@ -47,7 +47,10 @@ internal sealed class DecoderLayer
             });
         }
         if (checkpointing == ActivationCheckpointing.Full)
-            return tape.Run(x_LD, new(x => Forward(x, pass, selects), AttentionIsTrained || MlpIsTrained) { Recomputes = true, Unit = _unit });
+        {
+            return tape.Run(
+                x_LD, new(x => Forward(x, pass, selects), AttentionIsTrained || MlpIsTrained) { Recomputes = true, Unit = _unit });
+        }
         var h_RD = tape.Run(x_LD, new(x => Attend(x, pass, selects), AttentionIsTrained) { Restore = RestoreAttention, Unit = _unit });
         return tape.Run(h_RD, new(h => Mlp(h, pass, selects), MlpIsTrained)
         {
@@ -57,6 +60,7 @@ internal sealed class DecoderLayer
         });
     }
 
+    /// <summary>Both halves: [R, D] where it selects rows, else [L, D].</summary>
     /// <param name="caches">One a sequence; hold its positions before those of x, and are given them.</param>
     public Tensor Forward(Tensor x_LD, DecoderPass pass, bool selects, IReadOnlyList<KeyValueCache>? caches = null) =>
         Mlp(Attend(x_LD, pass, selects, caches), pass, selects);
@@ -71,7 +75,9 @@ internal sealed class DecoderLayer
         for (var i = 0; i < parts.Length; i++)
         {
             var segment = pass.Pack.Segments[i];
-            var q = selection is null ? q_LHS.narrow(0, segment.Start, segment.Length) : q_LHS.narrow(0, segment.FirstRow, segment.Rows.Length);
+            var q = selection is null
+                ? q_LHS.narrow(0, segment.Start, segment.Length)
+                : q_LHS.narrow(0, segment.FirstRow, segment.Rows.Length);
             var (k, v) = (Heads(k_LKS.narrow(0, segment.Start, segment.Length)), Heads(v_LKS.narrow(0, segment.Start, segment.Length)));
             if (caches is not null) (k, v) = caches[i].Append(k, v);
             parts[i] = Attention.Causal(_kernel, Heads(q), k, v, selection?.Visible[i]).squeeze(0).transpose(0, 1);

@@ -21,7 +21,7 @@ internal sealed class DecoderLayerByHand(
         var (_, normed, rms1) = kernels.RmsNorm(x_LD, null, norm1, _epsilon);
         var qkv_LC = qkv.ForwardByHand(normed, out var qkvLow);
         normed.Dispose();
-        kernels.Rotate(qkv_LC, pass.Rope.Cos, pass.Rope.Sin, _heads + _kvHeads, back: false);
+        kernels.Rotate(qkv_LC, pass.Rope.Cos, pass.Rope.Sin, _heads + _kvHeads);
         var (q, k, v) = Split(qkv_LC);
         var attended = kernels.Attend(q, k, v, pass.Bounds!, causal: true, _scale);
         var h_LD = o.ForwardAddByHand(attended.Output.view(x_LD.shape), x_LD, out var oLow);
@@ -51,14 +51,13 @@ internal sealed class DecoderLayerByHand(
 
     /// <summary>The gradient of x.</summary>
     private Tensor? Attention(
-        Tensor dh_LD, Tensor x_LD, Tensor rms_L, Tensor qkv_LC, AttentionState attended, DecoderPass pass, LowRankInputs low, bool asked)
+        Tensor dh_LD, Tensor x_LD, Tensor rms_L, Tensor qkv_LC, Attended attended, DecoderPass pass, LowRankInputs low, bool asked)
     {
         var normed = kernels.RmsNorm(x_LD, null, norm1, _epsilon).Y;
         var dAttended = o.Backward(dh_LD, attended.Output.view(dh_LD.shape), low.O, kernels);
         var (q, k, v) = Split(qkv_LC);
-        var (dq, dk, dv) = kernels.AttendBackward(attended, q, k, v, dAttended.view(attended.Output.shape));
-        var dQkv = cat([dq, dk, dv], 1).view(qkv_LC.shape);
-        kernels.Rotate(dQkv, pass.Rope.Cos, pass.Rope.Sin, _heads + _kvHeads, back: true);
+        var (dq, dk, dv) = attended.Back(q, k, v, dAttended.view(attended.Output.shape));
+        var dQkv = kernels.RotateBack(dq, dk, dv, pass.Rope.Cos, pass.Rope.Sin);
         var dNormed = qkv.Backward(dQkv, normed, low.Qkv, kernels);
         return asked || norm1.requires_grad
             ? kernels.RmsNormBackward(dNormed, x_LD, norm1, rms_L, dResidual_TD: dh_LD, GradientOf(norm1))

@@ -7,13 +7,13 @@ internal sealed class GrowingAnswer : IDisposable
 {
     private readonly Phi3VModel _model;
     private readonly ModelInput _prompt;
-    private readonly GenerationOptions _options;
+    private readonly TextGenerationOptions _options;
     private readonly long _most;
     private readonly List<long> _tokens = [];
     private readonly List<double> _logProbabilities = [];
 
     /// <exception cref="ArgumentException">The prompt is empty, or longer than the context.</exception>
-    public GrowingAnswer(Phi3VModel model, ModelInput prompt, GenerationOptions options)
+    public GrowingAnswer(Phi3VModel model, ModelInput prompt, TextGenerationOptions options)
     {
         (_model, _prompt, _options) = (model, prompt, options);
         var (length, context) = (prompt.Ids.Length, model.Config.MaxPositions);
@@ -31,10 +31,12 @@ internal sealed class GrowingAnswer : IDisposable
 
     public GeneratedText Text => new(_tokens, _logProbabilities);
 
+    /// <summary>As long as it may be, or ended by one of <see cref="TextGenerationOptions.StopIds"/>.</summary>
     public bool IsDone => _tokens.Count == _most || (_tokens.Count > 0 && !_options.IgnoreEos && _options.StopIds.Contains(_tokens[^1]));
 
     /// <summary>Whether the caches hold nothing of use: at the start, and where the next position changes how all are rotated.</summary>
-    public bool MustRead => !IsDone && (Caches[0].Length == 0 || _model.Decoder.Rope.IsLong(Length) != _model.Decoder.Rope.IsLong(Caches[0].Length));
+    public bool MustRead => !IsDone
+        && (Caches[0].Length == 0 || _model.Decoder.Rope.IsLong(Length) != _model.Decoder.Rope.IsLong(Caches[0].Length));
 
     public long LastToken => _tokens[^1];
 
@@ -51,6 +53,8 @@ internal sealed class GrowingAnswer : IDisposable
         return _tokens.Count == 0 ? prompt : cat([prompt, _model.Embed(new([.. _tokens], null, []))], 0);
     }
 
+    /// <summary>The next token; an answer that is done by it frees its caches.</summary>
+    /// <param name="logProbability">Natural logarithm, of the token given all before it.</param>
     public void Add(long token, double logProbability)
     {
         _tokens.Add(token);

@@ -5,10 +5,10 @@ using static TorchSharp.torch;
 namespace Phi3VCluster.Training.Model;
 
 /// <summary>Crops of all images of a sequence → their image tokens [T, hidden], image after image, in the order "sub_glb".</summary>
-internal sealed class ImageEmbedding(Phi3VConfig config, ModelWeights weights, ModelOptions options)
+internal sealed class ImageEmbedding(Phi3VConfig config, ModelWeights weights, ComputeOptions options)
 {
     private readonly ClipTower _tower = new(config.Vision, weights, options);
-    private readonly ImageLayout _layout = new(config.Vision);
+    private readonly ImageTokenOrder _tokenOrder = new(config.Vision);
     private readonly Tensor _rowEnd = weights[Phi3VWeights.Vision + "sub_GN"];
     private readonly Tensor _separator = weights[Phi3VWeights.Vision + "glb_GN"];
     private readonly Linear _projection0 = weights.Linear(Phi3VWeights.Vision + "img_projection.0", hasBias: true);
@@ -31,14 +31,14 @@ internal sealed class ImageEmbedding(Phi3VConfig config, ModelWeights weights, M
         // One gather lays out grids, row ends and separators of all images: every token is four rows of features, merged into channels.
         long width = config.Vision.HiddenSize;
         var rows = cat([features, _rowEnd.view(4, width), _separator.view(4, width)], 0);
-        var order = tensor(_layout.FeatureRows(images), device: features.device);
+        var order = tensor(_tokenOrder.FeatureRows(images), device: features.device);
         var merged = AtenOps.Embedding(rows, order).view(-1, 4 * width);
         return _projection2.Forward(nn.functional.gelu(_projection0.Forward(merged, dropout)), dropout);
     }
 }
 
 /// <summary>Where each image token's four features come from.</summary>
-internal sealed class ImageLayout(VisionConfig vision)
+internal sealed class ImageTokenOrder(VisionConfig vision)
 {
     private const int Merge = 2; // 2×2 neighbouring patches make a token
 

@@ -23,6 +23,7 @@ internal sealed class KeyValueCache(long capacity) : IDisposable
         return (_keys.narrow(2, 0, Length), _values.narrow(2, 0, Length));
     }
 
+    /// <summary>Forgets the positions; the memory stays.</summary>
     public void Clear() => Length = 0;
 
     public void Dispose()

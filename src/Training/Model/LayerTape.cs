@@ -24,7 +24,8 @@ internal sealed record Stretch(Func<Tensor, Tensor> Forward, bool IsTrained)
 /// <summary>A stretch that has been run forward, and how to go back through it.</summary>
 /// <param name="Kept">What <paramref name="Back"/> will read besides the stretch's input, for the tape to keep and to free.</param>
 /// <param name="Back">
-/// From the output's gradient, and whether the input's is asked for, to that of the input. Adds to the grad of trained leaves. Without graphs.
+/// From the output's gradient, and whether the input's is asked for, to that of the input. Adds to the grad of trained leaves. Without
+/// graphs.
 /// </param>
 internal sealed record HandWritten(Tensor Output, IReadOnlyList<Tensor> Kept, Func<Tensor, bool, Tensor?> Back);
 
@@ -45,6 +46,8 @@ internal sealed class LayerTape(
     /// <summary>Whether anything up to here is trained.</summary>
     public bool NeedsGradient { get; private set; } = inputNeedsGradient;
 
+    /// <summary>Forward through one stretch; what <see cref="Backward"/> needs is kept here.</summary>
+    /// <param name="x">Most often the last stretch's output; a stretch without a graph frees that.</param>
     public Tensor Run(Tensor x, Stretch stretch)
     {
         stop.ThrowIfCancellationRequested();

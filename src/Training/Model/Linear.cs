@@ -11,6 +11,9 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
 {
     public bool IsTrained { get; } = weight.IsTrained || bias is { requires_grad: true } || adapter is { IsTrained: true };
 
+    /// <param name="x">[rows, in].</param>
+    /// <param name="dropout">Whose the rows are, where the adapter's input is to be dropped; null drops nothing.</param>
+    /// <returns>[rows, out].</returns>
     public Tensor Forward(Tensor x, DropoutRows? dropout = null)
     {
         var w = weight.Value;
@@ -107,15 +110,13 @@ internal sealed class LayerNorm(Tensor weight, Tensor bias, double epsilon)
 
     public Tensor Forward(Tensor x) => nn.functional.layer_norm(x, _shape, weight, bias, epsilon);
 
-    /// <summary>With the statistics that <see cref="Backward"/> wants back.</summary>
-    public (Tensor Y, Tensor Mean, Tensor ReciprocalDeviation) ForwardByHand(Tensor x) => AtenOps.LayerNorm(x, weight, bias, epsilon);
+    /// <summary>Of h = x (+ residual), with the statistics that <see cref="Backward"/> wants back. No graph.</summary>
+    public (Tensor H, Tensor Y, Tensor Mean, Tensor ReciprocalDeviation) ForwardByHand(
+        ILayerKernels kernels, Tensor x, Tensor? residual = null) =>
+        kernels.LayerNorm(x, residual, weight, bias, epsilon);
 
-    /// <summary>The gradient of x; adds those of weight and bias to their sums. No graph.</summary>
-    public Tensor Backward(Tensor dy, Tensor x, Tensor mean, Tensor reciprocalDeviation)
-    {
-        var (dx, dWeight, dBias) = AtenOps.LayerNormBackward(dy, x, mean, reciprocalDeviation, weight, bias);
-        if (weight.requires_grad) weight.grad!.Accumulate(dWeight);
-        if (bias.requires_grad) bias.grad!.Accumulate(dBias);
-        return dx;
-    }
+    /// <summary>The gradient of h, plus that of the residual; adds those of weight and bias to their sums. No graph.</summary>
+    public Tensor Backward(ILayerKernels kernels, Tensor dy, Tensor h, Tensor mean, Tensor reciprocalDeviation, Tensor dResidual) =>
+        kernels.LayerNormBackward(dy, h, weight, mean, reciprocalDeviation, dResidual,
+            weight.requires_grad ? weight.grad : null, bias.requires_grad ? bias.grad : null);
 }

@@ -16,6 +16,7 @@ internal abstract class MatrixWeight
     }
 }
 
+/// <summary>A matrix in the model's own type.</summary>
 internal sealed class DenseMatrix(Tensor weight) : MatrixWeight
 {
     public override Tensor Value => weight;

@@ -14,6 +14,7 @@ public sealed class ModelWeights
     private readonly Dictionary<string, Nf4Matrix> _quantized = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Nf4Place> _places = new(StringComparer.Ordinal);
 
+    /// <exception cref="KeyNotFoundException">It was not set.</exception>
     public Tensor this[string name]
     {
         get => _tensors.TryGetValue(name, out var tensor) ? tensor : throw new KeyNotFoundException($"The weight {name} was not set.");
@@ -34,7 +35,9 @@ public sealed class ModelWeights
         _quantized[name] = new(weight, place);
     }
 
-    /// <summary>‖w‖ of every row of a linear map's weight, [out] float32, in the current dispose scope: what DoRA's magnitudes start from.</summary>
+    /// <summary>
+    /// ‖w‖ of every row of a linear map's weight, [out] float32, in the current dispose scope: what DoRA's magnitudes start from.
+    /// </summary>
     public Tensor RowNorms(string module)
     {
         using var scope = NewDisposeScope();

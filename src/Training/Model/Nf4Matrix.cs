@@ -22,6 +22,7 @@ internal sealed class Nf4Place : IDisposable
         _behindAutograd = TensorMemory.Alias(_values).DetachFromDisposeScope();
     }
 
+    /// <summary>The weight [out, in], unpacked unless it is the one that is here; the next call overwrites it.</summary>
     public Tensor Hold(Nf4Tensor weight)
     {
         if (ReferenceEquals(_content, weight)) return _values;
@@ -37,6 +38,7 @@ internal sealed class Nf4Place : IDisposable
     }
 }
 
+/// <summary>A frozen matrix in 4 bits, unpacked when it is read.</summary>
 internal sealed class Nf4Matrix(Nf4Tensor weight, Nf4Place place) : MatrixWeight
 {
     public override Tensor Value => place.Hold(weight);

@@ -40,9 +40,12 @@ public sealed record Phi3VConfig
 /// <summary>How RoPE is stretched over more positions than the model first saw.</summary>
 public enum RopeKind
 {
-    /// <summary>Also called longrope: cos and sin scaled by sqrt(1 + ln(s)/ln(original positions)).</summary>
+    /// <summary>
+    /// Also called longrope (Ding and others, 2024): cos and sin scaled by sqrt(1 + ln(s)/ln(original positions)), where s is the most
+    /// positions over the original ones.
+    /// </summary>
     Su,
-    /// <summary>cos and sin scaled by 0.1·ln(s) + 1.</summary>
+    /// <summary>cos and sin scaled by 0.1·ln(s) + 1 (Peng and others, 2023).</summary>
     Yarn,
 }
 

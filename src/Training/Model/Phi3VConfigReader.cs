@@ -12,12 +12,14 @@ internal sealed class Phi3VConfigReader
 
     private Phi3VConfigReader(string where) => _where = where;
 
+    /// <exception cref="InputException">As <see cref="Phi3VConfig.Read"/>.</exception>
     public static Phi3VConfig Read(string path)
     {
         if (!File.Exists(path)) throw new InputException($"{path}: there is no such file; give the folder of a Phi-3-Vision checkpoint.");
         return Parse(File.ReadAllText(path), path);
     }
 
+    /// <exception cref="InputException">As <see cref="Phi3VConfig.Read"/>.</exception>
     public static Phi3VConfig Parse(string json, string where)
     {
         try
@@ -29,7 +31,7 @@ internal sealed class Phi3VConfigReader
         }
         catch (JsonException error)
         {
-            throw new InputException(ForeignFile.Explain(Encoding.UTF8.GetBytes(json)) is { } foreign
+            throw new InputException(FileSignature.InPlaceOfModel(Encoding.UTF8.GetBytes(json)) is { } foreign
                 ? $"{where}: {foreign}"
                 : $"{where}: is not JSON ({error.Message}); copy the file from the original checkpoint.");
         }

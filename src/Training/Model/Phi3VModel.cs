@@ -16,7 +16,7 @@ public sealed class Phi3VModel : IDisposable
     private readonly Decoder _decoder;
 
     /// <param name="weights">All weights set and all adapters attached; they stay the caller's and must outlive the model.</param>
-    public Phi3VModel(Phi3VConfig config, ModelWeights weights, ModelOptions? options = null)
+    public Phi3VModel(Phi3VConfig config, ModelWeights weights, ComputeOptions? options = null)
     {
         Config = config;
         options ??= new();
@@ -51,7 +51,7 @@ public sealed class Phi3VModel : IDisposable
     {
         using var scope = NewDisposeScope();
         var started = Stopwatch.GetTimestamp();
-        var pass = PackedInputs.Of(inputs);
+        var pass = Packed(inputs);
         if (pass.Inputs.Count == 0) return new(() => new double[inputs.Count], 0);
         var layout = new SequenceLayout(pass.Pack.Ids);
         var vision = new LayerTape(records: true, unitDone: unitDone, stop: stop);
@@ -81,10 +81,10 @@ public sealed class Phi3VModel : IDisposable
     public double Loss(ModelInput input, CancellationToken stop = default)
     {
         using var scope = NewDisposeScope();
-        var pass = PackedInputs.Of([input]);
+        var pass = Packed([input]);
         if (pass.Inputs.Count == 0) return 0;
         var tape = new LayerTape(records: false, stop: stop);
-        var x_LD = Embed(input, stop);
+        var x_LD = Embed(input with { Ids = pass.Pack.Ids }, stop);
         var last = _decoder.Forward(tape, x_LD, _decoder.PassOver(pass.Pack, x_LD));
         return _decoder.Losses(tape, last, pass.Labels, dropout: null).mean().item<float>();
     }
@@ -116,6 +116,8 @@ public sealed class Phi3VModel : IDisposable
         return new(features?.view(-1, positions, Config.Vision.HiddenSize).narrow(1, 1, positions - 1), tokens, embeddings, layers,
             _decoder.Norm(layers[^1]), _decoder.Logits(layers[^1].index_select(0, tensor(logitRows))));
     }
+
+    private PackedInputs Packed(IReadOnlyList<ModelInput> inputs) => PackedInputs.Of(inputs, _decoder.RoundedUp);
 
     private static float[] Host(Tensor rows)
     {

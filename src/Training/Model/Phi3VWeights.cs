@@ -8,7 +8,8 @@ public static class Phi3VWeights
     internal const string Embedding = "model.embed_tokens.weight";
     internal const string Head = "lm_head";
 
-    internal const string TowerEmbeddingUnit = "tower embedding", ProjectorUnit = "projector", TokenEmbeddingUnit = "token embedding", HeadUnit = "head";
+    internal const string TowerEmbeddingUnit = "tower embedding", ProjectorUnit = "projector";
+    internal const string TokenEmbeddingUnit = "token embedding", HeadUnit = "head";
 
     internal static string TowerLayer(int index) => $"{Tower}encoder.layers.{index}.";
 

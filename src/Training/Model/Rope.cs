@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Model;
 
-/// <summary>Rotary position embedding in the rotate-half form, scaled as <see cref="RopeScaling"/> says.</summary>
+/// <summary>Rotary position embedding (Su and others, 2021) in the rotate-half form, scaled as <see cref="RopeScaling"/> says.</summary>
 internal sealed class Rope(Phi3VConfig config) : IDisposable
 {
     private const int TableStep = 256; // tables grow by this many positions, so that few are made over a run
@@ -48,6 +48,7 @@ internal sealed class Rope(Phi3VConfig config) : IDisposable
             cat([sin.neg(), sin], 1).Times(scale).unsqueeze(1).to(type, device).DetachFromDisposeScope());
     }
 
+    /// <summary>What cos and sin are multiplied by; see <see cref="RopeKind"/>.</summary>
     private double Magnitude()
     {
         var stretch = (double)config.MaxPositions / config.OriginalMaxPositions;

@@ -13,13 +13,14 @@ public static class TextGenerator
     /// <exception cref="ArgumentException">A prompt is empty, or longer than the context.</exception>
     /// <exception cref="OperationCanceledException">Between two layers.</exception>
     public static IReadOnlyList<GeneratedText> Generate(
-        this Phi3VModel model, IReadOnlyList<ModelInput> prompts, GenerationOptions options, CancellationToken stop = default)
+        this Phi3VModel model, IReadOnlyList<ModelInput> prompts, TextGenerationOptions options, CancellationToken stop = default)
     {
         var answers = prompts.Select(prompt => new GrowingAnswer(model, prompt, options)).ToList();
         for (var first = 0; first < answers.Count;)
         {
             var bytes = 0L;
-            var together = answers.Skip(first).TakeWhile((answer, i) => (bytes += answer.CacheBytes) <= options.MaxCacheBytes || i == 0).ToList();
+            var together = answers.Skip(first)
+                .TakeWhile((answer, i) => (bytes += answer.CacheBytes) <= options.MaxCacheBytes || i == 0).ToList();
             GrowTogether(model, together, stop);
             first += together.Count;
         }
@@ -64,11 +65,11 @@ public static class TextGenerator
 }
 
 /// <param name="Tokens">The new ids, a stop id included.</param>
-/// <param name="LogProbabilities">Of each new token.</param>
+/// <param name="LogProbabilities">Of each new token, given all before it; natural logarithms.</param>
 public sealed record GeneratedText(IReadOnlyList<long> Tokens, IReadOnlyList<double> LogProbabilities);
 
 /// <summary>How long an answer grows.</summary>
-public sealed record GenerationOptions
+public sealed record TextGenerationOptions
 {
     public int MaxNewTokens { get; init; } = 64;
     /// <summary>Ids that end an answer: &lt;|endoftext|&gt; unless set.</summary>

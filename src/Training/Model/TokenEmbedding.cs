@@ -13,6 +13,8 @@ internal sealed class TokenEmbedding(Tensor weight_VD, long? paddingId)
     /// <summary>Bytes of a value, here and in everything that follows from it.</summary>
     public long ElementSize => weight_VD.ElementSize;
 
+    /// <param name="imageTokens">Of all images, one behind the other, [T, hidden]; null where there are none.</param>
+    /// <returns>[L, hidden], without a graph: <see cref="Backward"/> is the way back.</returns>
     /// <exception cref="ArgumentException">The ids hold more or fewer image places than there are image tokens.</exception>
     public Tensor Forward(SequenceLayout layout, Tensor? imageTokens)
     {
@@ -48,6 +50,7 @@ internal sealed class SequenceLayout
 {
     private readonly long[] _ids;
 
+    /// <param name="ids">A negative one is an image token's place.</param>
     public SequenceLayout(long[] ids)
     {
         _ids = ids;
@@ -68,6 +71,7 @@ internal sealed class SequenceLayout
     /// <summary>The ids, with some valid id in the image places.</summary>
     public long[] LookupIds => ImageRuns.Count == 0 ? _ids : Array.ConvertAll(_ids, id => Math.Max(id, 0));
 
+    /// <summary>Positions of text, and the ids there, but for one id.</summary>
     public (long[] Positions, long[] Ids) TextExcept(long? id)
     {
         var positions = Enumerable.Range(0, _ids.Length).Where(i => _ids[i] >= 0 && _ids[i] != id).Select(i => (long)i).ToArray();

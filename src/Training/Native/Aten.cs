@@ -55,9 +55,10 @@ public static unsafe partial class Aten
         {
             var given = new string[arguments.Length];
             for (var i = 0; i < given.Length; i++) given[i] = arguments[i].ToString();
-            throw new AtenException($"{op}{(overload.Length > 0 ? "." + overload : "")} failed on ({string.Join(", ", given)}); libtorch's reason is on stderr.");
+            throw new AtenException($"{op}{(overload.Length > 0 ? "." + overload : "")} failed on ({string.Join(", ", given)}); "
+                + "libtorch's reason is on stderr.");
         }
-        for (var i = 0; i < arguments.Length; i++) GC.KeepAlive(arguments[i].Reference); // a finalizer must not free a tensor during the call
+        foreach (var argument in arguments) GC.KeepAlive(argument.Reference); // a finalizer must not free a tensor during the call
     }
 
     /// <summary>Of libtorch's C interface: its major, minor and patch version in the upper bytes.</summary>

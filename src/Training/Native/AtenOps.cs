@@ -15,23 +15,25 @@ public static class AtenOps
     /// softmax(q·kᵀ·scale)·v on [batch, heads, length, head size]; <paramref name="groupedQueries"/> lets k and v have fewer heads.
     /// </summary>
     public static Tensor Attention(Tensor q, Tensor k, Tensor v, Tensor? mask, bool causal, double scale, bool groupedQueries = false) =>
-        Aten.Call("aten::scaled_dot_product_attention", "", q, k, v, AtenValue.Optional(mask), 0.0, causal, AtenValue.Optional(scale), groupedQueries);
+        Aten.Call(
+            "aten::scaled_dot_product_attention", "", q, k, v, AtenValue.Optional(mask), 0.0, causal, AtenValue.Optional(scale),
+            groupedQueries);
 
     /// <summary>Normalisation over the last dimension, with its mean and 1/deviation by row, which backward wants back. No graph.</summary>
     public static (Tensor Y, Tensor Mean, Tensor ReciprocalDeviation) LayerNorm(Tensor x, Tensor weight, Tensor bias, double epsilon)
     {
-        var all = Aten.CallForTensors("aten::native_layer_norm", "", ThreeTensors, x, new long[] { x.shape[^1] }, AtenValue.Optional(weight),
+        var all = Aten.CallForTensors(
+            "aten::native_layer_norm", "", ThreeTensors, x, new long[] { x.shape[^1] }, AtenValue.Optional(weight),
             AtenValue.Optional(bias), epsilon);
         return (all[0], all[1], all[2]);
     }
 
-    /// <summary>The gradients of x and, where they are asked for, weight and bias.</summary>
+    /// <summary>The gradients of x, weight and bias.</summary>
     public static (Tensor X, Tensor Weight, Tensor Bias) LayerNormBackward(
-        Tensor dy, Tensor x, Tensor mean, Tensor reciprocalDeviation, Tensor weight, Tensor bias)
+        Tensor dy, Tensor x, Tensor weight, Tensor mean, Tensor reciprocalDeviation)
     {
-        var asked = new long[] { 1, weight.requires_grad ? 1 : 0, bias.requires_grad ? 1 : 0 };
         var all = Aten.CallForTensors("aten::native_layer_norm_backward", "", ThreeTensors, dy, x, new long[] { x.shape[^1] }, mean,
-            reciprocalDeviation, AtenValue.Optional(weight), AtenValue.Optional(bias), asked);
+            reciprocalDeviation, AtenValue.Optional(weight), AtenValue.Optional(weight), new long[] { 1, 1, 1 });
         return (all[0], all[1], all[2]);
     }
 

@@ -21,7 +21,8 @@ internal static unsafe class CublasProduct
     {
         var (n, k, t) = ((int)sum_NK.shape[0], (int)sum_NK.shape[1], (int)a_TN.shape[0]);
         nint handle; // carries the thread's current stream
-        if (((delegate* unmanaged<nint*, int>)HandleFunction.Value)(&handle) != 0) throw new CudaException("libtorch gave no cuBLAS handle.");
+        if (((delegate* unmanaged<nint*, int>)HandleFunction.Value)(&handle) != 0)
+            throw new CudaException("libtorch gave no cuBLAS handle.");
         float alpha = (float)scale, one = 1;
         var type = a_TN.dtype == ScalarType.BFloat16 ? BFloat16 : Real16;
         // cuBLAS counts by columns: the row-major sum [N, K] is its [K, N] = b · aᵀ.

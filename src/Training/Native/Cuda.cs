@@ -7,7 +7,8 @@ namespace Phi3VCluster.Training.Native;
 /// <summary>What libtorch does not tell of CUDA devices, asked of NVIDIA's runtime that came with it.</summary>
 public static unsafe class Cuda
 {
-    private const int ProcessorsAttribute = 16, MajorAttribute = 75, MinorAttribute = 76; // cudaDevAttr…: MultiProcessorCount, ComputeCapability…
+    // cudaDevAttrMultiProcessorCount, cudaDevAttrComputeCapabilityMajor and …Minor.
+    private const int ProcessorsAttribute = 16, MajorAttribute = 75, MinorAttribute = 76;
     private const int PropertiesBytes = 8192;                   // cudaDeviceProp has grown from 700 to 1000 bytes over the years
 
     private static readonly Lazy<nint> Runtime = new(FindRuntime);
@@ -24,6 +25,16 @@ public static unsafe class Cuda
             : NativeLibrary.GetExport(Runtime.Value, "cudaGetDeviceProperties");
         if (((delegate* unmanaged<byte*, int, int>)get)(properties, device) != 0) return "device";
         return Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(properties)); // the name comes first
+    }
+
+    /// <summary>By which the driver knows the device, e.g. 0000:17:00.0: its own numbers are others where a process sees not all.</summary>
+    public static string BusId(int device)
+    {
+        const int bytes = 32;
+        var text = stackalloc byte[bytes];
+        var get = (delegate* unmanaged<byte*, int, int, int>)NativeLibrary.GetExport(Runtime.Value, "cudaDeviceGetPCIBusId");
+        if (get(text, bytes, device) != 0) throw Silent(device);
+        return Encoding.ASCII.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
     }
 
     /// <summary>E.g. (8, 0) for an A100.</summary>
@@ -63,6 +74,7 @@ public static unsafe class Cuda
         LibTorch.Load(); // libtorch_cuda has loaded its own runtime: the linker finds it by name
         foreach (var name in (string[])["libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0"])
             if (NativeLibrary.TryLoad(name, out var handle)) return handle;
-        throw new LibTorchException("libcudart was not found beside libtorch_cuda; install the CUDA runtime that this libtorch was built for.");
+        throw new LibTorchException("libcudart was not found beside libtorch_cuda; "
+            + "install the CUDA runtime that this libtorch was built for.");
     }
 }

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Phi3VCluster.Training.Native;
 
 /// <summary>
-/// What libtorch's allocator holds of a device. Its functions are inline in C++, its object is not: its virtual table is asked, in the order
-/// that libtorch 2.10 and 2.11 have (c10/core/CachingDeviceAllocator.h), and only where that table has the size known from there.
+/// What libtorch's allocator holds of a device. Its functions are inline in C++, its object is not: its virtual table is asked, in the
+/// order that libtorch 2.10 and 2.11 have (c10/core/CachingDeviceAllocator.h), and only where that table has the size known from there.
 /// </summary>
 internal static unsafe class CudaAllocator
 {
@@ -13,7 +13,8 @@ internal static unsafe class CudaAllocator
     internal const long KnownTable = 120;
 
     private const int EmptyCacheSlot = 7, StatisticsSlot = 9, ResetPeakSlot = 11;
-    private const int AllocatedBytes = 48, ReservedBytes = 60, StatisticsLongs = 512; // array 4 and 5 of 3 pools × {current, peak, ever, freed}
+    // Array 4 and 5 of 3 pools × {current, peak, ever, freed}.
+    private const int AllocatedBytes = 48, ReservedBytes = 60, StatisticsLongs = 512;
 
     /// <summary>Whether the libtorch in use has the table that is known here; without it, nothing below may be called.</summary>
     public static bool IsKnown { get; } = LibTorch.Load() is not null && DynamicLinker.SizeOf(TableSymbol) == KnownTable;

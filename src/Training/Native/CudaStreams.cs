@@ -2,8 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace Phi3VCluster.Training.Native;
 
-/// <summary>Streams and events of one CUDA device, by NVIDIA's runtime and libtorch's own word on the current stream.</summary>
-internal sealed unsafe class CudaStreams : IDeviceStreams
+/// <summary>
+/// The order of one CUDA device's work, by NVIDIA's runtime and libtorch's own word on the current stream: streams run beside each other,
+/// each in its own order; events order one stream after another. Both are handles; 0 is the default stream.
+/// </summary>
+internal sealed unsafe class CudaStreams
 {
     private const uint NonBlocking = 1, DisableTiming = 2; // cudaStreamNonBlocking: the default stream does not hold it up
     private const int NotReady = 600;
@@ -29,7 +32,8 @@ internal sealed unsafe class CudaStreams : IDeviceStreams
         _device = device;
         nint Export(string name) => NativeLibrary.TryGetExport(library, name, out var function)
             ? function
-            : throw new LibTorchException($"{name} was not found in libtorch_cuda nor in the CUDA runtime beside it; use libtorch 2.10 or a newer PyTorch.");
+            : throw new LibTorchException($"{name} was not found in libtorch_cuda nor in the CUDA runtime beside it; "
+                + "use libtorch 2.10 or a newer PyTorch.");
         _setDevice = (delegate* unmanaged<int, int>)Export("cudaSetDevice");
         _priorityRange = (delegate* unmanaged<int*, int*, int>)Export("cudaDeviceGetStreamPriorityRange");
         _busId = (delegate* unmanaged<byte*, int, int, int>)Export("cudaDeviceGetPCIBusId");
@@ -52,6 +56,7 @@ internal sealed unsafe class CudaStreams : IDeviceStreams
         return new(NativeLibrary.GetMainProgramHandle(), device);
     }
 
+    /// <summary>What tells this device from every other of its machine, under whatever number processes see it.</summary>
     public string Identity
     {
         get
@@ -62,8 +67,10 @@ internal sealed unsafe class CudaStreams : IDeviceStreams
         }
     }
 
+    /// <summary>Makes the device the calling thread's. First call of every thread that uses the device.</summary>
     public void Use() => Check(_setDevice(_device), "cudaSetDevice");
 
+    /// <summary>The stream on which libtorch puts the calling thread's work.</summary>
     public nint Current()
     {
         nint stream;
@@ -72,6 +79,7 @@ internal sealed unsafe class CudaStreams : IDeviceStreams
             : throw new StreamException($"libtorch names no current stream of CUDA device {_device}; its reason is on stderr");
     }
 
+    /// <summary>A stream that waits for nothing it is not told to wait for, served before the others.</summary>
     public nint CreateStream()
     {
         int least, greatest;
@@ -92,12 +100,16 @@ internal sealed unsafe class CudaStreams : IDeviceStreams
 
     public void DestroyEvent(nint happening) => _destroyEvent(happening);
 
+    /// <summary>The event is what has been put on the stream until now; from then on it can be waited for.</summary>
     public void Record(nint happening, nint stream) => Check(_record(happening, stream), "cudaEventRecord");
 
+    /// <summary>What is put on the stream from now on starts after the event. Does not block the caller.</summary>
     public void Wait(nint stream, nint happening) => Check(_wait(stream, happening, 0), "cudaStreamWaitEvent");
 
+    /// <summary>Whether all that was recorded is done.</summary>
     public bool IsPassed(nint happening) => IsDone(_queryEvent(happening), "cudaEventQuery");
 
+    /// <summary>Whether all that was put on the stream is done.</summary>
     public bool IsIdle(nint stream) => IsDone(_queryStream(stream), "cudaStreamQuery");
 
     private bool IsDone(int code, string call)

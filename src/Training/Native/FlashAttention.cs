@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native.Kernels;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Native;
@@ -10,22 +11,20 @@ internal static class FlashAttention
 {
     private static readonly bool[] ForwardReturns = [true, true, true, true, true], BackwardReturns = [true, true, true];
 
-    /// <param name="cumulative">[sequences + 1] int32: where each begins.</param>
-    /// <returns>Output [T, H, S], log-sum-exp, and the two states of a random generator that backward wants back.</returns>
-    public static Tensor[] Forward(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, Tensor cumulative, long longest, bool causal, double scale)
+    public static Attended Attend(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, SequenceBounds bounds, bool causal, double scale)
     {
+        var (cumulative, longest) = (bounds.Cumulative, bounds.Longest);
         var all = Aten.CallForTensors("aten::_flash_attention_forward", "", ForwardReturns, q_THS, k_TKS, v_TKS,
             AtenValue.Optional(cumulative), AtenValue.Optional(cumulative), longest, longest, 0.0, causal, false, AtenValue.Optional(scale),
             AtenValue.None, AtenValue.None, AtenValue.None, AtenValue.None);
         all[4].Dispose(); // the mask, for debugging
-        return all[..4];
+        var (output, logSumExp, seed, offset) = (all[0], all[1], all[2], all[3]);
+        return new(output, all[..4], (q, k, v, d_THS) =>
+        {
+            var back = Aten.CallForTensors("aten::_flash_attention_backward", "", BackwardReturns, d_THS, q, k, v, output, logSumExp,
+                cumulative, cumulative, longest, longest, 0.0, causal, seed, offset, AtenValue.Optional(scale),
+                AtenValue.None, AtenValue.None);
+            return (back[0], back[1], back[2]);
+        });
     }
-
-    /// <param name="forward">What <see cref="Forward"/> returned.</param>
-    /// <returns>The gradients of q, k and v.</returns>
-    public static Tensor[] Backward(Tensor d_THS, Tensor q_THS, Tensor k_TKS, Tensor v_TKS, IReadOnlyList<Tensor> forward,
-        Tensor cumulative, long longest, bool causal, double scale) =>
-        Aten.CallForTensors("aten::_flash_attention_backward", "", BackwardReturns, d_THS, q_THS, k_TKS, v_TKS, forward[0], forward[1],
-            cumulative, cumulative, longest, longest, 0.0, causal, forward[2], forward[3], AtenValue.Optional(scale),
-            AtenValue.None, AtenValue.None);
 }

@@ -14,7 +14,9 @@ public static class LibTorch
     /// <summary>Folder of any libtorch or PyTorch <c>lib</c>; overrides the one that came with the build.</summary>
     public const string FolderVariable = "PHI3V_LIBTORCH";
 
-    /// <summary>The shim's one symbol of GCC 13: std::ios_base_library_init(), which including iostream mentions and nothing calls.</summary>
+    /// <summary>
+    /// The shim's one symbol of GCC 13: std::ios_base_library_init(), which including iostream mentions and nothing calls.
+    /// </summary>
     private const string NeverCalled = "_ZSt21ios_base_library_initv";
 
     private static readonly Lazy<string> Loaded = new(LoadOnce);
@@ -27,7 +29,7 @@ public static class LibTorch
     /// <summary>Whether the libtorch that <see cref="Load"/> takes has CUDA kernels. Loads nothing.</summary>
     public static bool HasCuda => Candidates().Any(folder => File.Exists(Path.Combine(folder, "libtorch_cuda.so")));
 
-#pragma warning disable CA2255 // A library with a module initializer: the one place that surely runs before any torch call of this assembly.
+#pragma warning disable CA2255 // A library with a module initializer: the one place that surely runs before any torch call in here.
     [ModuleInitializer]
     internal static void ResolveShimOnFirstUse() =>
         NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? ShimHandle() : 0);
@@ -72,7 +74,8 @@ public static class LibTorch
     private static IEnumerable<string> Candidates()
     {
         if (Environment.GetEnvironmentVariable(FolderVariable) is { } chosen) return [chosen];
-        var fromBuild = typeof(LibTorch).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().FirstOrDefault(a => a.Key == "LibTorchFolder")?.Value;
+        var fromBuild = typeof(LibTorch).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>()
+            .FirstOrDefault(a => a.Key == "LibTorchFolder")?.Value;
         string?[] usual = [AppContext.BaseDirectory, Path.Combine(AppContext.BaseDirectory, "runtimes/linux-x64/native"), fromBuild];
         return usual.OfType<string>();
     }
@@ -81,7 +84,8 @@ public static class LibTorch
     {
         string[] candidates = [AppContext.BaseDirectory, Path.Combine(AppContext.BaseDirectory, "runtimes/linux-x64/native")];
         return candidates.Select(c => Path.Combine(c, "libLibTorchSharp.so")).FirstOrDefault(File.Exists)
-            ?? throw new LibTorchException($"libLibTorchSharp.so was not found in {string.Join(", ", candidates)}; publish or build the program again.");
+            ?? throw new LibTorchException($"libLibTorchSharp.so was not found in {string.Join(", ", candidates)}; "
+                + "publish or build the program again.");
     }
 
     private static nint LoadShim(string path, string libTorchFolder)
@@ -90,8 +94,8 @@ public static class LibTorch
         // A function that libtorch lacks would end the process on its first call, uncatchably: look before loading.
         var missing = ElfImage.UndefinedSymbols(image).Where(symbol => symbol != NeverCalled && !DynamicLinker.IsDefined(symbol)).ToList();
         if (missing.Count > 0)
-            throw new LibTorchException($"libtorch in {libTorchFolder} lacks {missing.Count} functions that TorchSharp 0.107 calls, the first of them "
-                + $"{missing[0]}; use libtorch 2.10, or unset {FolderVariable}.");
+            throw new LibTorchException($"libtorch in {libTorchFolder} lacks {missing.Count} functions that TorchSharp 0.107 calls, "
+                + $"the first of them {missing[0]}; use libtorch 2.10, or unset {FolderVariable}.");
         if (NativeLibrary.TryLoad(path, out var handle)) return handle;
 
         var patched = PatchedCopy(image);
@@ -107,7 +111,8 @@ public static class LibTorch
     private static string PatchedCopy(byte[] image)
     {
         if (!ElfImage.WeakenVersionNeed(image, "GLIBCXX_3.4.32"))
-            throw new LibTorchException("libLibTorchSharp.so could not be loaded and does not have the known GLIBCXX_3.4.32 cause; see `ldd` on it.");
+            throw new LibTorchException("libLibTorchSharp.so could not be loaded and does not have the known GLIBCXX_3.4.32 cause; "
+                + "see `ldd` on it.");
         var hash = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(image))[..16];
         var target = Path.Combine(NativeCache.Folder, $"libLibTorchSharp-{hash}.so");
         if (!File.Exists(target)) NativeCache.Keep(target, image);

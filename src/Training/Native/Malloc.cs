@@ -18,6 +18,12 @@ internal static partial class Malloc
         mallopt(TrimThreshold, 512 << 20);
     }
 
+    /// <summary>Gives what is free back to the kernel, so that what is resident then is in use.</summary>
+    public static void GiveBack() => malloc_trim(0);
+
     [LibraryImport("libc")]
     private static partial int mallopt(int parameter, int value);
+
+    [LibraryImport("libc")]
+    private static partial int malloc_trim(nuint keep);
 }

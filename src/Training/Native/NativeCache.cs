@@ -11,7 +11,7 @@ internal static class NativeCache
     public static void Keep(string path, byte[] bytes)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        WholeFile.Write(path, bytes);
+        AtomicFile.Write(path, bytes);
     }
 
     private static string Root()

@@ -77,7 +77,9 @@ internal sealed unsafe class NcclLibrary
         fixed (NcclUniqueId* pointer = &id) return _getUniqueId(pointer);
     }
 
-    /// <summary>Writes <paramref name="communicator"/> before any work starts; the meeting goes on behind <see cref="NcclResult.InProgress"/>.</summary>
+    /// <summary>
+    /// Writes <paramref name="communicator"/> before any work starts; the meeting goes on behind <see cref="NcclResult.InProgress"/>.
+    /// </summary>
     public NcclResult Init(out nint communicator, int worldSize, in NcclUniqueId id, int rank)
     {
         var config = NcclConfig.NonBlocking;
@@ -158,12 +160,14 @@ internal sealed unsafe class NcclLibrary
                     ? Use(own, file)
                     : (null, $"{PathVariable}: {file} could not be loaded: {DynamicLinker.ReasonFor(file)}");
             }
-            var everything = NativeLibrary.GetMainProgramHandle(); // libtorch_cuda was loaded globally, and with it its NCCL, linked in or beside it
+            // libtorch_cuda was loaded globally, and with it its NCCL, linked in or beside it.
+            var everything = NativeLibrary.GetMainProgramHandle();
             if (NativeLibrary.TryGetExport(everything, "ncclCommInitRankConfig", out _)) return Use(everything, "NCCL of libtorch_cuda");
             string[] usual = [System.IO.Path.Combine(folder, "../../nvidia/nccl/lib", FileName), FileName];
             foreach (var path in usual)
                 if (NativeLibrary.TryLoad(path, out var handle)) return Use(handle, path);
-            return (null, $"{FileName} was not found with libtorch in {folder} nor on this machine; install it, or set {PathVariable} to it");
+            return (null, $"{FileName} was not found with libtorch in {folder} nor on this machine; "
+                + $"install it, or set {PathVariable} to it");
         }
         catch (LibTorchException unusable)
         {

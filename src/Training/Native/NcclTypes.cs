@@ -5,7 +5,8 @@ namespace Phi3VCluster.Training.Native;
 /// <summary>ncclResult_t.</summary>
 internal enum NcclResult
 {
-    Success = 0, UnhandledCudaError = 1, SystemError = 2, InternalError = 3, InvalidArgument = 4, InvalidUsage = 5, RemoteError = 6, InProgress = 7,
+    Success = 0, UnhandledCudaError = 1, SystemError = 2, InternalError = 3, InvalidArgument = 4, InvalidUsage = 5,
+    RemoteError = 6, InProgress = 7,
 }
 
 /// <summary>ncclDataType_t, of those used here.</summary>

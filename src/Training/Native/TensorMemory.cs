@@ -9,7 +9,8 @@ public static unsafe class TensorMemory
     /// <summary>Address of the first element of a contiguous tensor, views included. Valid while the tensor lives.</summary>
     public static nint Pointer(Tensor tensor)
     {
-        if (!tensor.is_contiguous()) throw new ArgumentException($"the tensor [{string.Join("×", tensor.shape)}] is not contiguous", nameof(tensor));
+        if (!tensor.is_contiguous())
+            throw new ArgumentException($"the tensor [{string.Join("×", tensor.shape)}] is not contiguous", nameof(tensor));
         return AtenNative.torch_get_mutable_data_ptr(tensor.Handle, out var pointer) == 0
             ? pointer
             : throw new AtenException("libtorch gave no data pointer; its reason is on stderr.");

@@ -1,6 +1,6 @@
 namespace Phi3VCluster.Training.Optim;
 
-/// <summary>Falls to 0 along half a cosine: peak · (1 + cos(π·progress))/2.</summary>
+/// <summary>Falls to 0 along half a cosine (Loshchilov and Hutter, 2017, without restarts): peak · (1 + cos(π·(s−1−W)/(T−W)))/2.</summary>
 internal sealed class CosineSchedule : ILearningRateSchedule
 {
     public string Name => "cosine";

@@ -57,7 +57,9 @@ public sealed class FlatParameters : IDisposable
     /// <summary>[<see cref="Count"/>], in the model's type.</summary>
     public Tensor Values { get; }
 
-    /// <summary>The leaf of that name: requires grad, reads <see cref="Values"/>; its gradient is where a <see cref="GradientStore"/> put it.</summary>
+    /// <summary>
+    /// The leaf of that name: requires grad, reads <see cref="Values"/>; its gradient is where a <see cref="GradientStore"/> put it.
+    /// </summary>
     public Tensor this[string name] => _leaves[name];
 
     /// <summary>Where a tensor lies in the buffer.</summary>
@@ -70,10 +72,29 @@ public sealed class FlatParameters : IDisposable
         foreach (var entry in Entries)
         {
             var slice = Slice(entry.Tensor.Name);
-            if (units.Count > 0 && units[^1].Unit == entry.Unit) units[^1] = (entry.Unit, units[^1].Range with { Count = slice.End - units[^1].Range.Offset });
+            if (units.Count > 0 && units[^1] is var (unit, range) && unit == entry.Unit)
+                units[^1] = (unit, range with { Count = slice.End - range.Offset });
             else units.Add((entry.Unit, slice));
         }
         return units;
+    }
+
+    /// <summary>
+    /// The buffer cut between units, in order, into parts of at least so many elements but for the first: what backward has done with in
+    /// one go, and worth a sum of its own.
+    /// </summary>
+    public IReadOnlyList<ShardRange> Buckets(long least)
+    {
+        var buckets = new List<ShardRange>();
+        var end = Count;
+        foreach (var (_, unit) in Units().Reverse()) // backward goes from the last to the first
+        {
+            if (end - unit.Offset < least && unit.Offset > 0) continue;
+            buckets.Add(new(unit.Offset, end - unit.Offset));
+            end = unit.Offset;
+        }
+        buckets.Reverse();
+        return buckets;
     }
 
     public void Dispose()

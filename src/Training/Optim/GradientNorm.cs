@@ -19,7 +19,8 @@ public static class GradientNorm
     });
 
     /// <summary>
-    /// What gradients are multiplied by so that their global norm is at most <paramref name="maxNorm"/>, as torch.nn.utils.clip_grad_norm_ does.
+    /// What gradients are multiplied by so that their global norm is at most <paramref name="maxNorm"/>, as torch.nn.utils.clip_grad_norm_
+    /// does.
     /// </summary>
     /// <param name="maxNorm">0 never clips.</param>
     /// <param name="globalNorm">√ of the sum of all ranks' <see cref="SquareSum"/>.</param>

@@ -22,6 +22,11 @@ public abstract class GradientStore(FlatParameters parameters, ShardLayout layou
     /// <summary>Forgets the last step's. In place: the leaves' gradients are views.</summary>
     public abstract void Zero();
 
+    /// <summary>The step's last pass on this rank begins: what a unit has after it is all it will have.</summary>
+    public virtual void LastPass()
+    {
+    }
+
     /// <summary>A unit's backward is done for this pass.</summary>
     public virtual void UnitDone(string unit)
     {
@@ -42,6 +47,9 @@ public abstract class GradientStore(FlatParameters parameters, ShardLayout layou
 
     /// <summary>Bytes held.</summary>
     public abstract long SizeBytes { get; }
+
+    /// <summary>In all of which the rank's thread did nothing but wait for sums.</summary>
+    public abstract double WaitedSeconds { get; }
 
     public abstract void Dispose();
 

@@ -23,8 +23,10 @@ public sealed class LossScaler
     /// <summary>The scale cannot be lowered: what overflows now is no matter of scale.</summary>
     public bool IsExhausted => Scale <= Least && _patience == 1;
 
+    /// <summary>For fp16: from 2^16 on.</summary>
     public static LossScaler Dynamic() => new(Initial, isDynamic: true);
 
+    /// <summary>For types whose range is float32's.</summary>
     public static LossScaler None() => new(1, isDynamic: false);
 
     /// <summary>All that decides its future.</summary>
@@ -54,6 +56,7 @@ public sealed class LossScaler
     }
 }
 
+/// <summary>A <see cref="LossScaler"/>'s state.</summary>
 /// <param name="Scale">What losses are multiplied by.</param>
 /// <param name="Steps">Steps counted.</param>
 /// <param name="LastOverflow">The step of the last overflow; -1 before the first.</param>

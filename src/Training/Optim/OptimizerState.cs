@@ -50,10 +50,7 @@ public sealed class OptimizerState : IDisposable
     public bool HasMasters => _masters is not null;
 
     /// <summary>Bytes held: moments and masters.</summary>
-    public long SizeBytes => BytesOf(Layout.OwnCount, HasMasters);
-
-    /// <summary>What a state of so many elements takes.</summary>
-    public static long BytesOf(long count, bool hasMasters) => (hasMasters ? 3 : 2) * count * sizeof(float);
+    public long SizeBytes => (HasMasters ? 3 : 2) * Layout.OwnCount * sizeof(float);
 
     /// <summary>This rank's float32 values of a piece: its masters, or the values themselves where they are float32. A view.</summary>
     public Tensor Master(OwnRange range)
@@ -93,6 +90,19 @@ public sealed class OptimizerState : IDisposable
         using var quiet = no_grad();
         return [.. Layout.Pieces.Where(piece => piece.Flat.Count > 0).Select(piece => new StateShard(piece.Flat,
             HostCopy(Master(new(piece, piece.Flat))), HostCopy(Own(FirstMoments, piece)), HostCopy(Own(SecondMoments, piece))))];
+    }
+
+    /// <summary>Masters, m and v of what this rank owns, piece behind piece, into host memory.</summary>
+    /// <param name="host">[3, own elements], float32.</param>
+    public void CopyTo(Tensor host)
+    {
+        using var quiet = no_grad();
+        using var scope = NewDisposeScope();
+        var masters = host[0];
+        foreach (var piece in Layout.Pieces.Where(piece => piece.Flat.Count > 0))
+            masters.narrow(0, piece.LocalOffset, piece.Flat.Count).copy_(Master(new(piece, piece.Flat)));
+        host[1].copy_(FirstMoments);
+        host[2].copy_(SecondMoments);
     }
 
     /// <summary>Of everything that this rank owns, to the last bit.</summary>

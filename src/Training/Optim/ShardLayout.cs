@@ -29,6 +29,7 @@ public sealed class ShardLayout
         Pieces = pieces;
     }
 
+    /// <summary>Ranges of the flat buffer, in elements; together they are all of it.</summary>
     public IReadOnlyList<ShardRange> Buckets { get; }
 
     /// <summary>This rank's part of each bucket; some may be empty.</summary>

@@ -4,15 +4,17 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Processing;
 
-/// <summary>8-bit pictures to the crops that the CLIP tower takes. Letters: N crops, C channels, H and W pixels of the padded picture.</summary>
+/// <summary>
+/// 8-bit pictures to the crops that the CLIP tower takes. Letters: N crops, C channels, H and W pixels of the padded picture.
+/// </summary>
 public static class CropTensors
 {
     private static readonly float[] Mean = [0.48145466f, 0.4578275f, 0.40821073f];
     private static readonly float[] Deviation = [0.26862954f, 0.26130258f, 0.27577711f];
 
     /// <summary>
-    /// Crops [N, 3, 336, 336], float32, on <paramref name="device"/>: the global one first (the whole picture, bicubic), then the tiles row by
-    /// row. A picture of one tile gives one crop, which is both: the two would be equal. The caller disposes the result.
+    /// Crops [N, 3, 336, 336], float32, on <paramref name="device"/>: the global one first (the whole picture, bicubic), then the tiles row
+    /// by row. A picture of one tile gives one crop, which is both: the two would be equal. The caller disposes the result.
     /// </summary>
     public static Tensor Make(EncodedImage image, Device device)
     {
@@ -24,7 +26,8 @@ public static class CropTensors
         var tiles_hwCHW = picture_CHW.view(3, rows, side, columns, side).permute(1, 3, 0, 2, 4);
         if (rows * columns == 1) return picture_CHW.unsqueeze(0).MoveToOuterDisposeScope();
         var crops_NCHW = empty([1 + rows * columns, 3, side, side], ScalarType.Float32, device);
-        crops_NCHW[..1] = nn.functional.interpolate(picture_CHW.unsqueeze(0), [side, side], mode: InterpolationMode.Bicubic, align_corners: false);
+        crops_NCHW[..1] = nn.functional.interpolate(
+            picture_CHW.unsqueeze(0), [side, side], mode: InterpolationMode.Bicubic, align_corners: false);
         crops_NCHW[1..].view(rows, columns, 3, side, side).copy_(tiles_hwCHW);
         return crops_NCHW.MoveToOuterDisposeScope();
     }
@@ -48,9 +51,12 @@ public static class CropTensors
         return picture_CHW;
     }
 
-    /// <summary>On the accelerator: the bytes travel, a quarter of the floats, from pinned memory, so that the rank's thread goes on at once.</summary>
+    /// <summary>
+    /// On the accelerator: the bytes travel, a quarter of the floats, from pinned memory, so that the rank's thread goes on at once.
+    /// </summary>
     private static Tensor NormaliseThere(EncodedImage image, Device device) =>
-        tensor(image.Rgb, [image.Height, image.Width, 3], ScalarType.Byte).pin_memory().to(device, non_blocking: true).permute(2, 0, 1).to(ScalarType.Float32).contiguous()
+        tensor(image.Rgb, [image.Height, image.Width, 3], ScalarType.Byte).pin_memory().to(device, non_blocking: true)
+            .permute(2, 0, 1).to(ScalarType.Float32).contiguous()
             .div_(tensor(255f).to(device)).sub_(tensor(Mean, [3, 1, 1]).to(device)).div_(tensor(Deviation, [3, 1, 1]).to(device));
 
     private static float[] Table(int channel) =>

@@ -15,7 +15,9 @@ public static class ImageDecoder
 
     private const int HeaderBytes = 64 << 10; // what comes before the picture, a camera's notes and preview among it
 
-    /// <summary>Width and height that the decoded picture has, in pixels, from the file's header: it may yet turn out to be cut short.</summary>
+    /// <summary>
+    /// Width and height that the decoded picture has, in pixels, from the file's header: it may yet turn out to be cut short.
+    /// </summary>
     /// <param name="upright">As for decoding.</param>
     /// <exception cref="InputException">Not an image, too large, or of a kind that cannot be read.</exception>
     public static (int Width, int Height) ReadSize(byte[] file, string description, bool upright = false)
@@ -99,7 +101,7 @@ public static class ImageDecoder
         using var data = SKData.CreateCopy(file);
         if (SKCodec.Create(data) is { } codec) return codec;
         var isKnown = file.AsSpan().StartsWith(Jpeg) || file.AsSpan().StartsWith(Png); // by its name we would read it
-        throw new InputException(!isKnown && FileKind.Of(file) is { } kind
+        throw new InputException(!isKnown && FileSignature.Of(file) is { } kind
             ? $"{description}: is {kind.Name}; {kind.Advice}."
             : $"{description}: not an image that can be read, {Beginning(file)}; use JPEG, PNG, WebP, BMP, GIF or TIFF.");
     }

@@ -13,10 +13,14 @@ public sealed record ImageLayout(int ResizedWidth, int ResizedHeight, int Padded
     public int CropColumns => PaddedWidth / CropSize;
     public int CropRows => PaddedHeight / CropSize;
 
-    /// <summary>(h·w + 1)·144 + 1 + (h + 1)·12 for h × w crops: 12 × 12 tokens a crop and the global one, a separator a line and one between.</summary>
+    /// <summary>
+    /// (h·w + 1)·144 + 1 + (h + 1)·12 for h × w crops: 12 × 12 tokens a crop and the global one, a separator a line and one between.
+    /// </summary>
     public int TokenCount => (CropRows * CropColumns + 1) * 144 + 1 + (CropRows + 1) * 12;
 
-    /// <summary>The largest scale s, in crops along the long side, with s · ceil(s / ratio) crops within <paramref name="numCrops"/>.</summary>
+    /// <summary>
+    /// The largest scale s, in crops along the long side, with s · ceil(s / ratio) crops within <paramref name="numCrops"/>.
+    /// </summary>
     /// <exception cref="InputException">The long side is so much longer that nothing of the short one would be left.</exception>
     public static ImageLayout For(int width, int height, int numCrops, string description)
     {
@@ -30,6 +34,8 @@ public sealed record ImageLayout(int ResizedWidth, int ResizedHeight, int Padded
             throw new InputException($"{description}: {width}×{height} is too narrow, one side is more than {resizedLong} times the other; "
                 + "cut the image or leave it out.");
         var paddedShort = (resizedShort + CropSize - 1) / CropSize * CropSize;
-        return width < height ? new(resizedShort, resizedLong, paddedShort, resizedLong) : new(resizedLong, resizedShort, resizedLong, paddedShort);
+        return width < height
+            ? new(resizedShort, resizedLong, paddedShort, resizedLong)
+            : new(resizedLong, resizedShort, resizedLong, paddedShort);
     }
 }

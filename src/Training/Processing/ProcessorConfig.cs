@@ -12,7 +12,9 @@ public static class ProcessorConfig
     /// <exception cref="InputException">Not JSON, or not a count.</exception>
     public static int NumCrops(string folder) => CropsOf(folder) ?? UsualCrops;
 
-    /// <summary>As <see cref="NumCrops"/>, of a checkpoint or an adapter, which carries what it was trained with; null if it does not say.</summary>
+    /// <summary>
+    /// As <see cref="NumCrops"/>, of a checkpoint or an adapter, which carries what it was trained with; null if it does not say.
+    /// </summary>
     /// <exception cref="InputException">Not JSON, or not a count.</exception>
     public static int? CropsOf(string folder)
     {
@@ -29,7 +31,7 @@ public static class ProcessorConfig
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
-            throw new InputException($"{path}: " + (ForeignFile.Explain(path)
+            throw new InputException($"{path}: " + (FileSignature.InPlaceOfModel(path)
                 ?? $"is not a JSON object ({error.Message}); copy the file from the original checkpoint."));
         }
     }

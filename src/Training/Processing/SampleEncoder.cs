@@ -20,27 +20,32 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     public EncodedSample EncodeForTraining(Sample sample, int seed, int epoch)
     {
         var random = SplitMix64.For("answer", seed, epoch, sample.Id);
-        return Label(sample, Drawn(sample, seed, epoch), turn => turn.Answers[random.Below(turn.Answers.Count)], sources => Encode(sources, sample.Id));
+        return Label(
+            sample, Drawn(sample, seed, epoch), turn => turn.Answers[random.Below(turn.Answers.Count)],
+            sources => Encode(sources, sample.Id));
     }
 
     /// <summary>
-    /// The prompt of one turn, the last unless <paramref name="turn"/> (from 0) says otherwise, after the turns before it as one chat with the
-    /// first accepted answers; images are numbered through. No labels.
+    /// The prompt of one turn, the last unless <paramref name="turn"/> (from 0) says otherwise, after the turns before it as one chat with
+    /// the first accepted answers; images are numbered through. No labels.
     /// </summary>
     /// <exception cref="InputException">An image or the tags are wrong, or the prompt is too long.</exception>
     public EncodedSample EncodeForEvaluation(Sample sample, int? turn = null) =>
         Ask(sample, turn ?? sample.Turns.Count - 1, sources => Encode(sources, sample.Id));
 
     /// <summary>
-    /// What both the loss and the answer are computed from: all turns with their first accepted answers as labels, and the prompt of the last
-    /// turn. The pictures, which take nearly all of the time, are encoded once for both.
+    /// What both the loss and the answer are computed from: all turns with their first accepted answers as labels, and the prompt of the
+    /// last turn. The pictures, which take nearly all of the time, are encoded once for both.
     /// </summary>
     /// <exception cref="InputException">An image or the tags are wrong, or the sample is too long.</exception>
     public (EncodedSample Labelled, EncodedSample Prompt) EncodeForScoring(Sample sample)
     {
         var encoded = new Dictionary<IImageSource, EncodedImage>();
         List<EncodedImage> Once(IReadOnlyList<IImageSource> sources) =>
-            [.. sources.Select(source => encoded.TryGetValue(source, out var known) ? known : encoded[source] = Encode([source], sample.Id)[0])];
+        [
+            .. sources.Select(source =>
+                encoded.TryGetValue(source, out var known) ? known : encoded[source] = Encode([source], sample.Id)[0]),
+        ];
         return (Label(sample, sample.Turns, turn => turn.Answers[0], Once), Ask(sample, sample.Turns.Count - 1, Once));
     }
 
@@ -49,7 +54,9 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     public EncodedSample EncodePrompt(string id, string prompt, IReadOnlyList<IImageSource> sources) =>
         Prompt(id, TaggedPrompt.Of(prompt), Encode(sources, id));
 
-    /// <summary>The user message's text: tags, new line, question; the question alone where it has its own tags or there are no images.</summary>
+    /// <summary>
+    /// The user message's text: tags, new line, question; the question alone where it has its own tags or there are no images.
+    /// </summary>
     /// <param name="imagesBefore">Images of the turns before it, when these are in the same chat.</param>
     public static string Content(Turn turn, int imagesBefore) => turn.Images.Count == 0 || ImageTags.AreIn(turn.User)
         ? ImageTags.Shift(turn.User, imagesBefore)
@@ -73,7 +80,8 @@ public sealed class SampleEncoder(Tokenizer tokenizer, int numCrops, int maxToke
     internal static TaggedPrompt Alone(Sample sample, Turn turn, bool isFirst) =>
         ChatTemplate.Tagged([.. isFirst ? Told(sample) : [], new(ChatTemplate.User, Content(turn, imagesBefore: 0))]);
 
-    private static IEnumerable<ChatMessage> Told(Sample sample) => sample.System.Length > 0 ? [new(ChatTemplate.System, sample.System)] : [];
+    private static IEnumerable<ChatMessage> Told(Sample sample) =>
+        sample.System.Length > 0 ? [new(ChatTemplate.System, sample.System)] : [];
 
     /// <summary>Why a sample is refused that is longer than the model's context.</summary>
     internal static string TooLong(int tokens, int maxTokens, int imageTokens, int images) =>

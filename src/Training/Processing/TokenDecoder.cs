@@ -4,21 +4,21 @@ using System.Text;
 namespace Phi3VCluster.Training.Processing;
 
 /// <summary>One decoder step of tokenizer.json.</summary>
-internal abstract record DecoderStep
+internal abstract record TokenDecoderStep
 {
-    internal sealed record Replace(string Pattern, string Content) : DecoderStep;
+    internal sealed record Replace(string Pattern, string Content) : TokenDecoderStep;
 
     /// <summary>Runs of &lt;0xNN&gt; tokens become the UTF-8 text they spell, or one U+FFFD a byte where they spell none.</summary>
-    internal sealed record ByteFallback : DecoderStep;
+    internal sealed record ByteFallback : TokenDecoderStep;
 
     /// <summary>All tokens become one.</summary>
-    internal sealed record Fuse : DecoderStep;
+    internal sealed record Fuse : TokenDecoderStep;
 
     /// <summary>Marks become blanks again; those of the first token, which the text did not have, go.</summary>
-    internal sealed record Spaces(Metaspace Metaspace) : DecoderStep;
+    internal sealed record Spaces(Metaspace Metaspace) : TokenDecoderStep;
 
     /// <summary>Takes up to so many of <paramref name="Content"/> off the ends of each token.</summary>
-    internal sealed record Strip(char Content, int Start, int Stop) : DecoderStep;
+    internal sealed record Strip(char Content, int Start, int Stop) : TokenDecoderStep;
 }
 
 /// <summary>Ids to text by a file's decoder steps.</summary>
@@ -26,11 +26,11 @@ internal sealed class TokenDecoder
 {
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 
-    private readonly IReadOnlyList<DecoderStep> _steps;
+    private readonly IReadOnlyList<TokenDecoderStep> _steps;
     private readonly string?[] _tokens;
     private readonly HashSet<int> _special;
 
-    public TokenDecoder(IReadOnlyList<DecoderStep> steps, IReadOnlyDictionary<string, int> idOf, IReadOnlyList<AddedToken> added)
+    public TokenDecoder(IReadOnlyList<TokenDecoderStep> steps, IReadOnlyDictionary<string, int> idOf, IReadOnlyList<AddedToken> added)
     {
         _steps = steps;
         _tokens = new string?[idOf.Count == 0 ? 0 : idOf.Values.Max() + 1];
@@ -49,13 +49,13 @@ internal sealed class TokenDecoder
         return string.Concat(tokens);
     }
 
-    private static List<string> Apply(DecoderStep step, List<string> tokens) => step switch
+    private static List<string> Apply(TokenDecoderStep step, List<string> tokens) => step switch
     {
-        DecoderStep.Replace replace => tokens.ConvertAll(t => t.Replace(replace.Pattern, replace.Content, StringComparison.Ordinal)),
-        DecoderStep.ByteFallback => JoinBytes(tokens),
-        DecoderStep.Fuse => [string.Concat(tokens)],
-        DecoderStep.Spaces { Metaspace: var space } => [.. tokens.Select((token, place) => space.Undone(token, isFirst: place == 0))],
-        DecoderStep.Strip strip => tokens.ConvertAll(t => Stripped(t, strip)),
+        TokenDecoderStep.Replace replace => tokens.ConvertAll(t => t.Replace(replace.Pattern, replace.Content, StringComparison.Ordinal)),
+        TokenDecoderStep.ByteFallback => JoinBytes(tokens),
+        TokenDecoderStep.Fuse => [string.Concat(tokens)],
+        TokenDecoderStep.Spaces { Metaspace: var space } => [.. tokens.Select((token, place) => space.Undone(token, isFirst: place == 0))],
+        TokenDecoderStep.Strip strip => tokens.ConvertAll(t => Stripped(t, strip)),
         _ => throw new InvalidOperationException($"no such decoder step: {step}"),
     };
 
@@ -98,7 +98,7 @@ internal sealed class TokenDecoder
         }
     }
 
-    private static string Stripped(string token, DecoderStep.Strip strip)
+    private static string Stripped(string token, TokenDecoderStep.Strip strip)
     {
         var (start, end) = (0, token.Length);
         while (start < end && start < strip.Start && token[start] == strip.Content) start++;

@@ -76,8 +76,9 @@ public sealed class Tokenizer
         if (LargestId < rows) return null;
         foreach (var id in ids)
             if (id >= rows)
-                return $"token {Shown.Value(_idOf.First(token => token.Value == id).Key)} has id {id}, and the model's weights have {rows} rows "
-                    + "(vocab_size): it was added to the tokenizer alone; add it to the weights too, or take it out of the text";
+                return $"token {Shown.Value(_idOf.First(token => token.Value == id).Key)} has id {id}, "
+                    + $"and the model's weights have {rows} rows (vocab_size): it was added to the tokenizer alone; "
+                    + "add it to the weights too, or take it out of the text";
         return null;
     }
 

@@ -16,7 +16,7 @@ internal sealed class TokenizerJson
     public required IReadOnlyList<NormalizerStep> NormalizerSteps { get; init; }
     /// <summary>Null where the normaliser does its work.</summary>
     public required Metaspace? PreTokenizer { get; init; }
-    public required IReadOnlyList<DecoderStep> DecoderSteps { get; init; }
+    public required IReadOnlyList<TokenDecoderStep> DecoderSteps { get; init; }
     /// <summary>Ids of &lt;0x00&gt; … &lt;0xFF&gt;; null without byte fallback.</summary>
     public required int[]? ByteIds { get; init; }
     public required int? UnknownId { get; init; }
@@ -37,7 +37,8 @@ internal sealed class TokenizerJson
         {
             throw new InputException($"{path}: cannot be read ({e.Message}); give a folder that holds the model's tokenizer.json.");
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or ArgumentException)
+        catch (Exception e) when (
+            e is JsonException or KeyNotFoundException or FormatException or InvalidOperationException or ArgumentException)
         {
             throw new InputException($"{path}: not a tokenizer ({e.Message}); copy the model's tokenizer.json again.");
         }
@@ -48,7 +49,8 @@ internal sealed class TokenizerJson
         var steps = new TokenizerSteps(path);
         var model = root.GetProperty("model");
         steps.Refuse(model, "type", "BPE");
-        foreach (var name in (string[])["dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"]) steps.RefuseSet(model, name);
+        foreach (var name in (string[])["dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"])
+            steps.RefuseSet(model, name);
 
         var vocabulary = model.GetProperty("vocab").EnumerateObject().ToDictionary(t => t.Name, t => Id(t.Value), StringComparer.Ordinal);
         var added = Property(root, "added_tokens")?.EnumerateArray().Select(Added).ToList() ?? [];

@@ -21,12 +21,7 @@ internal sealed class TokenizerSteps(string path)
             throw Unsupported($"{name} {Kind(value)}");
     }
 
-    public List<NormalizerStep> Normalizer(JsonElement? section) => [.. Flatten(section, "normalizers").Select(step => (NormalizerStep)(Kind(step) switch
-    {
-        "Prepend" => new NormalizerStep.Prepend(Text(step, "prepend")),
-        "Replace" => new NormalizerStep.Replace(Pattern(step), Text(step, "content")),
-        var other => throw Unsupported($"normalizer {other}"),
-    }))];
+    public List<NormalizerStep> Normalizer(JsonElement? section) => [.. Flatten(section, "normalizers").Select(ToNormalizer)];
 
     public Metaspace? PreTokenizer(JsonElement? section) => Flatten(section, "pretokenizers").ToList() switch
     {
@@ -36,15 +31,24 @@ internal sealed class TokenizerSteps(string path)
         _ => throw Unsupported("more than one pre_tokenizer"),
     };
 
-    public List<DecoderStep> Decoder(JsonElement? section) => [.. Flatten(section, "decoders").Select(step => (DecoderStep)(Kind(step) switch
+    public List<TokenDecoderStep> Decoder(JsonElement? section) => [.. Flatten(section, "decoders").Select(ToDecoder)];
+
+    private NormalizerStep ToNormalizer(JsonElement step) => Kind(step) switch
     {
-        "Replace" => new DecoderStep.Replace(Pattern(step), Text(step, "content")),
-        "ByteFallback" => new DecoderStep.ByteFallback(),
-        "Fuse" => new DecoderStep.Fuse(),
-        "Metaspace" => new DecoderStep.Spaces(Space(step)),
-        "Strip" => new DecoderStep.Strip(Letter(step), step.GetProperty("start").GetInt32(), step.GetProperty("stop").GetInt32()),
+        "Prepend" => new NormalizerStep.Prepend(Text(step, "prepend")),
+        "Replace" => new NormalizerStep.Replace(Pattern(step), Text(step, "content")),
+        var other => throw Unsupported($"normalizer {other}"),
+    };
+
+    private TokenDecoderStep ToDecoder(JsonElement step) => Kind(step) switch
+    {
+        "Replace" => new TokenDecoderStep.Replace(Pattern(step), Text(step, "content")),
+        "ByteFallback" => new TokenDecoderStep.ByteFallback(),
+        "Fuse" => new TokenDecoderStep.Fuse(),
+        "Metaspace" => new TokenDecoderStep.Spaces(Space(step)),
+        "Strip" => new TokenDecoderStep.Strip(Letter(step), step.GetProperty("start").GetInt32(), step.GetProperty("stop").GetInt32()),
         var other => throw Unsupported($"decoder {other}"),
-    }))];
+    };
 
     /// <summary>Older files say add_prefix_space, newer ones prepend_scheme.</summary>
     private Metaspace Space(JsonElement step)
@@ -63,16 +67,20 @@ internal sealed class TokenizerSteps(string path)
     private static IEnumerable<JsonElement> Flatten(JsonElement? section, string children)
     {
         if (section is not { } step) return [];
-        return Kind(step) == "Sequence" ? step.GetProperty(children).EnumerateArray().SelectMany(child => Flatten(child, children)) : [step];
+        return Kind(step) == "Sequence"
+            ? step.GetProperty(children).EnumerateArray().SelectMany(child => Flatten(child, children))
+            : [step];
     }
 
     private static string Kind(JsonElement step) => step.ValueKind == JsonValueKind.Object ? Text(step, "type") : step.ToString();
 
     private static string Text(JsonElement step, string name) => TokenizerJson.Text(step.GetProperty(name));
 
-    private char Letter(JsonElement step) => Text(step, "content") is [var letter] ? letter : throw Unsupported("a Strip of more or less than one character");
+    private char Letter(JsonElement step) =>
+        Text(step, "content") is [var letter] ? letter : throw Unsupported("a Strip of more or less than one character");
 
     private string Pattern(JsonElement step) =>
-        TokenizerJson.Property(step.GetProperty("pattern"), "String") is { ValueKind: JsonValueKind.String } pattern && pattern.GetString() is { Length: > 0 } text
+        TokenizerJson.Property(step.GetProperty("pattern"), "String") is { ValueKind: JsonValueKind.String } pattern
+        && pattern.GetString() is { Length: > 0 } text
             ? text : throw Unsupported("a Replace pattern that is not a plain string");
 }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
 using Phi3VCluster.Cluster.Tests.Processes;
 
 namespace Phi3VCluster.Cluster.Tests.Cli;
@@ -36,6 +37,22 @@ public sealed class CertsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_full_disk_leaves_no_half_of_a_pair_behind()
+    {
+        using var disk = SmallDisk.Mount(_cli.At("small"), megabytes: 1);
+        Directory.CreateDirectory(_cli.At("small/certs"));
+        disk.Fill();
+
+        var full = await _cli.RunAsync("certs", "--to", "small/certs", "--silo", "gpu-1");
+        Assert.Equal(1, full.ExitCode);
+        Assert.StartsWith($"phi3v: --to: {_cli.At("small/certs/authority.key")} and its certificate cannot be written (", full.Stderr);
+        Assert.Empty(Directory.GetFiles(_cli.At("small/certs")));
+
+        disk.Free();
+        await _cli.JsonAsync(0, "certs", "--to", "small/certs", "--silo", "gpu-1");
+    }
+
+    [Fact]
     public async Task Nothing_is_overwritten_and_all_that_is_wrong_is_said_at_once()
     {
         await _cli.JsonAsync(0, "certs", "--to", "certs", "--silo", "n1");
@@ -53,6 +70,45 @@ public sealed class CertsTests : IDisposable
         var half = await _cli.RunAsync("certs", "--to", "certs", "--silo", "n2");
         Assert.Equal(2, half.ExitCode);
         Assert.Contains($"an authority is two files, got only {_cli.At("certs/authority.crt")}; ", half.Stderr);
+    }
+
+    [Fact]
+    public async Task Doctor_looks_at_the_certificate_that_is_set_and_says_what_is_wrong_with_it()
+    {
+        foreach (var folder in (string[])["certs", "others"])
+            await _cli.JsonAsync(0, "certs", "--to", folder, "--client", "alice", "--server", "10.0.0.1", "--days", "30");
+
+        var good = await DoctorAsync("certs/alice.crt", "certs/alice.key", "certs/authority.crt");
+        Assert.Equal((true, "CN=alice, of a client, with its key; 30 days left"), good["certificate"]);
+        Assert.True(good["certificate's authority"].Ok);
+
+        var other = await DoctorAsync("certs/alice.crt", "certs/alice.key", "others/authority.crt");
+        Assert.True(other["certificate"].Ok);
+        Assert.False(other["certificate's authority"].Ok);
+        Assert.Contains("set the three that belong together", other["certificate's authority"].Detail);
+
+        var mixed = await DoctorAsync("certs/alice.crt", "others/alice.key", "certs/authority.crt");
+        Assert.False(mixed["certificate"].Ok);
+        Assert.Contains("must be a pair in PEM", mixed["certificate"].Detail);
+
+        var noRole = await DoctorAsync("certs/10.0.0.1.crt", "certs/10.0.0.1.key", "certs/authority.crt");
+        Assert.False(noRole["certificate"].Ok);
+        Assert.Contains("must be for a client or silo, got one for neither silo nor client", noRole["certificate"].Detail);
+    }
+
+    private async Task<Dictionary<string, (bool Ok, string Detail)>> DoctorAsync(string certificate, string key, string authority)
+    {
+        foreach (var (variable, file) in ((string, string)[])[("CERTIFICATE", certificate), ("KEY", key), ("AUTHORITY", authority)])
+            _cli.Set($"PHI3V_TLS_{variable}", _cli.At(file));
+        return await RowsAsync("doctor");
+    }
+
+    private async Task<Dictionary<string, (bool Ok, string Detail)>> RowsAsync(params string[] arguments)
+    {
+        var doctor = await _cli.RunAsync([.. arguments, "--json"]); // its exit code is of all rows, ports among them
+        using var rows = JsonDocument.Parse(doctor.Stdout);
+        return rows.RootElement.EnumerateArray().ToDictionary(row => row.GetProperty("check").GetString()!,
+            row => (row.GetProperty("ok").GetBoolean(), row.GetProperty("detail").GetString()!));
     }
 
     [Fact]
@@ -83,6 +139,8 @@ public sealed class CertsTests : IDisposable
 
             Use("certs", "alice");
             Assert.Equal("n1", Assert.Single((await _cli.JsonAsync(0, nodes)).EnumerateArray()).GetProperty("node").GetString());
+            var rows = await RowsAsync("doctor", "--cluster", $"127.0.0.1:{ports.Gateway}");
+            Assert.Equal((true, "n1: 365 days left"), rows["nodes' certificates"]);
         }
         finally
         {

@@ -62,6 +62,19 @@ public sealed class LocalClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task A_silo_that_cannot_start_for_a_full_disk_is_told_so()
+    {
+        using var disk = SmallDisk.Mount(_cli.At("small"), megabytes: 1);
+        _cli.Set("PHI3V_HOME", _cli.At("small"));
+        disk.Fill();
+
+        var result = await _cli.RunAsync(["up", "--ranks", "1", .. FreePorts.Take().Options]);
+
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains($"; no space is left in {_cli.At("small")}; make room there", result.Stderr);
+    }
+
+    [Fact]
     public async Task Up_on_a_port_in_use_names_the_port_and_its_option()
     {
         var silo = FakeSilo.ThatGetsReady(_cli);

@@ -120,11 +120,10 @@ public sealed class ModelVerbTests : IDisposable
     [Fact]
     public async Task What_the_node_refuses_exits_2()
     {
-        var result = await _cli.RunAsync("eval", "--model", _files.Checkpoint, "--data", $"docs:{_files.Eval}", "--metrics", "bleu", "--json");
+        var result = await _cli.RunAsync("generate", "--model", _files.Checkpoint, "--prompt", "What?", "--max-new-tokens", "200000");
 
-        Assert.Equal((2, ""), (result.ExitCode, result.Stdout));
-        Assert.Contains("--metrics: unknown, got bleu", result.Stderr);
-        Assert.Contains("--data: unknown kind, got docs", result.Stderr);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("--max-new-tokens: the model's context is", result.Stderr);
         Assert.Empty(LocalSiloFolders());
     }
 
@@ -138,12 +137,13 @@ public sealed class ModelVerbTests : IDisposable
         var merge = await _cli.RunAsync("merge", "--model", _files.Checkpoint, "--adapter", WriteAdapter(), "--to", "sample", "--dtype", "int8", "--json");
         var toNowhere = await _cli.RunAsync("merge", "--model", _files.Checkpoint);
 
-        Assert.Equal((2, ""), (generate.ExitCode, generate.Stdout));
+        Assert.Equal(2, generate.ExitCode);
         Assert.Equal(["--prompt", "--model", "--image"],
             generate.Stderr.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l["phi3v: ".Length..].Split(':')[0]));
         Assert.Equal((2, "phi3v: --data: must be KIND:PATH, got eval.jsonl; write for example conversations:data/test.jsonl.\n"), (eval.ExitCode, eval.Stderr));
-        Assert.Equal((2, "", "phi3v: --dtype: unknown, got int8; choose one of fp32, bf16, fp16.\n"
-            + $"phi3v: --to: the folder is not empty, got {_cli.At("sample")}; give a new folder.\n"), (merge.ExitCode, merge.Stdout, merge.Stderr));
+        Assert.Contains("--dtype: unknown, got int8", merge.Stdout); // the document
+        Assert.Equal((2, "phi3v: --dtype: unknown, got int8; choose one of fp32, bf16, fp16.\n"
+            + $"phi3v: --to: the folder is not empty, got {_cli.At("sample")}; give a new folder.\n"), (merge.ExitCode, merge.Stderr));
         Assert.Equal((2, "phi3v: Option '--adapter' is required. Option '--to' is required. See `phi3v merge --help`.\n"), (toNowhere.ExitCode, toNowhere.Stderr));
         Assert.False(silo.HasStarted);
     }

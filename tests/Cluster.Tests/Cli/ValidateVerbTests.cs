@@ -34,6 +34,28 @@ public sealed class ValidateVerbTests : IDisposable
     }
 
     [Fact]
+    public async Task A_method_that_does_not_fit_the_model_makes_it_invalid()
+    {
+        var result = await _cli.RunAsync(
+            "validate", _run.Spec(), "--set", "method.kind=lora", "--set", "method.targets=[qkv_proj, qvk_proj]");
+
+        Assert.True(result.ExitCode == 2, $"{result}");
+        Assert.StartsWith("phi3v: method.targets: matches no linear layer, got qvk_proj; choose some of ", result.Stderr.Split("…\n")[^1]);
+    }
+
+    [Fact]
+    public async Task What_rows_may_not_mean_is_told_as_a_run_tells_it()
+    {
+        const string Row = "{\"conversations\": [{\"user\": \"<image> what?\", \"assistant\": \"a\"}]}\n";
+        var rows = _cli.Write("rows.jsonl", string.Concat(Enumerable.Repeat(Row, 4)));
+
+        var found = await _cli.JsonAsync(0, "validate", _run.Spec(), "--set", $"data.train={rows}");
+
+        Assert.Contains("data.train: <image> in a question is plain text for this data.kind, in 4 row(s)",
+            string.Join('\n', found.GetProperty("warnings").EnumerateArray()));
+    }
+
+    [Fact]
     public async Task Bad_rows_are_named_and_make_it_invalid()
     {
         _run.SpoilOnePage();

@@ -79,6 +79,31 @@ public sealed class ResumeVerbTests : IDisposable
             TinyRun.Lines(Path.Combine(folder, "steps.jsonl")).Take(50).Select(line => line.ToString()));
     }
 
+    [Fact]
+    public async Task What_is_asked_of_a_run_in_progress_moves_none_of_its_files_and_says_what_it_waits_for()
+    {
+        await using var cluster = await LocalCluster.StartAsync(_cli, silos: 1, ranks: 2);
+        await _cli.JsonAsync(0, "submit", new TinyRun(_cli).EndlessSpec(), "--set", "checkpoint.everySteps=5");
+        await Eventually.Holds(() => Steps() > 10, CliSandbox.Timeout, "it trains");
+
+        foreach (var arguments in (string[][])[["resume", "last"], ["resume", "last", "--step", "5"], ["resume", "last", "--wait"]])
+        {
+            var resume = await _cli.RunAsync(arguments);
+            Assert.Equal((2, ""), (resume.ExitCode, resume.Stdout)); // nothing was set aside
+            Assert.Matches("^phi3v: run: must have ended to be resumed, got tiny-.* which is running in the cluster at 127", resume.Stderr);
+        }
+
+        await using var verify = _cli.Start("verify-resume", "last", "--steps", "2");
+        await Eventually.Holds(() => verify.Stdout.Contains("waits for ", StringComparison.Ordinal),
+            CliSandbox.Timeout, "it says what it waits for");
+        verify.Signal(RunningProcess.Interrupt);
+        Assert.Equal(130, (await verify.EndAsync(CliSandbox.Timeout)).ExitCode);
+
+        await using var watch = _cli.StartOther("/bin/sh", "-c", $"{CliSandbox.Executable} watch last | head -1");
+        await watch.EndAsync(CliSandbox.Timeout); // though the run has no end
+        await cluster.DownAsync();
+    }
+
     private static IEnumerable<int> Checkpoints(string folder, string below = "") => Directory
         .EnumerateDirectories(Path.Combine(folder, "checkpoints", below), "step-*")
         .Select(name => int.Parse(Path.GetFileName(name).Split('-')[1], CultureInfo.InvariantCulture)).OrderDescending();

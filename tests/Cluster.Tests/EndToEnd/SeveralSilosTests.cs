@@ -7,8 +7,6 @@ namespace Phi3VCluster.Cluster.Tests.EndToEnd;
 /// <summary>Several silos of one machine: started, hurt, stopped. Training is not asked of them here.</summary>
 public sealed class SeveralSilosTests : IDisposable
 {
-    private static readonly TimeSpan FewSeconds = TimeSpan.FromSeconds(15); // one or two where the machine has nothing else to do
-
     private readonly CliSandbox _cli = new();
 
     public void Dispose() => _cli.Dispose();
@@ -66,7 +64,7 @@ public sealed class SeveralSilosTests : IDisposable
         cluster.Kill("n2");
 
         await cluster.SeeNodesAsync("n2 is not what it was",
-            nodes => !nodes.Any(n => n.Silo == before.Silo && n.State == NodeState.Ready), patience: FewSeconds);
+            nodes => !nodes.Any(n => n.Silo == before.Silo && n.State == NodeState.Ready));
         await cluster.UntilReplacedAsync(before.ProcessId, () => cluster.Silo("n2"), "n2 is started again");
         var after = (await cluster.SeeReadyAsync("n1", "n2", "n3")).Single(n => n.Node == "n2");
         Assert.Equal(cluster.Silo("n2"), after.ProcessId);
@@ -94,7 +92,7 @@ public sealed class SeveralSilosTests : IDisposable
         {
             cluster.Kill("n3");
             await cluster.SeeNodesAsync(
-                "n3 is lost", nodes => nodes.All(n => n.Node != "n3" || n.State == NodeState.Lost), patience: FewSeconds);
+                "n3 is lost", nodes => nodes.All(n => n.Node != "n3" || n.State == NodeState.Lost));
             Assert.Equal(4, cluster.Processes.Count);
         }
 
@@ -198,6 +196,56 @@ public sealed class SeveralSilosTests : IDisposable
 
         cluster.AddLate("n3");
         await cluster.SeeReadyAsync("n1", "n2", "n3");
+    }
+
+    [Fact]
+    public async Task Doctor_checks_all_nodes_and_leaves_nothing_on_them()
+    {
+        await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
+        await cluster.SeeReadyAsync("n1", "n2", "n3");
+
+        var rows = await DoctorAsync();
+        var ofNodes = rows.Where(row => row.Key.StartsWith("node", StringComparison.Ordinal));
+        Assert.All(ofNodes, row => Assert.True(row.Value.Ok, row.Value.Detail));
+        Assert.Matches("^at most 0.0.* s apart ", rows["nodes' clocks"].Detail);
+        Assert.Equal("all 6 pairs reach each other where ranks listen", rows["nodes' ports"].Detail);
+        Assert.Equal($"all see the same {_cli.At("output")}", rows["nodes' folder"].Detail);
+        Assert.Contains("n1, n2, n3: ", rows["nodes' disks"].Detail);
+        Assert.Matches($"^the Redis at 127.0.0.1:{cluster.StorePort}: written; there and back n1 .* ms, n2 .* ms, n3 .* ms$",
+            rows["nodes' store"].Detail);
+        Assert.Equal("n1, n2, n3: cpu", rows["nodes' devices"].Detail);
+        Assert.DoesNotContain("nodes' certificates", rows.Keys); // they have none
+
+        await cluster.DownAsync();
+        Assert.Empty(Directory.EnumerateFiles(_cli.Folder, ".phi3v-check-*"));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Doctor_names_a_node_that_stands_still_also_the_one_that_keeps_the_queue(bool isKeeper)
+    {
+        await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
+        var nodes = await cluster.SeeReadyAsync("n1", "n2", "n3");
+        var keeper = await (await cluster.ClientAsync()).KeeperAsync();
+        var still = nodes.First(node => node.Silo == keeper == isKeeper).Node;
+        var asked = cluster.Up.GetProperty("silos").EnumerateArray().First(silo => silo.GetProperty("node").GetString() != still);
+
+        _cli.Set("PHI3V_HOME", _cli.At("elsewhere")); // where the other gateways are not known, the one that stands still among them
+        using (cluster.Without(still))
+        {
+            var rows = await DoctorAsync("--cluster", $"127.0.0.1:{asked.GetProperty("gateway_port")}");
+            Assert.Matches($"^{still}: (does not answer|is not in the cluster any more)", rows[$"node {still}"].Detail);
+            Assert.Equal("all 2 pairs reach each other where ranks listen", rows["nodes' ports"].Detail);
+        }
+    }
+
+    private async Task<IReadOnlyDictionary<string, (bool Ok, string Detail)>> DoctorAsync(params string[] options)
+    {
+        var doctor = await _cli.RunAsync(["doctor", "--json", .. options]); // its exit code is of all rows
+        using var rows = JsonDocument.Parse(doctor.Stdout);
+        return rows.RootElement.EnumerateArray().ToDictionary(row => row.GetProperty("check").GetString()!,
+            row => (row.GetProperty("ok").GetBoolean(), row.GetProperty("detail").GetString()!));
     }
 
     private string[] ReadyFiles() => Directory.GetFiles(_cli.At("home"), "*ready*", SearchOption.AllDirectories);

@@ -9,8 +9,8 @@ public sealed class SubmitAndWaitTests : IDisposable
 {
     private static readonly string[] StepKeys =
     [
-        "step", "epoch", "generation", "world_size", "loss", "grad_norm", "learning_rate", "loss_scale", "images", "tokens", "seconds",
-        "sample_ids", "skipped",
+        "step", "epoch", "generation", "world_size", "loss", "grad_norm", "learning_rate", "loss_scale", "images", "crops", "tokens",
+        "seconds", "sample_ids", "skipped",
     ];
 
     private readonly CliSandbox _cli = new();
@@ -134,6 +134,21 @@ public sealed class SubmitAndWaitTests : IDisposable
         Assert.Empty(_cli.TemporaryFiles());
     }
 
+    /// <summary>As `timeout` does, which signals its command and then the command's group.</summary>
+    [Fact]
+    public async Task Two_signals_at_once_are_one()
+    {
+        await using var submit = await StartEndlessAsync();
+
+        submit.Signal(RunningProcess.Interrupt);
+        submit.Signal(RunningProcess.Terminate);
+        var result = await submit.EndAsync(CliSandbox.Timeout);
+
+        Assert.Equal(130, result.ExitCode);
+        Assert.EndsWith("phi3v: interrupted.\n", result.Stderr);
+        Assert.Empty(_cli.Processes());
+    }
+
     [Fact]
     public async Task A_silo_whose_command_is_killed_in_mid_training_ends_by_itself()
     {
@@ -144,6 +159,33 @@ public sealed class SubmitAndWaitTests : IDisposable
 
         await Eventually.Holds(
             () => _cli.Processes("phi3v-silo").Count == 0, TimeSpan.FromSeconds(30), "the silo without its command ends");
+
+        var known = Assert.Single((await _cli.JsonAsync(0, "runs")).EnumerateArray());
+        Assert.Equal("failed", known.GetProperty("state").GetString());
+        Assert.StartsWith("the process that ran it ended before the run did; `phi3v resume tiny-", known.GetProperty("error").GetString());
+        Assert.True(known.GetProperty("step").GetInt32() >= 2);
+        Assert.Equal(known.GetProperty("run").GetString(), (await _cli.JsonAsync(0, "status", "last")).GetProperty("run").GetString());
+    }
+
+    [Fact]
+    public async Task A_run_that_died_before_its_first_checkpoint_is_resumed_from_its_begin()
+    {
+        await using var submit = _cli.Start("submit", _run.Spec(epochs: 100), "--set", "checkpoint.everySteps=0", "--wait");
+        await _run.UntilTrainingAsync();
+        RunningProcess.Signal(Assert.Single(_cli.Processes("phi3v-silo")), RunningProcess.Kill);
+        await submit.EndAsync(CliSandbox.Timeout);
+        var folder = Assert.Single(Directory.GetDirectories(_cli.At("output")));
+        Assert.False(Directory.Exists(Path.Combine(folder, "checkpoints")));
+
+        await using var resume = _cli.Start("resume", "last", "--wait");
+        await Eventually.Holds(() => File.Exists(Path.Combine(folder, "steps-before-1.jsonl")), CliSandbox.Timeout, "steps are set aside");
+        await _run.UntilTrainingAsync();
+        var steps = TinyRun.Lines(Path.Combine(folder, "steps.jsonl"));
+        Assert.Equal(Enumerable.Range(1, steps.Count), steps.Select(step => step.GetProperty("step").GetInt32()));
+        resume.Signal(RunningProcess.Interrupt);
+        var resumed = await resume.EndAsync(CliSandbox.Timeout);
+        Assert.Equal(130, resumed.ExitCode);
+        Assert.Contains("has no checkpoint: it begins anew", resumed.Stdout);
     }
 
     [Fact]

@@ -9,7 +9,7 @@ namespace Phi3VCluster.Cluster.Tests.EndToEnd;
 /// Real runs over real silos that are killed, frozen, emptied and stopped: the run goes on in the processes that are left, and its
 /// record has every step once and every sample once an epoch.
 /// </summary>
-public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
+public sealed partial class SurvivalTests(ITestOutputHelper output) : IDisposable
 {
     private static readonly string[] All = ["n1", "n2", "n3"];
 
@@ -68,11 +68,13 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
         await using var cluster = await LocalCluster.StartAsync(_cli, silos: 3);
         var (run, client) = await BeginAsync(cluster);
 
-        var thawed = cluster.FreezeAsync("n2", TimeSpan.FromSeconds(25));
-        await SeeAsync(client, run, "two train", s => s is { WorldSize: 2, Phase: "training" });
-        await StepsOfAsync(run, generation: 2);
+        using (cluster.Without("n2"))
+        {
+            await SeeAsync(client, run, "two train", s => s is { WorldSize: 2, Phase: "training" });
+            await StepsOfAsync(run, generation: 2);
+            await cluster.SeeNodesAsync("n2 is lost", nodes => nodes.All(n => n.Node != "n2" || n.State == NodeState.Lost));
+        }
 
-        await thawed;
         await SeeAsync(client, run, "three train again", s => s is { WorldSize: 3, Phase: "training" });
         await EndAsync(cluster, client, run);
     }
@@ -159,10 +161,21 @@ public sealed class SurvivalTests(ITestOutputHelper output) : IDisposable
 
     private async Task EndAsync(LocalCluster cluster, GatewayClient client, string run)
     {
-        await client.Run(run).CancelAsync();
-        await SeeAsync(client, run, "it ends", s => s.IsFinal);
+        await CancelAsync(client, run);
         await cluster.DownAsync();
         EachOnce(run);
+    }
+
+    private async Task CancelAsync(GatewayClient client, string run)
+    {
+        await GatewayClient.SeeAsync("its coordinator answers", CancelAsync, done => done);
+        await SeeAsync(client, run, "it ends", s => s.IsFinal);
+
+        async Task<bool> CancelAsync()
+        {
+            await client.Run(run).CancelAsync();
+            return true;
+        }
     }
 
     private void EachOnce(string run)

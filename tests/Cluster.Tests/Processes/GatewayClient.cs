@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Orleans.Configuration;
 using Orleans.Hosting;
+using Orleans.Runtime;
 using Phi3VCluster.Grains.Interfaces;
 
 namespace Phi3VCluster.Cluster.Tests.Processes;
@@ -34,6 +35,15 @@ public sealed class GatewayClient : IAsyncDisposable
 
     public IRunGrain Run(string run) => _grains.GetRun(run);
 
+    /// <summary>Address of the silo that coordinates a run.</summary>
+    public Task<string?> CoordinatorAsync(string run) => PlaceAsync(Run(run));
+
+    /// <summary>Address of the silo that keeps the queue.</summary>
+    public Task<string?> KeeperAsync() => PlaceAsync(Cluster);
+
+    private async Task<string?> PlaceAsync(IGrain grain) =>
+        (await _grains.GetGrain<IManagementGrain>(0).GetActivationAddress((IAddressable)grain))?.ToParsableString();
+
     /// <summary>
     /// Asks until the answer is good. A question that a dying silo takes with it is asked again: that is the cluster's business, and the
     /// patience is for it.
@@ -47,7 +57,8 @@ public sealed class GatewayClient : IAsyncDisposable
             {
                 return good(seen = await ask());
             }
-            catch (Exception unanswered) when (unanswered is TimeoutException or Orleans.Runtime.OrleansException)
+            catch (Exception unanswered) when (unanswered is TimeoutException or Orleans.Runtime.OrleansException
+                or TypeLoadException) // of a silo whose store is away: only silos know the type
             {
                 error = unanswered;
                 return false;

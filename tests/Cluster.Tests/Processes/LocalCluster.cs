@@ -76,6 +76,9 @@ public sealed class LocalCluster : IAsyncDisposable
         await Task.Delay(time);
     }
 
+    /// <summary>A node's process stands still until the end of this.</summary>
+    public IDisposable Without(string node) => Freeze(Silo(node)!.Value);
+
     /// <summary>What dies stays dead until the end of this.</summary>
     public IDisposable WithoutSupervisor() => Freeze(Supervisor);
 

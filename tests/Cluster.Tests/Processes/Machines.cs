@@ -26,11 +26,22 @@ public sealed partial class Machines : IAsyncDisposable
 
     private Machines(CliSandbox cli, int count) => (_cli, _count) = (cli, count);
 
+    /// <summary>This machine, as all others reach it.</summary>
+    public string Host => $"{_net}.254";
+
     /// <summary>Where this machine's Redis is, as all machines reach it.</summary>
-    public string Redis => $"{_net}.254:6379";
+    public string Redis => $"{Host}:6379";
 
     /// <summary>Skips the test where this user may not make machines.</summary>
     public static async Task<Machines> CreateAsync(CliSandbox cli, int count)
+    {
+        var machines = await CreateWithoutRedisAsync(cli, count);
+        await machines.StartRedisAsync("--port", "6379", "--protected-mode", "no");
+        return machines;
+    }
+
+    /// <inheritdoc cref="CreateAsync(CliSandbox, int)"/>
+    public static async Task<Machines> CreateWithoutRedisAsync(CliSandbox cli, int count)
     {
         Assert.SkipWhen(geteuid() != 0, "only root makes network namespaces");
         foreach (var tool in Tools) Assert.SkipUnless(IsOnPath(tool), $"{tool} is not on PATH");
@@ -58,8 +69,8 @@ public sealed partial class Machines : IAsyncDisposable
         string[] usual = ["--advertise", AddressOf(machine), "--insecure", "--node", $"n{machine}"];
         var silo = _cli.StartOther("ip", ["netns", "exec", SpaceOf(machine), "unshare", "--uts", "sh", "-c",
             $"echo host{machine} > /proc/sys/kernel/hostname; exec \"$@\"", "sh", CliSandbox.SiloExecutable,
-            "--redis", Redis, "--ranks", "1", "--threads", "1", "--ready-file", ReadyFile(machine), "--until-stdin-closes",
-            .. options.Length == 0 ? usual : options]);
+            "--ranks", "1", "--threads", "1", "--ready-file", ReadyFile(machine), "--until-stdin-closes",
+            .. options.Contains("--redis") ? (string[])[] : ["--redis", Redis], .. options.Length == 0 ? usual : options]);
         _processes.Add(silo);
         return silo;
     }
@@ -68,13 +79,15 @@ public sealed partial class Machines : IAsyncDisposable
         () => File.Exists(ReadyFile(machine)) || silo.HasEnded, CliSandbox.Timeout,
         $"the silo of machine {machine} is ready: {silo.Stderr}");
 
-    /// <summary>A firewall between two machines that drops what ranks say to each other.</summary>
+    /// <summary>A firewall between two machines that stops what ranks say to each other.</summary>
     /// <param name="withSilos">And what silos do; otherwise it lets their ports through.</param>
-    public async Task CloseAsync(int one, int other, bool withSilos)
+    /// <param name="refuses">It answers in the other's place that nobody listens there; otherwise it drops without a word.</param>
+    public async Task CloseAsync(int one, int other, bool withSilos, bool refuses = false)
     {
         string[] ranks = ["-p", "tcp", "-m", "multiport", "!", "--ports", $"{SiloPort},{GatewayPort}"];
+        string[] rule = [.. withSilos ? [] : ranks, "-j", refuses ? "REJECT" : "DROP"];
         foreach (var (at, from) in ((int, int)[])[(one, other), (other, one)])
-            await InAsync(at, ["iptables", "-A", "INPUT", "-s", AddressOf(from), .. withSilos ? [] : ranks, "-j", "DROP"]);
+            await InAsync(at, ["iptables", "-A", "INPUT", "-s", AddressOf(from), .. rule]);
     }
 
     /// <summary>Resets every connection between ranks that a machine has.</summary>
@@ -93,7 +106,7 @@ public sealed partial class Machines : IAsyncDisposable
     private async Task CreateAsync()
     {
         await DoAsync("ip", "link", "add", _name, "type", "bridge");
-        await DoAsync("ip", "addr", "add", $"{_net}.254/24", "dev", _name);
+        await DoAsync("ip", "addr", "add", $"{Host}/24", "dev", _name);
         await DoAsync("ip", "link", "set", _name, "up");
         for (var machine = 1; machine <= _count; machine++)
         {
@@ -105,10 +118,15 @@ public sealed partial class Machines : IAsyncDisposable
             await InAsync(machine, "ip", "link", "set", "eth0", "up");
             await InAsync(machine, "ip", "link", "set", "lo", "up");
         }
-        var redis = _cli.StartOther(
-            "redis-server", "--port", "6379", "--bind", $"{_net}.254", "--protected-mode", "no", "--save", "", "--appendonly", "no");
+    }
+
+    /// <param name="options">Its port, and who may come.</param>
+    public async Task StartRedisAsync(params string[] options)
+    {
+        var redis = _cli.StartOther("redis-server", ["--bind", Host, "--save", "", "--appendonly", "no", .. options]);
         _processes.Add(redis);
-        await Eventually.Holds(() => redis.Stdout.Contains("Ready to accept"), CliSandbox.Timeout, $"Redis is ready: {redis.Stdout}");
+        await Eventually.Holds(() => redis.Stdout.Contains("Ready to accept"), CliSandbox.Timeout,
+            $"Redis is ready: {redis.Stdout}");
     }
 
     private string SpaceOf(int machine) => $"{_name}-{machine}";

@@ -5,11 +5,11 @@ namespace Phi3VCluster.Cluster.Tests.Processes;
 /// <summary>A file system of its own size at a folder, that a test can fill.</summary>
 public sealed class SmallDisk : IDisposable
 {
-    private readonly string _folder;
+    private SmallDisk(string folder) => Folder = folder;
 
-    private SmallDisk(string folder) => _folder = folder;
+    public string Folder { get; }
 
-    private string Filler => Path.Combine(_folder, "filler");
+    private string Filler => Path.Combine(Folder, "filler");
 
     /// <summary>Skips the test where this user may not mount one.</summary>
     public static SmallDisk Mount(string folder, int megabytes)
@@ -19,8 +19,8 @@ public sealed class SmallDisk : IDisposable
         return new(folder);
     }
 
-    /// <summary>To the last byte.</summary>
-    public void Fill()
+    /// <param name="left">Bytes that stay free: a multiple of a page.</param>
+    public void Fill(int left = 0)
     {
         var block = new byte[1 << 16];
         using var file = new FileStream(Filler, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
@@ -35,11 +35,12 @@ public sealed class SmallDisk : IDisposable
                 size /= 2;
             }
         }
+        file.SetLength(file.Length - left);
     }
 
     public void Free() => File.Delete(Filler);
 
-    public void Dispose() => Run("umount", "--lazy", _folder);
+    public void Dispose() => Run("umount", "--lazy", Folder);
 
     private static bool Run(string command, params string[] arguments)
     {

@@ -96,7 +96,7 @@ public sealed class RegroupTests
         var next = await cluster.SubmitAsync(1, 1); // comes after it
         var added = await cluster.AddNodeAsync();
         cluster[added].Offers = cluster["Silo_0"].Offers;
-        cluster["Silo_0"].All(p => p with { Phase = RankPhase.Finished });
+        await cluster.FinishAsync(small);
 
         var going = await cluster.TrainAsync(large, generation: 2, ranks: 2, step: 6);
         Assert.Equal((RunState.Running, 6), (going.State, going.Generations[^1].FirstStep));
@@ -135,7 +135,10 @@ public sealed class RegroupTests
 
         var smaller = await cluster.TrainAsync(run, generation: 2, ranks: 2, step: 7);
         Assert.Equal($"{hung} hung", smaller.Generations[^1].Cause);
-        Assert.Contains(await cluster.LogAsync(run), line => line.StartsWith($"rank 0 ({hung}) hangs: nothing has come of it for "));
+        var log = await cluster.LogAsync(run);
+        Assert.Contains(log, line => line.StartsWith($"rank 0 ({hung}) hangs: nothing has come of it for "));
+        Assert.Single(log,
+            line => line.StartsWith($"rank 0 ({hung}) is behind: ") && line.Contains("training after step 6")); // said before
         await Eventually.SeeAsync("its place is occupied", cluster.Front.NodesAsync,
             nodes => nodes.Single(node => node.Node == hung) is { State: NodeState.Ready, LeasedTo.Count: 0, Free: 0 });
         cluster[hung].Hangs = false;
@@ -263,9 +266,7 @@ public sealed class RegroupTests
         await cluster.KillAsync("Silo_1");
 
         await cluster.StatusAsync(run, "it regroups", s => s is { Generation: 2, WorldSize: 1 });
-        await cluster.BegunAsync(run, 1);
-        cluster["Silo_0"].All(p => p with { Phase = RankPhase.Finished });
-        await cluster.StatusAsync(run, "it is done", s => s.State == RunState.Done);
+        await cluster.FinishAsync(run);
     }
 
     [Fact]

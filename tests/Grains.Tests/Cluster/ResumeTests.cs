@@ -28,8 +28,7 @@ public sealed class ResumeTests
         Assert.Equal([0, 1], cluster["Silo_0"].Taken.Select(t => t.Id.Seat));
         Assert.Equal(run, Assert.Single(await cluster.Front.RunsAsync()).Run);
 
-        cluster.AllRanks(p => p with { Phase = RankPhase.Finished });
-        await cluster.StatusAsync(run, "it is done", s => s.State == RunState.Done);
+        await cluster.FinishAsync(run);
         Assert.Equal(RunState.Done, Assert.Single(await cluster.Front.RunsAsync()).State);
     }
 

@@ -8,6 +8,7 @@ using Phi3VCluster.Grains.Runs;
 using Phi3VCluster.Silo;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Engine;
+using Phi3VCluster.Training.Engine.Checks;
 
 namespace Phi3VCluster.Grains.Tests.Cluster;
 
@@ -15,6 +16,7 @@ namespace Phi3VCluster.Grains.Tests.Cluster;
 internal sealed class TestCluster : IAsyncDisposable
 {
     private readonly Dictionary<string, FakeWorkers> _workers = [];
+    private readonly Dictionary<string, FakeProbe> _probes = [];
     private readonly FileGrainStorage _storage;
     private readonly string _folder;
     private readonly bool _keepsFolder;
@@ -28,8 +30,15 @@ internal sealed class TestCluster : IAsyncDisposable
         builder.ConfigureSilo((options, silo) =>
         {
             var workers = new FakeWorkers(ranksPerNode);
-            lock (_workers) _workers.Add(options.SiloName, workers);
+            var probe = new FakeProbe();
+            lock (_workers)
+            {
+                _workers.Add(options.SiloName, workers);
+                _probes[options.SiloName] = probe;
+            }
             silo.Services.AddSingleton<IRankWorkers>(workers);
+            silo.Services.AddSingleton<INodeProbe>(probe);
+            silo.AddIncomingGrainCallFilter(probe);
             silo.Services.AddSingleton(Timings);
             silo.AddControlPlane();
             silo.AddOutgoingGrainCallFilter(Lost);
@@ -54,6 +63,14 @@ internal sealed class TestCluster : IAsyncDisposable
     /// <summary>Messages between silos, and to themselves, that do not arrive.</summary>
     public LostMessages Lost { get; } = new();
 
+    /// <summary>What is stored under a run's name.</summary>
+    public IReadOnlyList<string> StoredFiles(string run) => [.. Directory.EnumerateFiles(_folder, $"*{Uri.EscapeDataString(run)}*")];
+
+    /// <summary>Activations of seats' grains, on all silos.</summary>
+    public async Task<int> SeatGrainsAsync() =>
+        (await Grains.GetGrain<IManagementGrain>(0).GetSimpleGrainStatistics()).Where(grain => grain.GrainType.Contains("RankGrain"))
+            .Sum(grain => grain.ActivationCount);
+
     /// <summary>Where runs leave their results.</summary>
     public string Output => Path.Combine(_folder, "output");
 
@@ -62,6 +79,9 @@ internal sealed class TestCluster : IAsyncDisposable
     public IClusterGrain Front => Grains.GetCluster();
 
     public FakeWorkers this[string node] => _workers[node];
+
+    /// <summary>What a node tells of itself.</summary>
+    public FakeProbe Probe(string node) => _probes[node];
 
     public IEnumerable<FakeWorkers> AllWorkers => _workers.Values;
 
@@ -95,8 +115,28 @@ internal sealed class TestCluster : IAsyncDisposable
         return reply.RunId;
     }
 
-    public Task<RunStatus> StatusAsync(string run, string what, Func<RunStatus, bool> good) =>
-        Eventually.SeeAsync(what, () => Grains.GetRun(run).StatusAsync(), good);
+    /// <summary>Waits until the run's status is good; what never happens is told with the run's log.</summary>
+    public async Task<RunStatus> StatusAsync(string run, string what, Func<RunStatus, bool> good)
+    {
+        try
+        {
+            return await Eventually.SeeAsync(what, () => Grains.GetRun(run).StatusAsync(), good);
+        }
+        catch (Xunit.Sdk.FailException never)
+        {
+            var seats = AllWorkers.SelectMany(w => w.Progress());
+            throw new Xunit.Sdk.XunitException(string.Join('\n', [never.Message, .. await LogAsync(run), .. seats]), never);
+        }
+    }
+
+    /// <summary>All seats of the run finish, those too that a regroup seats meanwhile, until it is done.</summary>
+    public Task<RunStatus> FinishAsync(string run) => StatusAsync(run, "it is done", s =>
+    {
+        AllRanks(p => p.Id.Run == run && p.Phase is RankPhase.Joining or RankPhase.Training
+            ? p with { Phase = RankPhase.Finished }
+            : p);
+        return s.State == RunState.Done;
+    });
 
     /// <summary>Waits until so many seats of the run are in a generation.</summary>
     public Task BegunAsync(string run, int ranks) => Eventually.SeeAsync(

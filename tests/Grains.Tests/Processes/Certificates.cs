@@ -12,6 +12,9 @@ internal sealed class Certificates(string folder, string name = "authority")
     public TlsFiles Of(string holder, PeerRole role, DateTimeOffset until) =>
         Write(holder, _authority.Issue(holder, role, DateTimeOffset.UtcNow.AddMinutes(-4), until));
 
+    /// <summary>Of a server that is no silo.</summary>
+    public TlsFiles Server(string host) => Write(host, _authority.IssueServer(host, TimeSpan.FromDays(1)));
+
     /// <summary>As options of a silo.</summary>
     public string[] Silo(string holder) => Options(Of(holder, PeerRole.Silo));
 

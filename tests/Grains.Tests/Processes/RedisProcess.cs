@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Phi3VCluster.Tls;
 using StackExchange.Redis;
 
 namespace Phi3VCluster.Grains.Tests.Processes;
@@ -16,15 +17,32 @@ internal sealed class RedisProcess : IAsyncDisposable
 
     public string Address { get; }
 
+    /// <summary>Where it speaks TLS, if it does.</summary>
+    public string TlsAddress { get; private set; } = "";
+
     public static Task<RedisProcess> StartAsync(string folder) => StartAsync(folder, login: "");
+
+    /// <summary>One that asks for certificates of its clients at its second port, as Redis usually does, and for a password.</summary>
+    public static async Task<RedisProcess> StartWithTlsAsync(string folder, TlsFiles own, string defaultPassword, params string[] users)
+    {
+        var port = FreePort();
+        var redis = await StartWithUsersAsync(folder, defaultPassword, users, "--tls-port", $"{port}",
+            "--tls-cert-file", own.Certificate, "--tls-key-file", own.Key, "--tls-ca-cert-file", own.Authority);
+        redis.TlsAddress = $"127.0.0.1:{port},ssl=true";
+        return redis;
+    }
 
     /// <param name="users">Lines of an access list, the default user's among them.</param>
     /// <param name="defaultPassword">The default user's, who may do everything.</param>
-    public static async Task<RedisProcess> StartWithUsersAsync(string folder, string defaultPassword, params string[] users)
+    public static Task<RedisProcess> StartWithUsersAsync(string folder, string defaultPassword, params string[] users) =>
+        StartWithUsersAsync(folder, defaultPassword, users, []);
+
+    private static async Task<RedisProcess> StartWithUsersAsync(
+        string folder, string defaultPassword, string[] users, params string[] options)
     {
         var file = Path.Combine(folder, "users.acl");
         await File.WriteAllLinesAsync(file, [$"user default on >{defaultPassword} ~* &* +@all", .. users]);
-        return await StartAsync(folder, $",password={defaultPassword}", "--aclfile", file);
+        return await StartAsync(folder, $",password={defaultPassword}", ["--aclfile", file, .. options]);
     }
 
     private static async Task<RedisProcess> StartAsync(string folder, string login, params string[] options)

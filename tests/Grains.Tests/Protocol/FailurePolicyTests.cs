@@ -38,6 +38,17 @@ public sealed class FailurePolicyTests
     }
 
     [Fact]
+    public void Whoever_may_just_have_left_is_tried_once_more()
+    {
+        var refused = Echo with { Edges = [new(0, 1, IsSure: false)] };
+        var first = Regroup(refused);
+        Assert.Null(first.LeaveOut);
+
+        Assert.Equal(1, Regroup(refused, first.Budget).LeaveOut);
+        Assert.Equal(2, Regroup(Echo with { Edges = [new(0, 1, IsSure: false), new(0, 2)] }).LeaveOut);
+    }
+
+    [Fact]
     public void Three_echoes_in_a_row_without_progress_end_the_run_and_losses_have_a_budget_of_their_own()
     {
         var budget = Regroup(Echo, Regroup(Echo).Budget).Budget;
@@ -69,7 +80,7 @@ public sealed class FailurePolicyTests
         Assert.Equal(0, Source((1, Offer(5)), (0, Offer(5))));
         Assert.Equal(1, Source((0, Offer(5)), (1, Offer(5, ReportedStage.Export))));
 
-        static int Source(params (int, ReportedOffer)[] offers) => RestorePlan.Of(offers).Source;
+        static int Source(params (int, ReportedOffer)[] offers) => RestorePlan.Of(offers, []).Source;
     }
 
     [Fact]

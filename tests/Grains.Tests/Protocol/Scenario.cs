@@ -12,8 +12,8 @@ namespace Phi3VCluster.Grains.Tests.Protocol;
 /// Replaying the events writes the file anew. Lines:
 /// <code>
 /// run 2..4                            its ranks, least and most; the first line
-/// tend n1 n1 n2 [lost:n2] [drain:n3] [yield:]  the nodes of all seats of the lease, by number (silo-n1; n1' is the node's next silo)
-/// hear 0:Parked g1 @3 a0, 1:Training g1 s7 e40, 2:Failed Run text
+/// tend n1 n1 n2 [lost:n2] [drain:n3] [recall:2] [yield:]  the nodes of all seats, by number (silo-n1; n1' is the node's next silo)
+/// hear 0:Parked g1 @3 a0, 1:Training g1 s7 e40, 2:Failed Run text, 3:Parked g1 h1@3/Step:3of4 h1@3:0of4
 /// wait 2.5                            seconds pass, a tick every quarter
 /// lose n1 · cancel · reactivate · resume
 /// </code>
@@ -79,7 +79,7 @@ internal sealed class Scenario
                 .. Named(words, "drain").Select(node => new DrainingNode(node, InHurry: false)),
                 .. Named(words, "stop").Select(node => new DrainingNode(node, InHurry: true)),
             ],
-            words.Contains("yield:")),
+            words.Contains("yield:"), Named(words, "recall").Select(seat => int.Parse(seat, CultureInfo.InvariantCulture)).ToHashSet()),
         "lose" => new RunEvent.SilosLost([.. words[1..].Select(Lost)]),
         "hear" => new RunEvent.Reported("any", ++_reports, [.. Regex.Split(line["hear ".Length..], @", (?=\d+:)").Select(Report)]),
         "cancel" => new RunEvent.CancelRequested(),
@@ -118,6 +118,7 @@ internal sealed class Scenario
             };
             else if (word[0] == 'k') report = report with { CheckpointStep = long.Parse(word[1..], CultureInfo.InvariantCulture) };
             else if (word[0] == 'e') report = report with { Entered = long.Parse(word[1..], CultureInfo.InvariantCulture) };
+            else if (word[0] == 'h') offer = offer with { Courier = $"c{report.Seat}", Held = [.. offer.Held ?? [], Held(word)] };
             else if (word == "dead") offer = offer with { IsLive = false };
             else if (word.StartsWith("peer=", StringComparison.Ordinal))
                 report = report with { BadPeer = int.Parse(word[5..], CultureInfo.InvariantCulture) };
@@ -131,6 +132,23 @@ internal sealed class Scenario
             else throw new FormatException($"no report: {text}");
         }
         return report.Phase == ReportedPhase.Parked ? report with { Offer = offer with { Generation = report.Generation } } : report;
+    }
+
+    /// <summary>h1@7/Step:0,1of2: of step 7 of generation 1, cut for two ranks, both parts, and what goes with them.</summary>
+    private static ReportedShards Held(string word)
+    {
+        var match = Regex.Match(word, @"^h(\d+)@(\d+)(?:/(\w+))?:([\d,]+)of(\d+)$");
+        return new(Number(1), Number(2), match.Groups[3].Success ? Enum.Parse<ReportedStage>(match.Groups[3].Value) : null,
+            (int)Number(5), [.. match.Groups[4].Value.Split(',').Select(rank => int.Parse(rank, CultureInfo.InvariantCulture))]);
+
+        long Number(int group) => long.Parse(match.Groups[group].Value, CultureInfo.InvariantCulture);
+    }
+
+    private static string Describe(ShardSources shards)
+    {
+        var holders = string.Join(' ', shards.Holders.Select(holder => $"{holder.Rank}at{holder.Courier}"));
+        return $"the parts of step {shards.Step} of generation {shards.Generation}: "
+            + $"{holders} of {shards.WorldSize}, words at {shards.Words}";
     }
 
     private static string Describe(Rendezvous run)
@@ -153,7 +171,8 @@ internal sealed class Scenario
     {
         RunCommand.Take c => $"take {At(c)}",
         RunCommand.Join c => $"join {At(c)} generation {c.Generation} as rank {c.Rank} "
-            + $"of {string.Join(' ', c.Addresses)} from rank {c.Source}, because {c.Cause}",
+            + $"of {string.Join(' ', c.Addresses)} "
+            + $"from {(c.Shards is { } shards ? Describe(shards) : $"rank {c.Source}")}, because {c.Cause}",
         RunCommand.Part c => $"part {At(c)} generation {c.Generation}",
         RunCommand.Break c => $"break {At(c)} generation {c.Generation}: {c.Reason}",
         RunCommand.Keep c => $"keep {At(c)}",

@@ -49,14 +49,34 @@ public sealed class GangQueueTests
     public void The_first_in_the_queue_is_served_first_and_nobody_overtakes()
     {
         var queue = GangQueue.Empty.Enqueue(Demand("large", 4, 4)).Enqueue(Demand("small", 1, 1));
-        NodeCapacity[] nodes = [Node("n1", 2)];
+        NodeCapacity[] nodes = [Node("n1", 4, free: 2)];
 
         Assert.Null(queue.LeaseNext(nodes).Lease);
-        Assert.Equal("4 ranks; the cluster has 2, 2 of them free", queue.WaitingFor(queue.Waiting[0], nodes));
+        Assert.Equal("4 ranks; the cluster has 4, 2 of them free", queue.WaitingFor(queue.Waiting[0], nodes));
         Assert.Equal("the run ahead of it in the queue", queue.WaitingFor(queue.Waiting[1], nodes));
         var (after, lease) = queue.Release("large").LeaseNext(nodes);
         Assert.Equal("small", lease!.Demand.Run);
         Assert.Empty(after.Waiting);
+    }
+
+    [Fact]
+    public void A_run_that_the_cluster_cannot_hold_is_passed_until_it_can()
+    {
+        var queue = GangQueue.Empty.Enqueue(Demand("large", 4, 4)).Enqueue(Demand("gpus", 1, 1, "cuda"))
+            .Enqueue(Demand("small", 1, 1)).Enqueue(Demand("next", 1, 1));
+        NodeCapacity[] nodes = [Node("n1", 2)];
+
+        Assert.Equal("4 ranks; the cluster has 2, 2 of them free", queue.WaitingFor(queue.Waiting[0], nodes));
+        Assert.Equal("1 cuda rank; the cluster has 0, 0 of them free", queue.WaitingFor(queue.Waiting[1], nodes));
+        Assert.Equal("1 rank; the cluster has 2, 2 of them free", queue.WaitingFor(queue.Waiting[2], nodes));
+        Assert.Equal("the run ahead of it in the queue", queue.WaitingFor(queue.Waiting[3], nodes));
+        (queue, var lease) = queue.LeaseNext(nodes);
+        Assert.Equal("small", lease!.Demand.Run);
+
+        NodeCapacity[] grown = [Node("n1", 2, free: 1), Node("n2", 2)];
+        Assert.Null(queue.LeaseNext(grown).Lease); // it fits now, and nobody passes it any more
+        Assert.Equal("the run ahead of it in the queue", queue.WaitingFor(queue.Waiting[2], grown));
+        Assert.Equal("large", queue.Release("small").LeaseNext([Node("n1", 2), Node("n2", 2)]).Lease!.Demand.Run);
     }
 
     [Fact]
@@ -104,12 +124,12 @@ public sealed class GangQueueTests
     [Fact]
     public void A_short_run_is_owed_what_would_make_it_whole_and_no_more()
     {
-        var leased = GangQueue.Empty.Enqueue(Demand("a", 2, 4)).LeaseNext([Node("n1", 2)]).Lease!;
+        var (queue, leased) = GangQueue.Empty.Enqueue(Demand("a", 2, 4)).LeaseNext([Node("n1", 2)]);
 
-        Assert.False(GangQueue.IsOwed(leased, live: 2, [], [Node("n2", 2)]));
-        Assert.True(GangQueue.IsOwed(leased, live: 1, [], [Node("n2", 1)]));
-        Assert.False(GangQueue.IsOwed(leased, live: 0, [], [Node("n2", 1)]));
-        Assert.False(GangQueue.IsOwed(leased, live: 1, ["silo-n2"], [Node("n2", 1)]));
+        Assert.False(queue.IsOwed(leased!, live: 2, [], [Node("n2", 2)]));
+        Assert.True(queue.IsOwed(leased!, live: 1, [], [Node("n2", 1)]));
+        Assert.False(queue.IsOwed(leased!, live: 0, [], [Node("n2", 1)]));
+        Assert.False(queue.IsOwed(leased!, live: 1, ["silo-n2"], [Node("n2", 1)]));
     }
 
     [Fact]
@@ -157,6 +177,80 @@ public sealed class GangQueueTests
     }
 
     [Fact]
+    public void A_higher_priority_goes_first_and_within_one_whoever_came_first()
+    {
+        var queue = GangQueue.Empty.Enqueue(Demand("a", 1, 1)).Enqueue(Demand("urgent", 1, 1) with { Priority = 5 })
+            .Enqueue(Demand("b", 1, 1)).Enqueue(Demand("urgent too", 1, 1) with { Priority = 5 })
+            .Enqueue(Demand("later", 1, 1) with { Priority = -1 });
+
+        Assert.Equal(["urgent", "urgent too", "a", "b", "later"], queue.Waiting.Select(d => d.Run));
+        (queue, _) = queue.Release("urgent").Release("urgent too").LeaseNext([Node("n1", 1)]);
+        queue = queue.Enqueue(Demand("urgent", 1, 1) with { Priority = 5 }).Yield("a");
+        Assert.Equal(["urgent", "a", "b", "later"], queue.Waiting.Select(d => d.Run)); // at the head of its own class
+    }
+
+    [Fact]
+    public void Seats_above_the_least_of_lower_priorities_are_recalled_for_the_next()
+    {
+        NodeCapacity[] empty = [Node("n1", 4), Node("n2", 2)], full = [Node("n1", 4, free: 0), Node("n2", 2, free: 0)];
+        var queue = GangQueue.Empty.Enqueue(Demand("old", 1, 3)).LeaseNext(empty).Queue;
+        queue = queue.Enqueue(Demand("young", 2, 3) with { SubmittedAt = DateTimeOffset.MaxValue })
+            .LeaseNext([Node("n1", 4, free: 1), Node("n2", 2)]).Queue;
+        Assert.Equal((3, 3), (queue.Leases.Runs["old"].Seats.Count, queue.Leases.Runs["young"].Seats.Count));
+
+        Assert.Empty(queue.Enqueue(Demand("equal", 1, 1)).Recalled(full));
+        var high = queue.Enqueue(Demand("high", 2, 2) with { Priority = 1 });
+        Assert.Equal(["old: 2", "young: 2"], Words(high.Recalled(full))); // the younger first, down to its least
+        Assert.Equal("2 ranks; the cluster has 6, 0 of them free, leased to old, young; 2 of them recalled for it",
+            high.WaitingFor(high.Waiting[0], full));
+        Assert.Empty(queue.Enqueue(Demand("high", 4, 4) with { Priority = 1 }).Recalled(full)); // it would not be enough
+
+        var given = high.GiveUp("young", [2]); // its thread has not ended yet, and nobody else is asked in its place
+        Assert.Equal(["old: 2"], Words(given.Recalled(full)));
+        Assert.Empty(given.GiveUp("old", [2]).Recalled(full));
+        NodeCapacity[] left = [Node("n1", 4, free: 1), Node("n2", 2, free: 1)];
+        Assert.Equal("high", given.GiveUp("old", [2]).LeaseNext(left).Lease!.Demand.Run);
+        Assert.Empty(given.GiveUp("old", [2]).LeaseNext(left).Queue.Recalled(full));
+
+        static IEnumerable<string> Words(IReadOnlyDictionary<string, System.Collections.Immutable.ImmutableSortedSet<int>> recalled) =>
+            recalled.Select(run => $"{run.Key}: {string.Join(' ', run.Value)}");
+    }
+
+    [Fact]
+    public void Seats_are_recalled_for_a_short_run_of_higher_priority()
+    {
+        NodeCapacity[] nodes = [Node("n1", 3), Node("n2", 2)];
+        var queue = GangQueue.Empty.Enqueue(Demand("high", 2, 2) with { Priority = 1 }).Enqueue(Demand("low", 1, 3));
+        queue = queue.LeaseNext([Node("n2", 2)]).Queue.LeaseNext([Node("n1", 3)]).Queue;
+        Assert.Equal((2, 3), (queue.Leases.Runs["high"].Seats.Count, queue.Leases.Runs["low"].Seats.Count));
+
+        Assert.Empty(queue.Recalled(nodes));
+        NodeCapacity[] left = [Node("n1", 3)]; // n2 is lost
+        var lost = queue.GiveUp("high", [0, 1]);
+        Assert.Equal([1, 2], lost.Recalled(left)["low"]);
+        Assert.Empty(queue.Enqueue(Demand("other", 3, 3)).GiveUp("low", [1, 2]).Recalled(nodes)); // n2 is there, nobody is short
+
+        var given = lost.GiveUp("low", [1, 2]);
+        Assert.Empty(given.Recalled(left)); // they are on their way
+        var grown = given.Grow("high", Needs(2) with { IsShort = true }, [Node("n1", 3, free: 2)]);
+        Assert.Equal(2, grown.Leases.Runs["high"].Seats.Count);
+        Assert.Empty(grown.Recalled(left));
+    }
+
+    [Fact]
+    public void A_short_run_of_lower_priority_does_not_take_what_a_higher_one_waits_for()
+    {
+        var (queue, leased) = GangQueue.Empty.Enqueue(Demand("low", 2, 2)).LeaseNext([Node("n1", 2)]);
+        queue = queue.GiveUp("low", [1]).Enqueue(Demand("high", 2, 2) with { Priority = 1 });
+        NodeCapacity[] nodes = [Node("n1", 2, free: 1)];
+
+        Assert.False(queue.IsOwed(leased!, live: 1, [], nodes));
+        Assert.Same(queue, queue.Grow("low", Needs(1) with { IsShort = true }, nodes));
+        Assert.Equal("low", queue.WhoYields(["low"], nodes));
+        Assert.Equal("high", queue.Yield("low").LeaseNext([Node("n1", 2)]).Lease!.Demand.Run);
+    }
+
+    [Fact]
     public void A_resumed_run_numbers_its_seats_on()
     {
         var queue = GangQueue.Empty.Enqueue(new RankDemand("a", 1, 1, "auto", Life: 1, FirstSeat: 7));
@@ -177,6 +271,19 @@ public sealed class GangQueueTests
         Assert.Equal(stored.Queue.Waiting, read.Queue.Waiting);
         Assert.Equal(stored.Queue.Leases.Runs["a"].Seats, read.Queue.Leases.Runs["a"].Seats);
         Assert.Equal(Interfaces.RunState.Failed, Assert.Single(read.Ended).State);
+    }
+
+    [Fact]
+    public void Of_the_runs_that_ended_the_newest_are_kept_and_the_others_forgotten()
+    {
+        var stored = new StoredCluster();
+        for (var i = 0; i < StoredCluster.MostEndedRuns + 2; i++) stored.End(new() { Run = $"run-{i}" });
+
+        Assert.Equal(StoredCluster.MostEndedRuns, stored.Ended.Count);
+        Assert.Equal(["run-0", "run-1"], stored.Forgotten);
+        stored.Enqueue(new("run-1", "{}", "/out", default, Life: 1), Demand("run-1", 1, 1)); // it goes on, by its folder
+        Assert.Equal(["run-0"], stored.Forgotten);
+        Assert.False(stored.Forget("run-1"));
     }
 
     [Fact]

@@ -40,6 +40,14 @@ internal enum Bug
     OldAnswersCount,
     /// <summary>A seat that is to be given away says that its state is on the disk before it is.</summary>
     SaysItKeptWhatItDidNot,
+    /// <summary>Older snapshots are dropped when a new one is begun.</summary>
+    DropsBeforeItCounts,
+    /// <summary>A snapshot counts when every rank has made its own part.</summary>
+    OneCopyCounts,
+    /// <summary>A rank's buddy is the next rank, whatever node that is on.</summary>
+    BuddiesAreNeighbours,
+    /// <summary>Of what a generation was restored from, nothing older is kept.</summary>
+    DropsWhatCountedLast,
     /// <summary>A silo that dies is not told of.</summary>
     LossesAreNotTold,
 }

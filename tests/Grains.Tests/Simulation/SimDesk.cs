@@ -36,6 +36,9 @@ internal sealed class SimDesk
     /// <summary>Another run waits for what this one has, and it is to yield if it is short.</summary>
     public bool AnotherWaits { get; set; }
 
+    /// <summary>A run of higher priority waits, and is to have what this one has above its least.</summary>
+    public bool Recalls { get; set; }
+
     public Dictionary<string, double> DiedAt { get; } = [];
 
     public bool IsReleased => !_queue.Knows(Run);
@@ -47,13 +50,14 @@ internal sealed class SimDesk
 
     private void Tick()
     {
-        if (!AnotherWaits && _book.IsComplete && _queue.LeaseNext(Capacities()) is { Lease: not null } next) _queue = next.Queue;
+        if (!AnotherWaits && !Recalls && _book.IsComplete && _queue.LeaseNext(Capacities()) is { Lease: not null } next)
+            _queue = next.Queue;
         if (_isTending || !_queue.Leases.Runs.TryGetValue(Run, out var leased)) return;
         _isTending = true;
-        _hasDrained |= !Draining.IsEmpty; // a node that is taken back has more seats than are wanted
+        _hasDrained |= !Draining.IsEmpty || Recalls; // a node that is taken back has more seats than are wanted
         _shared.World.After(3, () => _isTending = false); // an answer that was lost
         var tending = new Tending(leased.ToLease(), Lost(leased), [.. Draining.Select(node => new DrainingNode(node, InHurry: false))],
-            AnotherWaits);
+            AnotherWaits, Recalls ? leased.Seats.Select(place => place.Seat).Order().Skip(leased.Demand.MinRanks).ToHashSet() : null);
         _shared.World.Send(() => _shared.Run!.Tend(tending, needs => _shared.World.Send(() => Adjust(needs))));
     }
 
@@ -73,7 +77,8 @@ internal sealed class SimDesk
             return;
         }
         _queue = _queue.GiveUp(Run, needs.GivenUp);
-        _queue = _queue.Grow(Run, _shared.Bug == Bug.OldAnswersCount ? needs with { NextSeat = leased.NextSeat } : needs, Capacities());
+        if (!Recalls)
+            _queue = _queue.Grow(Run, _shared.Bug == Bug.OldAnswersCount ? needs with { NextSeat = leased.NextSeat } : needs, Capacities());
         var run = _shared.Run!.Stored;
         var staying = _queue.Leases.Runs[Run].Seats.Count(place => run.Seats.ContainsKey(place.Seat) || place.Seat >= run.NextSeat);
         _shared.Require(staying <= leased.Demand.MaxRanks || !Draining.IsEmpty || _hasDrained, $"the run has {staying} seats");

@@ -11,6 +11,7 @@ internal sealed class SimRing(SimShared shared, Assignment assignment)
     private readonly HashSet<SimSeat> _updating = []; // have voted, and have not ended the update
     private bool _isUp, _isOver;
     private double? _stuckSince;
+    private SimSnapshots? _snapshots;
 
     private World World => shared.World;
 
@@ -65,9 +66,23 @@ internal sealed class SimRing(SimShared shared, Assignment assignment)
         }
         _isUp = true;
         var source = _ranks[shared.Bug == Bug.RankZeroIsTheSource ? 0 : assignment.Source]!;
-        shared.Began(assignment, [.. Present], source, IsGhost);
-        var state = source.State;
-        foreach (var seat in Present) seat.Adopt(state);
+        var state = source.Whole;
+        if (assignment.Shards is { } plan)
+        {
+            foreach (var seat in Present.ToList())
+            {
+                if (shared.Fetch(plan, seat, out var peer) is { } fetched)
+                {
+                    state = fetched;
+                    continue;
+                }
+                seat.Node.Do(() => seat.BreakOff(FaultKind.Echo, "a part cannot be had", peer));
+                return;
+            }
+        }
+        shared.Began(assignment, [.. Present], state, IsGhost);
+        foreach (var seat in Present) seat.Adopt(state, _ranks.Length, assignment.Shards?.Version);
+        _snapshots = new(shared, this, [.. Present]);
         World.After(0.05, Work);
     }
 
@@ -89,6 +104,7 @@ internal sealed class SimRing(SimShared shared, Assignment assignment)
                 break;
             case TrainingStage.Step:
                 EnterAll(RankPhase.Training);
+                if (shared.IsSharded) _snapshots!.Begin();
                 World.After(shared.StepSeconds * World.Between(0.8, 1.2), () => Together(Tally));
                 break;
             case TrainingStage.Export:
@@ -132,6 +148,7 @@ internal sealed class SimRing(SimShared shared, Assignment assignment)
         shared.Require(assignment.Generation == shared.LastBegun || IsGhost,
             $"generation {assignment.Generation} votes after {shared.LastBegun} has begun");
         var parts = Present.Any(seat => seat.WasAskedToPart);
+        Action<SimSeat> committed = shared.IsSharded ? _snapshots!.Tally() : _ => { };
         _updating.Clear();
         foreach (var seat in Present.ToList())
         {
@@ -144,7 +161,7 @@ internal sealed class SimRing(SimShared shared, Assignment assignment)
                 {
                     if (seat.Ring != this) return;
                     _updating.Remove(seat);
-                    seat.EndUpdate(parts);
+                    seat.EndUpdate(parts, committed);
                 });
             });
         }

@@ -1,5 +1,6 @@
 using Phi3VCluster.Grains.Interfaces;
 using Phi3VCluster.Grains.Protocol;
+using Phi3VCluster.Grains.Ranks;
 using Phi3VCluster.Grains.Runs;
 using Phi3VCluster.Training.Engine;
 
@@ -39,7 +40,7 @@ internal sealed class SimRun
         decision => reply(new([.. decision.Stale], decision.State.Version)));
 
     public void Tend(Tending tending, Action<RunNeeds> reply) => _current.Handle(
-        new RunEvent.Tended(tending.Lease.Seats, Lost(tending), tending.Draining, tending.Yields),
+        new RunEvent.Tended(tending.Lease.Seats, Lost(tending), tending.Draining, tending.Yields, tending.Recalled),
         decision => reply(decision.State.NeedsOf(
             tending.Lease,
                 decision.State.Phase.IsFinal ? new RunStatus { Run = tending.Lease.Run, State = decision.State.Phase.State } : null)));
@@ -194,7 +195,8 @@ internal sealed class SimRun
             return command switch
             {
                 RunCommand.Take => node.Take(id, version, new("", "", "")),
-                RunCommand.Join c => node.Join(id, version, new(c.Generation, c.Rank, c.Addresses, c.Source, c.Cause)),
+                RunCommand.Join c => node.Join(
+                    id, version, new(c.Generation, c.Rank, c.Addresses, c.Source, c.Cause, RankGrain.Of(c.Shards))),
                 RunCommand.Part c => node.Part(id, version, c.Generation),
                 RunCommand.Break c => node.Break(id, version, c.Generation, c.Reason),
                 RunCommand.Keep => node.Keep(id, version),

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training;
 using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Grains.Tests.Simulation;
@@ -9,6 +10,8 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
     private int _attempts;
     private long _kept;
     private bool _isLive;
+    private SimState _stored = node.Shared.Checkpoint; // that it would restore
+    private SimShards? _shards;
     private (FaultKind Fault, string? Error, int? BadPeer)? _breaksAfterUpdate;
 
     public SimNode Node => node;
@@ -43,6 +46,11 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
 
     private int? BadPeer { get; set; }
 
+    public SimShards Shards => _shards ??= new(this);
+
+    /// <summary>What it offers whole.</summary>
+    public SimState Whole => node.Shared.IsSharded ? _stored : State;
+
     public bool HasEnded => Phase is RankPhase.Failed or RankPhase.Stopped;
 
     public RankProgress Progress => new(id, Phase)
@@ -55,7 +63,8 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
         CheckpointStep = _kept,
         Step = Phase == RankPhase.Loading ? 0 : State.Step,
         Offer = Phase == RankPhase.Parked
-            ? new(Address, State.Generation, State.Step, State.Stage, _isLive, "same")
+            ? new(Address, Math.Max(Generation, Whole.Generation), Whole.Step, Whole.Stage, _isLive && !node.Shared.IsSharded, "same",
+                Shards.Courier, Shards.Held)
             : null,
     };
 
@@ -103,9 +112,11 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
         ring.Left(this, hasDied: false);
     }
 
-    public void Adopt(SimState source)
+    /// <param name="from">Where seats hold it in parts.</param>
+    public void Adopt(SimState source, int worldSize, StateVersion? from)
     {
         _isLive = true;
+        if (node.Shared.IsSharded) Shards.Join(Generation, Rank, worldSize, from);
         State = node.Shared.Bug == Bug.AdoptsTheStepAlone
             ? source with { Hash = State.Hash, Generation = Generation }
             : source with { Generation = Generation };
@@ -136,11 +147,13 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
     }
 
     /// <param name="parts">All leave together after this step.</param>
-    public void EndUpdate(bool parts)
+    /// <param name="committed">What it does then, before it leaves.</param>
+    public void EndUpdate(bool parts, Action<SimSeat> committed)
     {
         IsUpdating = false;
         State = State.Torn.Advance(node.Shared.TotalSteps);
         node.Shared.Committed(this);
+        committed(this);
         if (_breaksAfterUpdate is { } broken)
         {
             _breaksAfterUpdate = null;
@@ -187,6 +200,8 @@ internal sealed class SimSeat(SimNode node, SeatId id, long version)
     private void Park(FaultKind fault, string? error, int? badPeer)
     {
         Address = $"{node.Silo}/{id.Seat}.{++_attempts}";
+        if (node.Shared.IsSharded && (!IsUpdating || node.Shared.Bug == Bug.OffersTornState)) Shards.Hold(State);
+        _stored = node.Shared.Checkpoint;
         (Phase, Fault, Error, BadPeer, Ring) = (RankPhase.Parked, fault, error, badPeer, null);
         node.ReportNow();
     }

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training;
 using Phi3VCluster.Training.Engine;
 
 namespace Phi3VCluster.Grains.Tests.Simulation;
@@ -7,6 +8,7 @@ internal sealed class SimShared(World world, Bug bug)
 {
     private readonly Dictionary<long, (string Addresses, SimRing Ring)> _rings = [];
     private readonly HashSet<(string, string)> _broken = [];
+    private (StateVersion Version, IReadOnlyList<SimSeat> Ranks) _counted = (default, []);
 
     public World World => world;
 
@@ -17,6 +19,14 @@ internal sealed class SimShared(World world, Bug bug)
     public double StepSeconds { get; init; } = 0.5;
 
     public double EvaluationSeconds { get; init; } = 2;
+
+    /// <summary>Ranks hold the state in parts.</summary>
+    public bool IsSharded { get; init; }
+
+    public int StepsBetweenSnapshots { get; init; } = 1;
+
+    /// <summary>Most seconds that a part takes to the buddy.</summary>
+    public double SlowestSnapshot { get; init; } = 1;
 
     public SimRun? Run { get; set; }
 
@@ -60,21 +70,70 @@ internal sealed class SimShared(World world, Bug bug)
 
     public bool CanReach(SimNode a, SimNode b) => a == b || !_broken.Contains((a.Name, b.Name));
 
-    public void Began(Assignment assignment, IReadOnlyList<SimSeat> ranks, SimSeat source, bool isGhost)
+    public void Began(Assignment assignment, IReadOnlyList<SimSeat> ranks, SimState state, bool isGhost)
     {
         if (isGhost && assignment.Generation < LastBegun) return;
-        World.Note(
-            $"generation {assignment.Generation} trains from {source.State.Position}: {string.Join(' ', assignment.Addresses)}");
+        World.Note($"generation {assignment.Generation} trains from {state.Position}: {string.Join(' ', assignment.Addresses)}");
         Require(assignment.Generation > LastBegun, $"generation {assignment.Generation} begins after {LastBegun}");
-        Require(source.State.IsTrue, "all adopt a state that is torn or wrong");
-        foreach (var rank in ranks.Where(rank => rank.State.IsTrue))
-            Require(source.State.Position.CompareTo(rank.State.Position) >= 0,
-                $"generation {assignment.Generation} goes on from {source.State.Position}, and a rank of it has {rank.State.Position}");
-        foreach (var left in Survivors().Where(seat => seat.State.IsTrue && seat.Generation > 0))
-            Require(source.State.Position.CompareTo(left.State.Position) >= 0,
-                $"seat {left.Id.Seat} is further than generation {assignment.Generation}");
+        Require(state.IsTrue, "all adopt a state that is torn or wrong");
+        if (IsSharded) RequireWhatCounted(assignment, state);
+        else RequireTheFurthest(assignment, ranks, state);
         LastBegun = assignment.Generation;
         Begun++;
+    }
+
+    /// <summary>A snapshot's every part is with two seats.</summary>
+    public void SnapshotCounts(StateVersion version, IReadOnlyList<SimSeat> ranks)
+    {
+        var isOnTwoNodes = ranks.Select(seat => seat.Node).Distinct().Count() > 1;
+        if (isOnTwoNodes && _counted.Version.CompareTo(version) < 0) _counted = (version, [.. ranks]);
+    }
+
+    /// <param name="peer">A rank that the seat does not reach.</param>
+    /// <returns>The state that the parts are of; null where one cannot be had.</returns>
+    public SimState? Fetch(ShardPlan plan, SimSeat by, out int? peer)
+    {
+        peer = plan.Holders.Where(holder => holder.Courier == plan.MetadataCourier && holder.Member >= 0).Select(one => (int?)one.Member)
+            .FirstOrDefault();
+        if (Find(plan.MetadataCourier)?.Shards.StageOf(plan.Version) is not { } stage) return null;
+        SimState? state = null;
+        for (var rank = 0; rank < plan.WorldSize; rank++)
+        {
+            var hash = plan.Holders.Where(holder => holder.Rank == rank)
+                .Select(holder => Find(holder.Courier)?.Shards.PartOf(plan.Version, rank)).FirstOrDefault(part => part is not null);
+            peer = plan.Holders.Where(holder => holder.Rank == rank && holder.Member >= 0).Select(one => (int?)one.Member)
+                .LastOrDefault();
+            if (hash is null) return null;
+            Require(state is null || state.Hash == hash, $"parts of {plan.Version} are of different states");
+            state = new(hash.Value, plan.Version.Step, stage, plan.Version.Generation);
+        }
+        return state;
+
+        SimSeat? Find(string courier) => Silos
+            .Where(silo => silo is { IsUp: true, IsFrozen: false } && CanReach(by.Node, silo))
+            .SelectMany(silo => silo.Seats).FirstOrDefault(seat => !seat.HasEnded && seat.Shards.Courier == courier);
+    }
+
+    private void RequireTheFurthest(Assignment assignment, IReadOnlyList<SimSeat> ranks, SimState state)
+    {
+        foreach (var rank in ranks.Where(rank => rank.State.IsTrue))
+            Require(state.Position.CompareTo(rank.State.Position) >= 0,
+                $"generation {assignment.Generation} goes on from {state.Position}, and a rank of it has {rank.State.Position}");
+        foreach (var left in Survivors().Where(seat => seat.State.IsTrue && seat.Generation > 0))
+            Require(state.Position.CompareTo(left.State.Position) >= 0,
+                $"seat {left.Id.Seat} is further than generation {assignment.Generation}");
+    }
+
+    /// <summary>Of a snapshot that counted nothing is lost, while the seats of one node at most are.</summary>
+    private void RequireWhatCounted(Assignment assignment, SimState state)
+    {
+        var survivors = Survivors().ToHashSet();
+        var missing = _counted.Ranks.Where(seat => seat.Node.WasFrozen || !survivors.Contains(seat))
+            .Select(seat => seat.Node).Distinct().Count();
+        if (missing <= 1)
+            Require(state.Step >= _counted.Version.Step,
+                $"generation {assignment.Generation} goes on from step {state.Step}, and {_counted.Version} counted: "
+                + string.Join("; ", survivors.Select(seat => $"{seat.Id.Seat} has {seat.Shards}")));
     }
 
     /// <summary>Seats that the run has and could have asked: it goes on without the silent, and those that it leaves out.</summary>
@@ -96,6 +155,7 @@ internal sealed class SimShared(World world, Bug bug)
     public void Yielded(IReadOnlySet<int> seats)
     {
         World.Note($"the run has yielded");
+        if (IsSharded) return; // its last checkpoint has to do
         foreach (var seat in Silos.Where(silo => silo is { IsUp: true, IsFrozen: false }).SelectMany(silo => silo.Seats))
             if (seats.Contains(seat.Id.Seat) && !seat.Hangs && seat.State.IsTrue)
                 Require(seat.State.Step <= Checkpoint.Step, $"step {seat.State.Step} is given away, and {Checkpoint.Step} is on the disk");
@@ -104,6 +164,6 @@ internal sealed class SimShared(World world, Bug bug)
     public void Committed(SimSeat seat)
     {
         Require(seat.State.IsTrue, $"step {seat.State.Step} does not follow from the one before it");
-        if (seat.Rank == 0 && seat.State.Step % 5 == 0 && seat.State.Step > Checkpoint.Step) Checkpoint = seat.State;
+        if (seat.Rank == 0 && seat.State.Step % (IsSharded ? 20 : 5) == 0 && seat.State.Step > Checkpoint.Step) Checkpoint = seat.State;
     }
 }

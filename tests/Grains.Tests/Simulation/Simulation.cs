@@ -24,6 +24,9 @@ internal sealed class Simulation
             TotalSteps = _world.Random.Next(5, 60),
             StepSeconds = _world.Between(0.1, 1.5),
             EvaluationSeconds = _world.Between(0, 4),
+            IsSharded = _world.Chance(0.5),
+            StepsBetweenSnapshots = _world.Random.Next(1, 4),
+            SlowestSnapshot = _world.Between(0.1, 10),
         };
         var (nodes, capacity) = (_world.Random.Next(1, 5), _world.Random.Next(1, 3));
         var ranks = nodes * capacity;
@@ -125,6 +128,12 @@ internal sealed class Simulation
                 _shared.Desk!.AnotherWaits = true;
                 _world.After(_world.Between(5, 30), () => _shared.Desk.AnotherWaits = false);
                 _faults++;
+                break;
+            case 8 when _world.Chance(0.5):
+                _world.Note($"a run of higher priority waits");
+                _shared.Desk!.Recalls = true;
+                _world.After(_world.Between(5, 30), () => _shared.Desk.Recalls = false);
+                _faults++; // what it gave it has again, which is another change
                 break;
             case 8 when up.Count > 1:
                 _world.Note($"{silo!.Name} drains");

@@ -15,7 +15,9 @@ internal sealed class PrometheusServer : IAsyncDisposable
     private PrometheusServer(RunningProcess process, int port) =>
         (_process, _http) = (process, new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}/api/v1/") });
 
-    public static async Task<PrometheusServer> StartAsync(CliSandbox sandbox, IEnumerable<int> silos)
+    /// <param name="silos">Addresses with ports.</param>
+    /// <param name="authority">Of the certificates that they show; null where they are asked in the clear.</param>
+    public static async Task<PrometheusServer> StartAsync(CliSandbox sandbox, IEnumerable<string> silos, string? authority = null)
     {
         Promtool.Require("prometheus");
         var config = sandbox.Write("prometheus.yml", $$"""
@@ -23,7 +25,9 @@ internal sealed class PrometheusServer : IAsyncDisposable
             rule_files: ["{{RuleFile.Folder}}/*.yml"]
             scrape_configs:
               - job_name: phi3v
-                static_configs: [{ targets: [{{string.Join(", ", silos.Select(port => $"\"127.0.0.1:{port}\""))}}] }]
+                scheme: {{(authority is null ? "http" : "https")}}
+                tls_config: { ca_file: {{authority ?? "\"\""}} }
+                static_configs: [{ targets: [{{string.Join(", ", silos.Select(silo => $"\"{silo}\""))}}] }]
             """);
         var port = FreePorts.One();
         var process = RunningProcess.Start("prometheus",

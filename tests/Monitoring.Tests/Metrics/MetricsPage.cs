@@ -20,7 +20,8 @@ internal static class MetricsPage
             A run whose generation changes goes on in other series of the same name: `nodes` and `gpus` are what it has *now*.
 
             """)
-            .AppendLine(CultureInfo.InvariantCulture, $"*row* stands for the labels of a row of the speed table: {Names(RunRow.Labels)}.");
+            .AppendLine(
+                CultureInfo.InvariantCulture, $"*row* stands for the labels of a row of the speed table: {Names(SpeedRowLabels.All)}.");
         foreach (var (teller, metrics) in AllMetrics.ByTeller)
         {
             page.AppendLine(CultureInfo.InvariantCulture, $"\n## {teller}\n")
@@ -39,7 +40,7 @@ internal static class MetricsPage
     }
 
     private static string LabelsOf(MetricDefinition metric) =>
-        ReferenceEquals(metric.Labels, RunRow.Labels) ? "*row*" : Names(metric.Labels);
+        ReferenceEquals(metric.Labels, SpeedRowLabels.All) ? "*row*" : Names(metric.Labels);
 
     private static string Names(IReadOnlyList<MetricLabel> labels) => string.Join(", ", labels.Select(label => label.Name));
 }

@@ -24,8 +24,8 @@ public sealed class ForeignCheckpointTests : IDisposable
 
     [Theory]
     [InlineData("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4962\n", "git lfs pull")]
-    [InlineData("<!DOCTYPE html><html>", "web page")]
-    [InlineData("\n <html lang=\"en\">", "web page")]
+    [InlineData("<!DOCTYPE html><html>", "HTML page")]
+    [InlineData("\n <html lang=\"en\">", "HTML page")]
     [InlineData("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "XML")]
     [InlineData("PK\u0003\u0004archive/data.pkl", "zip archive")]
     [InlineData("GGUF\u0003\0\0\0\0\0\0\0", "GGUF")]

@@ -16,7 +16,8 @@ public sealed class TcpTests
 
         var sums = Ranks.OnThreads(2, rank =>
         {
-            using var ring = new TcpRing(1, rank, 2, new RingLink(toNext[rank], fromPrevious[rank], rank, 2));
+            using var ring = new TcpRing(
+                1, rank, 2, new RingLink(new PlainConnection(toNext[rank]), new PlainConnection(fromPrevious[rank]), rank, 2));
             using var buffer = TorchSharp.torch.full(500_001, rank + 1f);
             ring.AllReduce(buffer);
             return (buffer.min().item<float>(), buffer.max().item<float>());

@@ -58,8 +58,8 @@ public sealed class DatasetParityTests
             var split = file.Value.GetProperty("split");
             var spec = Spec(kind, file) with { Train = FixtureFolder.Path("data", file.Name), EvalRows = split.GetProperty("eval_rows").GetInt32() };
             using var all = Open(kind, file);
-            using var training = RunData.OpenTraining(spec);
-            using var evaluation = RunData.OpenEvaluation(spec)!;
+            using var training = DataSplit.OpenTraining(spec);
+            using var evaluation = DataSplit.OpenEvaluation(spec)!;
             Assert.Equal(Ids(all, split.GetProperty("train")), Enumerable.Range(0, training.Count).Select(i => training.Read(i).Id));
             Assert.Equal(Ids(all, split.GetProperty("eval")), Enumerable.Range(0, evaluation.Count).Select(i => evaluation.Read(i).Id));
         }

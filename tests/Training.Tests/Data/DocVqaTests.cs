@@ -54,6 +54,32 @@ public sealed class DocVqaTests : IDisposable
         Assert.Contains(path, Assert.Throws<InputException>(() => Open(path)).Message);
     }
 
+    [Theory]
+    [InlineData(0, 100)] // the beginning's mark and the first pages
+    [InlineData(-4, 4)] // the end's mark
+    [InlineData(-8, 4)] // the footer's length
+    [InlineData(-60, 50)] // the footer
+    public void A_broken_file_is_one_sentence_in_our_words(int from, int length)
+    {
+        var path = Write(rows: 10, groupRows: 10);
+        using (var file = File.OpenWrite(path))
+        {
+            file.Seek(from, from < 0 ? SeekOrigin.End : SeekOrigin.Begin);
+            file.Write([.. Enumerable.Repeat((byte)0xFF, length)]);
+        }
+
+        var message = Assert.Throws<InputException>(() =>
+        {
+            using var reader = Open(path);
+            reader.Read(3);
+        }).Message;
+
+        Assert.StartsWith(path, message);
+        Assert.Single(message.Split('\n'));
+        foreach (var raw in (string[])["parquet::", "(message", "Exception", ".cc:"])
+            Assert.DoesNotContain(raw, message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_damaged_row_group_ends_the_reading_and_is_no_bad_row()
     {

@@ -72,6 +72,7 @@ public sealed class JsonFilesTests : IDisposable
     [Theory]
     [InlineData("{\n \"id\": 1,\n \"x\": oops\n}\n", "JSON over several lines and broken", "line 3")]
     [InlineData("id,image,question\n1,a.png,What\n", "is not JSON", "write one JSON object a line")]
+    [InlineData("""{"data": []}""", "has no rows; give a file with samples")]
     [InlineData("""{"train": [{"a": 1}], "test": [{"a": 2}]}""", "several lists, got train, test")]
     public void A_file_that_is_no_list_of_samples_is_one_message(string text, params string[] words)
     {

@@ -29,8 +29,8 @@ public sealed class RowCheckTests : IDisposable
         var path = Write("a.jsonl", Rows(0, 300));
         var spec = new DataSpec { Train = path, OnBadSample = "skip", EvalRows = 100 };
 
-        using var training = RunData.OpenTraining(spec, check: Refusing("250"));
-        using var evaluation = RunData.OpenEvaluation(spec, check: Refusing("50"))!;
+        using var training = DataSplit.OpenTraining(spec, check: Refusing("250"));
+        using var evaluation = DataSplit.OpenEvaluation(spec, check: Refusing("50"))!;
 
         Assert.Equal([$"{path}:251: {Broken}"], training.SkippedRows);
         Assert.DoesNotContain("250", Ids(training));
@@ -63,8 +63,8 @@ public sealed class RowCheckTests : IDisposable
     public void Only_ranks_with_the_same_check_share_what_is_open()
     {
         var spec = new DataSpec { Train = Write("a.jsonl", Rows(0, 9)) };
-        using var first = RunData.OpenTraining(spec, check: Refusing());
-        using var same = RunData.OpenTraining(spec, check: Refusing());
+        using var first = DataSplit.OpenTraining(spec, check: Refusing());
+        using var same = DataSplit.OpenTraining(spec, check: Refusing());
 
         Assert.Same(first.Shared, same.Shared);
         Assert.Throws<InputException>(() => Open(spec, Refusing("8")));
@@ -86,7 +86,8 @@ public sealed class RowCheckTests : IDisposable
             return [];
         });
 
-        Assert.ThrowsAny<OperationCanceledException>(() => RunData.OpenTraining(new() { Train = Write("a.jsonl", Rows(0, 5000)) }, stop.Token, check));
+        Assert.ThrowsAny<OperationCanceledException>(
+            () => DataSplit.OpenTraining(new() { Train = Write("a.jsonl", Rows(0, 5000)) }, stop.Token, check));
         Assert.InRange(looked, 10, 4999);
     }
 
@@ -138,9 +139,9 @@ public sealed class RowCheckTests : IDisposable
 
     private static RowCheck Refusing(params string[] ids) => new(string.Join(' ', ids), sample => ids.Contains(sample.Id) ? [Broken] : []);
 
-    private static void Open(DataSpec spec, RowCheck check) => RunData.OpenTraining(spec, check: check).Dispose();
+    private static void Open(DataSpec spec, RowCheck check) => DataSplit.OpenTraining(spec, check: check).Dispose();
 
-    private static List<string> Ids(RunRows rows) => [.. Enumerable.Range(0, rows.Count).Select(i => rows.Read(i).Id)];
+    private static List<string> Ids(SplitRows rows) => [.. Enumerable.Range(0, rows.Count).Select(i => rows.Read(i).Id)];
 
     private static IEnumerable<string> Rows(int first, int count) => Enumerable.Range(first, count)
         .Select(i => $$"""{"id": "{{i}}", "conversations": [{"user": "u", "assistant": "a"}]}""");

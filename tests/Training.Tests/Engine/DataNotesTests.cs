@@ -21,6 +21,15 @@ public sealed class DataNotesTests(SmallRuns runs) : IClassFixture<SmallRuns>
     }
 
     [Fact]
+    public void A_tag_of_other_kinds_of_data_is_told_to_be_text()
+    {
+        var tagged = runs.Changed("tagged", all => all[0]!["conversations"]![0]!["user"] = "<image> What is in the red band?");
+
+        Assert.Contains(Notes(runs.Lora with { Data = new() { Train = tagged } }), note => note.StartsWith(
+            "warning: data.train: <image> in a question is plain text for this data.kind, in 1 row(s); "));
+    }
+
+    [Fact]
     public void Evaluation_on_rows_that_train_is_warned_of()
     {
         var data = new DataSpec { Train = runs.TextOnly(), Eval = runs.TextOnly() };

@@ -31,7 +31,8 @@ public sealed class EquivalenceTests(SmallRuns runs) : IClassFixture<SmallRuns>
         var random = SplitMix64.For("equivalence", 1, 0);
         string[] methods = [.. Methods.Keys, .. Deck([.. Methods.Keys])[..RandomCases]];
         var (losses, sizes, micros) = (Deck("sample", "token"), Deck(1, 2, 3, 4), Deck<int?>(1, 2, 3, null));
-        var (reductions, checkpointing, attention) = (Deck("step", "micro"), Deck("none", "selective", "full"), Deck("auto", "eager"));
+        var (reductions, attention) = (Deck("step", "micro"), Deck("auto", "eager"));
+        var checkpointing = Deck("none", "selective", "full", "auto");
         return methods.Select((method, i) => new TheoryDataRow<string, string, int, int?, string, string, string>(
             method, losses[i], sizes[i], micros[i], reductions[i], checkpointing[i], attention[i]));
 
@@ -68,6 +69,38 @@ public sealed class EquivalenceTests(SmallRuns runs) : IClassFixture<SmallRuns>
         }
         differences.Add("weights", Distance(expected, actual), 1e-5);
         differences.Report($"{method}, {loss}, {worldSize} ranks, {micro?.ToString() ?? "auto"}, {reduceEvery}, {checkpointing}, {attention}");
+    }
+
+    [Fact]
+    public void What_recomputing_came_to_is_in_run_yaml()
+    {
+        var output = runs.Finish(runs.Lora with { ActivationCheckpointing = "auto", MaxSteps = 1 });
+
+        Assert.Contains("activationCheckpointing: \"none\"\n", File.ReadAllText(Path.Combine(output, "run.yaml"))); // so small a model
+    }
+
+    [Theory]
+    [InlineData("full", "step", "bf16", 2)]
+    [InlineData("full", "micro", "bf16", 3)]
+    [InlineData("lora", "step", "bf16", 3)]
+    [InlineData("lora", "step", "fp16", 2)]
+    public void Gradients_that_travel_in_16_bits_teach_nearly_the_same(
+        string method, string reduceEvery, string gradientType, int worldSize)
+    {
+        var plain = runs.Spec with { Method = Methods[method], Optimizer = runs.Spec.Optimizer with { Epsilon = 1e-5 } };
+        var expected = Plainest.GetOrAdd((method, plain.Optimizer.Loss), _ => runs.Finish(plain));
+
+        var actual = runs.Finish(plain with
+        {
+            Batch = new() { Global = 3, Micro = 1, ReduceEvery = reduceEvery, GradientType = gradientType },
+        }, worldSize);
+
+        var (want, got) = (SmallRuns.Numbers(expected, "grad_norm"), SmallRuns.Numbers(actual, "grad_norm"));
+        var differences = want.Zip(got, (one, other) => Math.Abs(other - one) / one).ToList();
+        var (most, distance) = (differences.Max(), Distance(expected, actual));
+        TestContext.Current.TestOutputHelper!.WriteLine($"gradient norms within {most:e1}, weights within {distance:e1}");
+        Assert.InRange(most, 1e-6, gradientType == "bf16" ? 1.0 / 256 : 1.0 / 2048); // rounded at all, and no more
+        Assert.InRange(distance, 0, 1e-3);
     }
 
     /// <summary>Of the trained tensors as one vector, relative to its length.</summary>

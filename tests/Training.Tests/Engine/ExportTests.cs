@@ -41,7 +41,7 @@ public sealed class ExportTests(SmallRuns runs) : IClassFixture<SmallRuns>
     public void The_size_of_the_result_is_known_before(string method)
     {
         var spec = runs.Spec with { Method = new() { Kind = method, Rank = 4 } };
-        var known = ExportRoom.BytesOf(spec, ScalarType.Float32);
+        var known = TrainedExport.NeedOf(spec, ScalarType.Float32, steps: 1).Result;
 
         var output = runs.Finish(spec);
 
@@ -52,20 +52,12 @@ public sealed class ExportTests(SmallRuns runs) : IClassFixture<SmallRuns>
     }
 
     [Fact]
-    public void A_disk_without_room_is_refused_in_one_sentence()
-    {
-        Assert.Null(ExportRoom.Problem(5_000_000_000, 5_000_000_000, "/o"));
-        Assert.Equal("output: the result needs 8.290 GB and 4.100 GB are free, got /o; free space there or choose another folder.",
-            ExportRoom.Problem(8_290_000_000, 4_100_000_000, "/o"));
-    }
-
-    [Fact]
     public void A_folder_is_there_whole_or_not_at_all()
     {
         using var folder = new TemporaryFolder();
-        WholeFolder.Write(folder["model"], partial => File.WriteAllText(Path.Combine(partial, "a"), "first"));
+        AtomicFolder.Replace(folder["model"], partial => File.WriteAllText(Path.Combine(partial, "a"), "first"));
 
-        Assert.Throws<IOException>(() => WholeFolder.Write(folder["model"], partial =>
+        Assert.Throws<IOException>(() => AtomicFolder.Replace(folder["model"], partial =>
         {
             File.WriteAllText(Path.Combine(partial, "a"), "half");
             throw new IOException("No space left on device");
@@ -73,7 +65,7 @@ public sealed class ExportTests(SmallRuns runs) : IClassFixture<SmallRuns>
         Assert.Equal("first", File.ReadAllText(Path.Combine(folder["model"], "a")));
         Assert.Single(Directory.EnumerateDirectories(folder.Path));
 
-        WholeFolder.Write(folder["model"], partial => File.WriteAllText(Path.Combine(partial, "b"), "second"));
+        AtomicFolder.Replace(folder["model"], partial => File.WriteAllText(Path.Combine(partial, "b"), "second"));
         Assert.Equal(["b"], Directory.EnumerateFiles(folder["model"]).Select(Path.GetFileName));
         Assert.Single(Directory.EnumerateDirectories(folder.Path));
     }
@@ -92,7 +84,7 @@ public sealed class ExportTests(SmallRuns runs) : IClassFixture<SmallRuns>
         });
 
         Assert.Throws<OperationCanceledException>(() =>
-            WholeFolder.Write(folder["model"], partial => HfExport.Save(source, partial, [first], stop: stop.Token)));
+            AtomicFolder.Replace(folder["model"], partial => HfExport.Save(source, partial, [first], stop: stop.Token)));
         Assert.Empty(Directory.EnumerateFileSystemEntries(folder.Path));
     }
 
@@ -100,7 +92,7 @@ public sealed class ExportTests(SmallRuns runs) : IClassFixture<SmallRuns>
     public void The_ids_of_samples_are_known_without_reading_them_again()
     {
         var data = runs.Spec.Data with { Train = runs.TextOnly() };
-        using var rows = RunData.OpenTraining(data);
+        using var rows = DataSplit.OpenTraining(data);
         var ids = Enumerable.Range(0, rows.Count).Select(i => rows.Read(i).Id).ToList();
 
         File.WriteAllText(data.Train, "");

@@ -12,14 +12,21 @@ internal sealed class LocalRun : IDisposable
 
     private readonly RankWorkers _workers;
     private readonly BlockingCollection<bool> _changed = [];
-    private readonly string _run, _output, _spec;
+    private readonly string _run, _spec;
+    private readonly Func<int, string> _output;
     private readonly long _since = Environment.TickCount64;
     private long _version;
     private int _seats;
 
     public LocalRun(RunSpec spec, string output, int most = 8)
+        : this(spec, _ => output, most)
     {
-        (_run, _output, _spec) = (Path.GetFileName(output), output, RunSpecJson.ToText(spec));
+    }
+
+    /// <param name="output">By seat: where they differ, seats see other disks.</param>
+    public LocalRun(RunSpec spec, Func<int, string> output, int most = 8)
+    {
+        (_run, _output, _spec) = (Path.GetFileName(output(0)), output, RunSpecJson.ToText(spec));
         _workers = new(most);
         _workers.ReportSoon += () => _changed.Add(true);
     }
@@ -63,19 +70,37 @@ internal sealed class LocalRun : IDisposable
     public void Take(int count)
     {
         for (var i = 0; i < count; i++)
-            Assert.True(_workers.Take(new(_run, _seats++), ++_version, new SeatOrder(_spec, "tcp", _output)));
+            Assert.True(_workers.Take(new(_run, _seats), ++_version, new SeatOrder(_spec, "tcp", _output(_seats++))));
     }
 
-    /// <summary>All parked seats form the next generation; the best state is the source.</summary>
+    /// <summary>All parked seats form the next generation; the best state is the source, whole or in parts.</summary>
     /// <param name="joins">So many of them hear of it.</param>
-    public void Join(string cause = "", int joins = int.MaxValue)
+    /// <param name="leaving">A seat that is not in it, and gives what it has.</param>
+    public void Join(string cause = "", int joins = int.MaxValue, int? leaving = null)
     {
-        var parked = Progress.Where(p => p.Phase == RankPhase.Parked).ToList();
+        var givers = Progress.Where(p => p.Phase == RankPhase.Parked).ToList();
+        var parked = givers.Where(p => p.Id.Seat != leaving).ToList();
+        var shards = PlanOf([.. givers.Select(p => p.Offer!)]);
+        if (shards is not null && parked.Max(p => p.Offer!.Step) > shards.Version.Step) shards = null;
         Generation = Math.Max(Generation, parked.Max(p => p.Offer!.Generation)) + 1;
         var source = parked.MaxBy(p => (p.Offer!.Step, p.Offer.Stage, p.Offer.IsLive))!;
         string[] addresses = [.. parked.Select(p => p.Offer!.Address)];
         for (var rank = 0; rank < Math.Min(parked.Count, joins); rank++)
-            Assert.True(_workers.Join(parked[rank].Id, ++_version, new(Generation, rank, addresses, parked.IndexOf(source), cause)));
+        {
+            var assignment = new Assignment(Generation, rank, addresses, parked.IndexOf(source), cause, shards);
+            Assert.True(_workers.Join(parked[rank].Id, ++_version, assignment));
+        }
+    }
+
+    /// <summary>The newest version of a sharded state whose every part somebody holds.</summary>
+    private static ShardPlan? PlanOf(IReadOnlyList<Offer> offers)
+    {
+        var newest = offers.SelectMany(offer => (offer.Held ?? []).Select(held => (offer.Courier, Held: held)))
+            .GroupBy(one => one.Held.Version)
+            .Where(version => version.SelectMany(one => one.Held.Ranks).Distinct().Count() == version.First().Held.WorldSize)
+            .MaxBy(version => (version.Key.Step, version.Key.Generation));
+        return newest is null ? null : new(newest.Key, newest.First().Held.WorldSize, newest.MaxBy(one => one.Held.Stage).Courier,
+            [.. newest.SelectMany(one => one.Held.Ranks.Select(rank => new ShardHolder(rank, one.Courier)))]);
     }
 
     public void Part(int seat) => Assert.True(_workers.Part(new(_run, seat), ++_version, Generation));

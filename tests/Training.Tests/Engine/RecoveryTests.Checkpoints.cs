@@ -15,7 +15,7 @@ public sealed partial class RecoveryTests
         using var home = Home(Spec("lora", "replicated"), runs.PathOf("long-history"));
         string[] ids = [.. Enumerable.Range(0, 64).Select(i => $"sample-{i}")];
         for (var step = 1; step <= Steps; step++)
-            home.State.Advance(new(step, 0, 1, 2, 1.0 / step, 0.5, 1e-4, 1, 64, 100_000, 1.5, ids, null));
+            home.State.Advance(new(step, 0, 1, 2, 1.0 / step, 0.5, 1e-4, 1, 64, 1088, 100_000, 1.5, ids, null));
 
         StateCheckpoint.PartOf(home, generation: 1, rank: 0, worldSize: 1, completes: true); // compiles what it needs
         var (began, allocated) = (Stopwatch.GetTimestamp(), GC.GetAllocatedBytesForCurrentThread());
@@ -42,13 +42,13 @@ public sealed partial class RecoveryTests
             Assert.Equal([10L, old.Step], store.Complete().Select(one => one.Step));
             reading.Read(shard => Assert.True(shard.Flat.Count > 0));
         }
-        using (CheckpointFolders.Hold(old.Folder)) // as the CLI does that copies one
+        using (RunCheckpoints.Hold(old.Folder)) // as the CLI does that copies one
             store.Retain(keep: 1, kept: null);
         Assert.Equal(2, store.Complete().Count);
 
         store.Retain(keep: 1, kept: null);
         Assert.Equal(10, Assert.Single(store.Complete()).Step);
-        Assert.Contains("is not there", Assert.Throws<InputException>(() => CheckpointFolders.Hold(old.Folder)).Message);
+        Assert.Contains("is not there", Assert.Throws<InputException>(() => RunCheckpoints.Hold(old.Folder)).Message);
     }
 
     [Fact]

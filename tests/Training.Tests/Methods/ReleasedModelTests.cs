@@ -52,7 +52,7 @@ public sealed class ReleasedModelTests
 
     [Fact]
     public void It_leaves_the_room_that_growing_answers_may_take() =>
-        Assert.Equal(MemoryEstimate.AnswerCaches, new GenerationOptions().MaxCacheBytes);
+        Assert.Equal(MemoryEstimate.AnswerCaches, new TextGenerationOptions().MaxCacheBytes);
 
     private static void AssertCounts(MethodSpec spec)
     {

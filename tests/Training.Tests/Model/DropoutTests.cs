@@ -86,7 +86,7 @@ public sealed class DropoutTests
             Assert.Equal(loss, model.Loss(seeded));
             Assert.Equal(expected.ForwardBackward(input, 1), model.ForwardBackward(input, 1));
             Assert.NotEqual(loss, model.ForwardBackward(seeded, 1), 1e-5);
-            var options = new GenerationOptions { MaxNewTokens = 3, IgnoreEos = true };
+            var options = new TextGenerationOptions { MaxNewTokens = 3, IgnoreEos = true };
             Assert.Equal(Assert.Single(expected.Generate([input], options)).LogProbabilities, Assert.Single(model.Generate([seeded], options)).LogProbabilities);
         }
     }

@@ -14,9 +14,9 @@ public sealed class LowRankTests
     {
         using var scope = NewDisposeScope();
         var (attached, merged, plain) = (TinyModel.Weights(), TinyModel.Weights(), TinyModel.Weights());
-        foreach (var map in Phi3VWeights.List(TinyModel.Config).Where(WeightNames.IsAdapted))
+        foreach (var map in Phi3VWeights.List(TinyModel.Config).Where(WeightRules.IsAdapted))
         {
-            var module = WeightNames.ModuleOf(map.Name);
+            var module = WeightRules.ModuleOf(map.Name);
             var update = new LowRank(TinyModel.Random(module + "A", 2, map.Shape[1]) * 0.3, TinyModel.Random(module + "B", map.Shape[0], 2) * 0.3, 1.5)
             {
                 Magnitude = dora ? 1 + TinyModel.Random(module + "m", map.Shape[0]).abs() : null,

@@ -92,7 +92,7 @@ public sealed class ModelParityTests
         }
         using var model = new Phi3VModel(test.Config, test.Weights);
         var tokens = generation["tokens"]!.AsArray().Select(t => (long)t!).ToArray();
-        var options = new GenerationOptions { MaxNewTokens = tokens.Length, IgnoreEos = (bool)generation["ignore_end_of_text"]! };
+        var options = new TextGenerationOptions { MaxNewTokens = tokens.Length, IgnoreEos = (bool)generation["ignore_end_of_text"]! };
         var differences = new Differences();
 
         var got = Assert.Single(model.Generate([test.GenerationInput()], options));
@@ -116,7 +116,7 @@ public sealed class ModelParityTests
             .Where(test => (string)test.Json["model"]! == modelName && test.Json["config_overrides"]!.AsObject().Count == 0 && test.Generation is not null).ToList();
         if (tests.Count == 0) Assert.Skip($"{modelName}: no case generates with the model as it is.");
         var prompts = tests.Select(test => test.GenerationInput()).ToList();
-        var options = new GenerationOptions { MaxNewTokens = 4, IgnoreEos = true };
+        var options = new TextGenerationOptions { MaxNewTokens = 4, IgnoreEos = true };
         using var model = new Phi3VModel(tests[0].Config, tests[0].Weights);
 
         var together = model.Generate(prompts, options);

@@ -102,10 +102,11 @@ public sealed class PackedPassTests
     private static (double[] Losses, Dictionary<string, Tensor> Gradients) RunDecoder(params ModelInput[][] passes) =>
         Run(new(), name => !name.StartsWith("model.vision_embed_tokens", StringComparison.Ordinal), passes);
 
-    private static (double[] Losses, Dictionary<string, Tensor> Gradients) Run(ModelOptions options, params ModelInput[][] passes) =>
+    private static (double[] Losses, Dictionary<string, Tensor> Gradients) Run(ComputeOptions options, params ModelInput[][] passes) =>
         Run(options, _ => true, passes);
 
-    private static (double[] Losses, Dictionary<string, Tensor> Gradients) Run(ModelOptions options, Predicate<string> trained, ModelInput[][] passes)
+    private static (double[] Losses, Dictionary<string, Tensor> Gradients) Run(
+        ComputeOptions options, Predicate<string> trained, ModelInput[][] passes)
     {
         var weights = TinyModel.Weights(trained);
         using var model = new Phi3VModel(TinyModel.Config, weights, options);

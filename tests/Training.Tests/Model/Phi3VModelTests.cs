@@ -141,7 +141,7 @@ public sealed class Phi3VModelTests
     {
         using var scope = NewDisposeScope();
         using var model = new Phi3VModel(TinyModel.Config, TinyModel.Weights());
-        var options = new GenerationOptions { MaxNewTokens = 6, IgnoreEos = true };
+        var options = new TextGenerationOptions { MaxNewTokens = 6, IgnoreEos = true };
         // Two stay short, one is long from the start, and the last passes the original length, 12, on the way.
         ModelInput[] prompts = [TinyModel.Text(20), TinyModel.Text(4), TinyModel.TwoImages(), TinyModel.Text(9)];
 
@@ -161,7 +161,7 @@ public sealed class Phi3VModelTests
     {
         using var scope = NewDisposeScope();
         using var model = new Phi3VModel(TinyModel.Config, TinyModel.Weights());
-        var options = new GenerationOptions { MaxNewTokens = 6, IgnoreEos = true, MaxCacheBytes = 1 };
+        var options = new TextGenerationOptions { MaxNewTokens = 6, IgnoreEos = true, MaxCacheBytes = 1 };
         ModelInput[] prompts = [TinyModel.Text(7), TinyModel.TwoImages(), TinyModel.Text(5)];
 
         var oneByOne = model.Generate(prompts, options);
@@ -190,7 +190,7 @@ public sealed class Phi3VModelTests
     {
         using var scope = NewDisposeScope();
         using var model = new Phi3VModel(TinyModel.Config with { MaxPositions = 16 }, TinyModel.Weights());
-        var options = new GenerationOptions { MaxNewTokens = 9, IgnoreEos = true };
+        var options = new TextGenerationOptions { MaxNewTokens = 9, IgnoreEos = true };
 
         Assert.Equal(4, model.Generate([TinyModel.Text(13)], options)[0].Tokens.Count);
         Assert.Single(model.Generate([TinyModel.Text(16)], options)[0].Tokens);

@@ -66,7 +66,12 @@ public sealed class GradientStoreTests
     {
         using var parameters = new FlatParameters(Entries, CPU);
         var reduced = new List<long>();
-        using var gradients = new ScatteredGradients(parameters, new([.. parameters.Units().Select(unit => unit.Range)], 0, 1), part => reduced.Add(part.numel()));
+        using var gradients = new ScatteredGradients(parameters, new([.. parameters.Units().Select(unit => unit.Range)], 0, 1), Begin);
+        IPendingSum Begin(Tensor part, HalfSum? half)
+        {
+            reduced.Add(part.numel());
+            return DoneSum.Instance;
+        }
 
         gradients.UnitDone("frozen");
         gradients.UnitDone("last");
@@ -78,13 +83,79 @@ public sealed class GradientStoreTests
     }
 
     [Fact]
-    public void Scattered_gradients_hold_the_largest_unit_and_the_own_shard()
+    public void Whole_gradients_set_out_as_the_last_pass_has_done_with_them()
+    {
+        using var parameters = new FlatParameters(Entries, CPU);
+        var (begun, waited, start) = (new List<(long Offset, long Count)>(), 0, nint.Zero);
+        using var gradients = WholeGradients.Replicated(parameters, 0, 2, Begin, leastBucket: 1);
+        start = TensorMemory.Pointer(gradients.Own(gradients.Layout.Pieces[0], new(0, 1)));
+
+        gradients.UnitDone("last");
+        gradients.PassDone();
+        Assert.Empty(begun); // more is to come
+        gradients.LastPass();
+        gradients.UnitDone("frozen");
+        gradients.UnitDone("last");
+        Assert.Equal([(8, 5)], begun);
+        gradients.StepDone(); // the pass did not touch the first
+        Assert.Equal([(8, 5), (0, 8)], begun);
+        Assert.Equal(2, waited);
+        gradients.UnitDone("last"); // of the next step's first pass
+        gradients.StepDone();
+
+        Assert.Equal([(8, 5), (0, 8), (8, 5), (0, 8)], begun);
+
+        IPendingSum Begin(Tensor part, HalfSum? half)
+        {
+            begun.Add(((TensorMemory.Pointer(part) - start) / sizeof(float), part.numel()));
+            return new Waited(() => waited++);
+        }
+    }
+
+    [Fact]
+    public void Buckets_are_cut_between_units_from_the_end()
+    {
+        int[] counts = [3, 1, 4, 1, 5];
+        FlatEntry[] entries = [.. counts.Select((count, i) => new FlatEntry(new($"{i}", [count]), true) { Unit = $"{i}" })];
+        using var parameters = new FlatParameters(entries, CPU);
+
+        Assert.Equal([new(0, 3), new(3, 1), new(4, 4), new(8, 1), new(9, 5)], parameters.Buckets(1));
+        Assert.Equal([new(0, 4), new(4, 5), new(9, 5)], parameters.Buckets(5));
+        Assert.Equal([new(0, 3), new(3, 11)], parameters.Buckets(11));
+        Assert.Equal([new(0, 14)], parameters.Buckets(100));
+    }
+
+    [Fact]
+    public void Scattered_gradients_hold_the_largest_unit_twice_and_the_own_shard()
     {
         using var whole = new OptimizerRank(Entries, 1, 2, new());
         using var scattered = new OptimizerRank(Entries, 1, 2, new(), scattered: true);
 
         Assert.Equal(13 * 4, whole.Gradients.SizeBytes);
-        Assert.Equal((8 + 4 + 2) * 4, scattered.Gradients.SizeBytes);
+        Assert.Equal((8 + 8 + 4 + 2) * 4, scattered.Gradients.SizeBytes);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Time_spent_waiting_for_sums_is_told(bool scattered)
+    {
+        using var parameters = new FlatParameters(Entries, CPU);
+        BeginSum begin = (_, _) => new Waited(() => Thread.Sleep(10));
+        using GradientStore gradients = scattered
+            ? new ScatteredGradients(parameters, new(parameters.Buckets(1), 0, 2), begin)
+            : WholeGradients.Replicated(parameters, 0, 2, begin, leastBucket: 1);
+        Assert.Equal(0, gradients.WaitedSeconds);
+
+        gradients.PassDone();
+        gradients.StepDone();
+
+        Assert.True(gradients.WaitedSeconds >= 0.02, $"two waits of 10 ms came to {gradients.WaitedSeconds} s");
+    }
+
+    private sealed class Waited(Action told) : IPendingSum
+    {
+        public void Wait() => told();
     }
 
     private static float[] Sums(OptimizerRank rank) =>

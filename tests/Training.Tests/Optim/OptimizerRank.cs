@@ -16,8 +16,9 @@ internal sealed class OptimizerRank : IDisposable
         using (var start = randn(Parameters.Count, generator: generator))
             Parameters.Values.copy_(start);
         Gradients = scattered
-            ? new ScatteredGradients(Parameters, new([.. Parameters.Units().Select(unit => unit.Range)], rank, worldSize), _ => { })
-            : WholeGradients.Sharded(Parameters, ShardLayout.Whole(Parameters.Count, rank, worldSize), _ => { });
+            ? new ScatteredGradients(
+                Parameters, new([.. Parameters.Units().Select(unit => unit.Range)], rank, worldSize), (_, _) => DoneSum.Instance)
+            : WholeGradients.Sharded(Parameters, ShardLayout.Whole(Parameters.Count, rank, worldSize), (_, _) => DoneSum.Instance);
         State = new OptimizerState(Parameters, Gradients.Layout);
         Optimizer = new AdamW(Parameters, Gradients, State, spec);
     }

@@ -104,7 +104,7 @@ public sealed class CheckpointFolder : IDisposable
     {
         if (ReadIndex(indexPath) is not { } shardOf)
         {
-            problems.Add($"{indexPath}: " + (ForeignFile.Explain(indexPath)
+            problems.Add($"{indexPath}: " + (FileSignature.InPlaceOfModel(indexPath)
                 ?? "needs a weight_map from tensor names to file names in the same folder; download it again."));
             return;
         }

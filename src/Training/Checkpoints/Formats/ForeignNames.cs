@@ -33,7 +33,8 @@ internal static class ForeignNames
         if (Most(name => expected.Contains(Inner + name)))
             return $"its tensors' names lack the {Inner} they begin with in the whole model, got {unknown[0]}; save it with its head.";
         return Prefix(unknown, expected) is { } prefix
-            ? $"{prefix.Count} tensors have names that begin with {prefix.Text}, got {prefix.Example}; save the model and not what holds it."
+            ? $"{prefix.Count} tensors have names that begin with {prefix.Text}, got {prefix.Example}; "
+                + "save the model and not what holds it."
             : null;
 
         bool Most(Predicate<string> are) => unknown.Count(name => are(name)) > expected.Count / 2;

@@ -61,7 +61,10 @@ public static class HfExport
     {
         var byName = changed.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
         if (byName.TryGetValue(CheckpointFolder.Embedding, out var embedding))
-            byName.TryAdd(CheckpointFolder.TiedEmbedding, embedding with { Info = new(CheckpointFolder.TiedEmbedding, embedding.Info.Shape) });
+        {
+            var tied = new TensorInfo(CheckpointFolder.TiedEmbedding, embedding.Info.Shape);
+            byName.TryAdd(tied.Name, embedding with { Info = tied });
+        }
         return source.Names.Select(name => byName.TryGetValue(name, out var tensor) ? tensor : Unchanged(source, name));
     }
 

@@ -101,7 +101,7 @@ public sealed class PeftAdapter : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {
-            problems.Add(ForeignFile.Explain(path) is { } foreign
+            problems.Add(FileSignature.InPlaceOfModel(path) is { } foreign
                 ? $"{path}: {foreign}"
                 : $"{path}: cannot be read ({error.Message}); give an adapter folder as PEFT saves it.");
             return null;
@@ -126,10 +126,12 @@ public sealed class PeftAdapter : IDisposable
 
         void Must(string key, params string[] values)
         {
-            if (!values.Contains(Got(key))) problems.Add($"{path}: {key} is not supported, got {Got(key)}; use an adapter with {values[0]}.");
+            if (!values.Contains(Got(key)))
+                problems.Add($"{path}: {key} is not supported, got {Got(key)}; use an adapter with {values[0]}.");
         }
 
-        void Refuse(string key, string needed) => problems.Add($"{path}: {key} must be {needed}, got {Got(key)}; give an adapter as PEFT saves it.");
+        void Refuse(string key, string needed) =>
+            problems.Add($"{path}: {key} must be {needed}, got {Got(key)}; give an adapter as PEFT saves it.");
 
         double Number(string key) => config[key] is JsonValue value && value.TryGetValue<double>(out var number) ? number : double.NaN;
 
@@ -176,11 +178,13 @@ public sealed class PeftAdapter : IDisposable
         var (a, b) = (Shape(A), Shape(B));
         Must(A, a.Length == 2 && a[0] == settings.Rank, $"have rank {settings.Rank}");
         Must(B, b.Length == 2 && b[1] == settings.Rank, $"have rank {settings.Rank}");
-        if (settings.UsesDora && b.Length == 2) Must(Magnitude, Shape(Magnitude) is [var rows] && rows == b[0], $"be [{b[0]}], as lora_B has rows");
+        if (settings.UsesDora && b.Length == 2)
+            Must(Magnitude, Shape(Magnitude) is [var rows] && rows == b[0], $"be [{b[0]}], as lora_B has rows");
 
         void Must(string end, bool does, string what)
         {
-            if (!does) problems.Add($"{file.Path}: {module}{end} must {what}, got [{string.Join(", ", Shape(end))}]; use its own {ConfigFile}.");
+            if (!does)
+                problems.Add($"{file.Path}: {module}{end} must {what}, got [{string.Join(", ", Shape(end))}]; use its own {ConfigFile}.");
         }
 
         long[] Shape(string end) => file.Info(names.InFile(module + end)).Shape;

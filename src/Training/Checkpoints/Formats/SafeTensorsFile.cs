@@ -56,7 +56,7 @@ public sealed unsafe class SafeTensorsFile : IDisposable
         {
             problems.Add($"cannot be read ({error.Message})");
         }
-        if (ForeignFile.Explain(path) is { } foreign) throw new InputException($"{path}: {foreign}");
+        if (FileSignature.InPlaceOfModel(path) is { } foreign) throw new InputException($"{path}: {foreign}");
         string[] all = [.. problems.Select(problem => $"{path}: {problem}; download or export it again.")];
         throw new InputException(ProblemList.Short(all, path));
     }
@@ -89,7 +89,8 @@ public sealed unsafe class SafeTensorsFile : IDisposable
         var entry = _entries[name];
         if (entry.SizeBytes == 0) return;
         if (!destination.shape.SequenceEqual(entry.Info.Shape))
-            throw new ArgumentException($"{name} is [{string.Join(", ", entry.Info.Shape)}], its place [{string.Join(", ", destination.shape)}]");
+            throw new ArgumentException($"{name} is [{string.Join(", ", entry.Info.Shape)}], "
+                + $"its place [{string.Join(", ", destination.shape)}]");
         using var scope = NewDisposeScope();
         using var gradients = no_grad(); // the destination may be a trained leaf
         if (!destination.is_contiguous()) destination.copy_(View(name));

@@ -81,7 +81,8 @@ public static class SafeTensorsWriter
         if (size == 0) return;
         var stored = tensor.Values().detach().to(tensor.Type).cpu().contiguous();
         if (!stored.shape.SequenceEqual(tensor.Info.Shape))
-            throw new ArgumentException($"{tensor.Name} was to be [{string.Join(", ", tensor.Info.Shape)}], got [{string.Join(", ", stored.shape)}]");
+            throw new ArgumentException($"{tensor.Name} was to be [{string.Join(", ", tensor.Info.Shape)}], "
+                + $"got [{string.Join(", ", stored.shape)}]");
         var data = (byte*)TensorMemory.Pointer(stored);
         for (long done = 0; done < size; done += LargestWriteBytes)
             stream.Write(new ReadOnlySpan<byte>(data + done, (int)Math.Min(LargestWriteBytes, size - done)));

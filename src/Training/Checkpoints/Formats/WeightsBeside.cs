@@ -22,7 +22,8 @@ internal static class WeightsBeside
             var name = Path.GetFileName(path);
             var isWeights = name.EndsWith(".safetensors", StringComparison.Ordinal) || CheckpointFolder.IsPickle(name);
             if (isWeights && !Harmless.Any(start => name.StartsWith(start, StringComparison.Ordinal)))
-                yield return $"{path}: holds weights beside the adapter that are not read, so that the result would not be what was trained; "
+                yield return $"{path}: holds weights beside the adapter that are not read, "
+                    + "so that the result would not be what was trained; "
                     + "merge with the program that trained it, or move the file away if it is not of this adapter.";
         }
     }

@@ -6,7 +6,7 @@ namespace Phi3VCluster.Training.Checkpoints;
 /// <summary>What makes a folder of shards a checkpoint: it is written last, and by rename. Without it there is none.</summary>
 public sealed record CheckpointManifest
 {
-    public const string FileName = CheckpointFolders.Manifest;
+    public const string FileName = RunCheckpoints.Manifest;
 
     /// <summary>Counts what a reader of an earlier build could not make sense of.</summary>
     public const int ThisFormat = 1;
@@ -57,7 +57,7 @@ public sealed record CheckpointManifest
     }
 
     /// <summary>Flushed and renamed into place.</summary>
-    public void Write(string folder) => FlushedFile.Write(Path.Combine(folder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, Form));
+    public void Write(string folder) => DurableFile.Write(Path.Combine(folder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, Form));
 }
 
 /// <param name="Name">Within the folder.</param>
@@ -69,6 +69,21 @@ public sealed record CheckpointFile(string Name, long Bytes, string Sha256)
         using var stream = File.OpenRead(path);
         return new(Path.GetFileName(path), stream.Length, Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(stream)));
     }
+
+    /// <summary>Says beside a rank's shard that it is there, to whoever writes the manifest.</summary>
+    internal void Tell(string folder) => DurableFile.Write(ToldPath(folder, Name), JsonSerializer.SerializeToUtf8Bytes(this));
+
+    /// <returns>What was told of a file; null where nothing was yet.</returns>
+    internal static CheckpointFile? Told(string folder, string name) =>
+        File.Exists(ToldPath(folder, name)) ? JsonSerializer.Deserialize<CheckpointFile>(File.ReadAllBytes(ToldPath(folder, name))) : null;
+
+    /// <summary>Once the manifest has them.</summary>
+    internal static void RemoveTold(string folder)
+    {
+        foreach (var told in Directory.EnumerateFiles(folder, "state-*.json")) File.Delete(told);
+    }
+
+    private static string ToldPath(string folder, string name) => Path.Combine(folder, name + ".json");
 
     /// <returns>What is wrong with the file in <paramref name="folder"/>; null where it is what was written.</returns>
     public string? Problem(string folder)

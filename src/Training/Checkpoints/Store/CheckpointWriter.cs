@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Phi3VCluster.Training.Native;
 
 namespace Phi3VCluster.Training.Checkpoints;
@@ -16,6 +15,7 @@ public sealed class CheckpointWriter : IDisposable
     private readonly Lock _gate = new();
     private Thread? _thread;
     private CancellationTokenSource? _waiting;
+    private volatile Refusal? _refused; // the last
     private long _newest, _newestAt;
 
     /// <summary>The step of the newest complete checkpoint that this seat wrote; 0 for none.</summary>
@@ -55,6 +55,9 @@ public sealed class CheckpointWriter : IDisposable
     /// <summary>The other ranks are gone: what waits for their shards gives up.</summary>
     public void GiveUp() => _waiting?.Cancel();
 
+    /// <summary>A shard that another seat brought for a checkpoint could not be taken: it will not be complete.</summary>
+    public void Refuse(string folder, string problem) => _refused = new(folder, problem);
+
     public void Dispose()
     {
         GiveUp();
@@ -71,22 +74,23 @@ public sealed class CheckpointWriter : IDisposable
             ShardFile.Write(Path.Combine(part.Folder, name), shards);
             FolderSync.Flush(part.Folder);
             var own = CheckpointFile.Of(Path.Combine(part.Folder, name));
+            if (part is { IsKeptHere: true, Complete: null }) own.Tell(part.Folder);
+            var problem = Bring(part, own, stop); // which costs the copy there, not the one here
             if (part.Complete is not { } complete)
             {
-                FlushedFile.Write(Path.Combine(part.Folder, name + ".json"), JsonSerializer.SerializeToUtf8Bytes(own));
-                Problem = null;
+                Problem = problem;
                 return;
             }
             var others = Enumerable.Range(0, part.WorldSize).Where(rank => rank != part.Rank)
-                .Select(rank => Await(Path.Combine(part.Folder, ShardFile.NameOf(rank, part.WorldSize) + ".json"), stop)).ToList();
+                .Select(rank => Await(part.Folder, ShardFile.NameOf(rank, part.WorldSize), stop)).ToList();
             var records = Path.Combine(part.Folder, StoredCheckpoint.RecordsFile);
-            FlushedFile.Write(records, System.Text.Encoding.UTF8.GetBytes(complete.History()));
+            DurableFile.Write(records, System.Text.Encoding.UTF8.GetBytes(complete.History()));
             (complete.Manifest with { Files = [own, .. others, CheckpointFile.Of(records)] }).Write(part.Folder);
-            foreach (var told in Directory.EnumerateFiles(part.Folder, "state-*.json")) File.Delete(told);
+            CheckpointFile.RemoveTold(part.Folder);
             Interlocked.Exchange(ref _newestAt, DateTime.UtcNow.Ticks);
             Interlocked.Exchange(ref _newest, complete.Manifest.Step);
             complete.Store.Retain(complete.Keep, kept: part.Folder);
-            Problem = null;
+            Problem = problem;
         }
         catch (OperationCanceledException)
         {
@@ -99,7 +103,21 @@ public sealed class CheckpointWriter : IDisposable
         }
         finally
         {
+            if (!part.IsKeptHere) RemoveShard(part.Folder, ShardFile.NameOf(part.Rank, part.WorldSize));
             Dispose(shards);
+        }
+    }
+
+    private static string? Bring(CheckpointPart part, CheckpointFile file, CancellationToken stop)
+    {
+        try
+        {
+            part.Bring?.Invoke(file, stop);
+            return null;
+        }
+        catch (IOException error)
+        {
+            return $"{part.Folder}: on another disk: {error.Message}";
         }
     }
 
@@ -115,28 +133,55 @@ public sealed class CheckpointWriter : IDisposable
         }
     }
 
-    private static CheckpointFile Await(string path, CancellationToken stop)
+    /// <summary>Other ranks' may be beside it.</summary>
+    private static void RemoveShard(string folder, string name)
     {
-        for (var since = Environment.TickCount64; !File.Exists(path);)
+        try
         {
+            File.Delete(Path.Combine(folder, name));
+            Directory.Delete(folder);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // the last of them takes the folder away
+        }
+    }
+
+    private CheckpointFile Await(string folder, string name, CancellationToken stop)
+    {
+        for (var since = Environment.TickCount64; ;)
+        {
+            if (CheckpointFile.Told(folder, name) is { } told) return told;
+            if (_refused is { } refused && refused.Folder == folder) throw new IOException(refused.Problem);
             if (Environment.TickCount64 - since > PeerPatience.TotalMilliseconds)
-                throw new IOException($"{path} was not written by its rank");
+                throw new IOException($"{name} was not written by its rank");
             stop.ThrowIfCancellationRequested();
             stop.WaitHandle.WaitOne(Look);
         }
-        return JsonSerializer.Deserialize<CheckpointFile>(File.ReadAllBytes(path))!;
     }
 
     private static void Dispose(IReadOnlyList<StateShard> shards)
     {
         foreach (var shard in shards) shard.Dispose();
     }
+
+    private sealed record Refusal(string Folder, string Problem);
 }
 
 /// <summary>One rank's part of a checkpoint.</summary>
+/// <param name="Folder">On this rank's disk.</param>
+/// <param name="Step">That is committed in it.</param>
 /// <param name="WorldSize">Ranks that write shards.</param>
-/// <param name="Complete">For the one that makes it complete; null for the others.</param>
-public sealed record CheckpointPart(string Folder, int Rank, int WorldSize, CheckpointCompletion? Complete);
+/// <param name="Complete">For those that make it complete on their disks; null for the others.</param>
+public sealed record CheckpointPart(
+    string Folder, long Step, long Generation, int Rank, int WorldSize, CheckpointCompletion? Complete)
+{
+    /// <summary>Whether the folder becomes a checkpoint; otherwise the shard is there only until others have it.</summary>
+    public bool IsKeptHere { get; init; } = true;
+
+    /// <summary>Brings the shard to disks that are not this rank's; null where there are none.</summary>
+    public Action<CheckpointFile, CancellationToken>? Bring { get; init; }
+}
 
 /// <param name="Manifest">Its files are filled in.</param>
 /// <param name="History">Makes the step records' text, which takes long after many steps: asked for on the writer's thread.</param>

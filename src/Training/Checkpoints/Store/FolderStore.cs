@@ -2,19 +2,19 @@ using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Training.Checkpoints;
 
-/// <summary>A run's checkpoints in its folder, as <see cref="CheckpointFolders"/> names them.</summary>
+/// <summary>A run's checkpoints in its folder, as <see cref="RunCheckpoints"/> names them.</summary>
 public sealed class FolderStore(string runFolder)
 {
-    public string Root { get; } = CheckpointFolders.RootOf(runFolder);
+    public string Root { get; } = RunCheckpoints.RootOf(runFolder);
 
-    public string FolderOf(long step, long generation) => Path.Combine(Root, CheckpointFolders.NameOf(step, generation));
+    public string FolderOf(long step, long generation) => Path.Combine(Root, RunCheckpoints.NameOf(step, generation));
 
     /// <summary>Complete ones, the newest first. Nothing of them but the name has been looked at.</summary>
-    public IReadOnlyList<CheckpointEntry> Complete() => [.. CheckpointFolders.Find(runFolder).Where(one => one.IsComplete)];
+    public IReadOnlyList<CheckpointEntry> Complete() => [.. RunCheckpoints.Find(runFolder).Where(one => one.IsComplete)];
 
     /// <summary>When the newest was complete, UTC; null where there is none.</summary>
     public DateTime? NewestWrittenAt() => Complete() is [var newest, ..]
-        ? File.GetLastWriteTimeUtc(Path.Combine(newest.Folder, CheckpointFolders.Manifest))
+        ? File.GetLastWriteTimeUtc(Path.Combine(newest.Folder, RunCheckpoints.Manifest))
         : null;
 
     /// <summary>The one that a run goes on from: the newest that can be read.</summary>
@@ -44,10 +44,10 @@ public sealed class FolderStore(string runFolder)
     public void Retain(int keep, string? kept)
     {
         var complete = Complete();
-        foreach (var one in complete.Skip(keep).Where(one => one.Folder != kept)) CheckpointFolders.Remove(one.Folder);
+        foreach (var one in complete.Skip(keep).Where(one => one.Folder != kept)) RunCheckpoints.Remove(one.Folder);
         if (complete.Count == 0) return;
         var newest = (complete[0].Generation, complete[0].Step);
-        foreach (var one in CheckpointFolders.Find(runFolder)
+        foreach (var one in RunCheckpoints.Find(runFolder)
             .Where(one => !one.IsComplete && (one.Generation, one.Step).CompareTo(newest) < 0))
         {
             Directory.Delete(one.Folder, recursive: true);

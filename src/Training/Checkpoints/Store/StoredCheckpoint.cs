@@ -22,7 +22,7 @@ public sealed class StoredCheckpoint : IDisposable
     /// <exception cref="InputException">A file is missing or damaged, or of a newer version.</exception>
     public static StoredCheckpoint Open(string folder)
     {
-        var hold = CheckpointFolders.Hold(folder);
+        var hold = RunCheckpoints.Hold(folder);
         try
         {
             var manifest = CheckpointManifest.Read(folder);

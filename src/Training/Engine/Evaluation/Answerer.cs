@@ -19,7 +19,7 @@ internal sealed class Answerer(Phi3VModel model, Tokenizer tokenizer, IReadOnlyL
         IReadOnlyList<ModelInput> prompts, int maxNewTokens, CancellationToken stop, bool ignoreEndOfText = false)
     {
         IReadOnlyList<long> stopIds = [_endOfText, .. ends ?? []];
-        var options = new GenerationOptions { MaxNewTokens = maxNewTokens, StopIds = stopIds, IgnoreEos = ignoreEndOfText };
+        var options = new TextGenerationOptions { MaxNewTokens = maxNewTokens, StopIds = stopIds, IgnoreEos = ignoreEndOfText };
         var generated = model.Generate(prompts, options, stop);
         return [.. generated.Select(text => new GeneratedAnswer(
             tokenizer.Decode([.. text.Tokens], skipSpecial: true), text.Tokens, text.LogProbabilities,

@@ -14,8 +14,8 @@ namespace Phi3VCluster.Training.Engine;
 /// <param name="metrics">Over generated answers; with none nothing is generated.</param>
 /// <param name="readers">Threads that read and encode ahead.</param>
 internal sealed class SampleScorer(
-    Phi3VModel model, ModelInputs inputs, Answerer answerer, SampleEncoder encoder, bool measuresLoss, IReadOnlyList<IMetric> metrics, int maxNewTokens,
-    int readers = 1)
+    Phi3VModel model, ModelInputs inputs, Answerer answerer, SampleEncoder encoder, bool measuresLoss, IReadOnlyList<IMetric> metrics,
+    int maxNewTokens, int readers = 1)
 {
     private const int GroupSize = 8;
 

@@ -6,14 +6,16 @@ using Phi3VCluster.Training.Collectives;
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>
-/// When and by whom the state is written while a generation trains. Replicated, rank 0 writes all of it, and where nodes do not share the
-/// folder one of another node does too; sharded, every rank writes its part, which takes a folder that all see.
+/// When and by whom the state is written while a generation trains. Replicated, rank 0 writes all of it; sharded, every rank writes its
+/// part. Where nodes do not share the folder, a checkpoint is complete on two disks: rank 0's, and that of the first rank with another.
 /// </summary>
 internal sealed class GenerationCheckpoints
 {
     private readonly RunHome _home;
     private readonly ICollective _collective;
-    private readonly bool _writes;
+    private readonly bool _writes, _completes;
+    private readonly bool _isKeptHere = true;
+    private readonly IReadOnlyList<string> _elsewhere = []; // who completes it on disks that this rank does not see
     private readonly int _everySteps;
     private bool _saidLate, _saidProblem;
     private long _begun; // the step whose checkpoint was begun last
@@ -23,28 +25,32 @@ internal sealed class GenerationCheckpoints
     {
         (_home, _collective, _everySteps) = (home, collective, CheckpointSpec.Of(home.Spec).EverySteps);
         if (_everySteps == 0) return;
-        var sees = SeeOneFolder();
+        var sees = Seeing(folderOf: 0);
         IsShared = sees.All(one => one);
-        _writes = home.State.IsSharded ? IsShared : collective.Rank == 0 || (!IsShared && Array.IndexOf(sees, false) == collective.Rank);
+        var second = Array.IndexOf(sees, false);
+        _completes = collective.Rank == 0 || collective.Rank == second;
+        _writes = home.State.IsSharded || _completes;
+        if (IsShared || home.Transfer is not { } transfer) return;
+        (int Keeper, bool IsSeen)[] disks = [(0, sees[collective.Rank]), (second, Seeing(second)[collective.Rank])];
+        var addresses = RankMessages.Exchange(collective, Encoding.UTF8.GetBytes(transfer.Address));
+        _isKeptHere = disks.Any(disk => disk.IsSeen);
+        _elsewhere = [.. disks.Where(disk => !disk.IsSeen).Select(disk => Encoding.UTF8.GetString(addresses[disk.Keeper]))];
     }
 
     /// <summary>Whether all nodes see one output folder.</summary>
     public bool IsShared { get; } = true;
 
     /// <summary>A sentence for the run's log where there is something to know; null where there is not.</summary>
-    public string? Note => _everySteps == 0 ? null
-        : IsShared ? null
-        : _home.State.IsSharded
-            ? "the nodes do not share the output folder: the run writes no checkpoints, and starts anew if it loses a rank"
-            : "the nodes do not share the output folder: checkpoints are written on two of them";
+    public string? Note =>
+        _everySteps == 0 || IsShared ? null : "the nodes do not share the output folder: checkpoints are written on two of them";
 
-    /// <summary>After a committed step. Copies what is written; the rest happens in the background.</summary>
+    /// <summary>After a committed step, by all ranks together. Copies what is written; the rest happens in the background.</summary>
     /// <returns>What the run should say, if anything: each trouble once, until it has passed.</returns>
     public string? StepCommitted()
     {
         if (!_writes) return null;
         var (step, writer) = (_home.State.Position.Step, _home.Writer);
-        var isLate = step % _everySteps == 0 && !Start();
+        var isLate = step % _everySteps == 0 && (IsAnyBusy() || !Start());
         var (sayLate, sayProblem) = (isLate && !_saidLate, writer.Problem is not null && !_saidProblem);
         (_saidLate, _saidProblem) = (_saidLate || isLate, writer.Problem is not null);
         if (sayProblem) return $"a checkpoint could not be written, training goes on: {writer.Problem}";
@@ -57,7 +63,7 @@ internal sealed class GenerationCheckpoints
     /// <summary>Writes the state and waits until that is done everywhere.</summary>
     public void WriteNow()
     {
-        if (_everySteps == 0 || (_home.State.IsSharded && !IsShared)) return;
+        if (_everySteps == 0) return;
         var before = _home.Clock.Enter(Phase.Checkpoint);
         _home.Writer.Wait();
         if (_writes && _begun != _home.State.Position.Step) Start();
@@ -65,6 +71,9 @@ internal sealed class GenerationCheckpoints
         RankMessages.Largest(_collective, 0); // nobody goes on before the manifest is there
         _home.Clock.Enter(before);
     }
+
+    /// <summary>A shard that one rank leaves out would keep the others waiting for it.</summary>
+    private bool IsAnyBusy() => _home.State.IsSharded && RankMessages.Largest(_collective, _home.Writer.IsBusy ? 1 : 0) > 0;
 
     private bool Start()
     {
@@ -78,19 +87,44 @@ internal sealed class GenerationCheckpoints
     private CheckpointPart PartOf()
     {
         var (rank, world) = _home.State.IsSharded ? (_collective.Rank, _collective.WorldSize) : (0, 1);
-        return StateCheckpoint.PartOf(_home, _collective.Generation, rank, world, completes: rank == 0);
+        var part = StateCheckpoint.PartOf(_home, _collective.Generation, rank, world, _completes);
+        return _elsewhere.Count == 0 ? part : part with { IsKeptHere = _isKeptHere, Bring = (file, stop) => Bring(part, file, stop) };
     }
 
-    /// <returns>By rank, whether it sees what rank 0 wrote.</returns>
-    private bool[] SeeOneFolder()
+    /// <summary>To all that are to have it, whoever of them cannot take it.</summary>
+    private void Bring(CheckpointPart part, CheckpointFile file, CancellationToken stop)
+    {
+        IOException? lost = null;
+        foreach (var address in _elsewhere)
+        {
+            try
+            {
+                _home.Transfer!.Send(address, part, file, stop);
+            }
+            catch (IOException error)
+            {
+                lost = error;
+            }
+        }
+        if (lost is not null) throw lost;
+    }
+
+    /// <param name="folderOf">A rank, which writes something for a moment.</param>
+    /// <returns>By rank, whether it sees that.</returns>
+    private bool[] Seeing(int folderOf)
     {
         if (_collective.WorldSize == 1) return [true];
-        var name = _collective.Rank == 0 ? $".seen-{Guid.NewGuid():N}" : "";
+        var writes = _collective.Rank == folderOf;
+        var name = writes ? $".seen-{Guid.NewGuid():N}" : "";
         var path = Path.Combine(_home.Output, name);
-        if (_collective.Rank == 0) File.WriteAllBytes(path, []);
-        var told = Encoding.UTF8.GetString(RankMessages.Exchange(_collective, Encoding.UTF8.GetBytes(name))[0]);
+        if (writes)
+        {
+            Directory.CreateDirectory(_home.Output); // only rank 0's is there for sure
+            File.WriteAllBytes(path, []);
+        }
+        var told = Encoding.UTF8.GetString(RankMessages.Exchange(_collective, Encoding.UTF8.GetBytes(name))[folderOf]);
         var sees = RankMessages.Exchange(_collective, [File.Exists(Path.Combine(_home.Output, told)) ? (byte)1 : (byte)0]);
-        if (_collective.Rank == 0) File.Delete(path);
+        if (writes) File.Delete(path);
         return [.. sees.Select(one => one[0] == 1)];
     }
 }

@@ -12,19 +12,21 @@ internal sealed class GenerationMetrics
     private readonly ModelSizes? _sizes;
     private readonly RunReading? _run; // on rank 0, before its first step
 
-    /// <summary>All ranks together: they count the nodes.</summary>
-    public GenerationMetrics(RunHome home, ICollective collective)
+    /// <param name="nodes">Of the generation.</param>
+    public GenerationMetrics(RunHome home, ICollective collective, int nodes)
     {
         (_home, _sizes) = (home, ModelSizes.Read(home.Spec.Model.Path));
-        var nodes = RankMessages.Exchange(collective, Encoding.UTF8.GetBytes(home.Metrics.Node))
-            .Select(Encoding.UTF8.GetString).Distinct().Count();
         if (collective.Rank == 0)
         {
-            var row = RunRow.Of(home, nodes, collective.WorldSize);
+            var row = SpeedRowLabels.Of(home, nodes, collective.WorldSize);
             _run = new(row, collective.WorldSize, collective.Generation, CheckpointSpec.Of(home.Spec).EverySteps > 0 ? SafeSince() : null);
         }
         home.Metrics.Join(collective.Rank, _run);
     }
+
+    /// <summary>All ranks together.</summary>
+    public static int CountNodes(RunHome home, ICollective collective) =>
+        RankMessages.Exchange(collective, Encoding.UTF8.GetBytes(home.Metrics.Node)).Select(Encoding.UTF8.GetString).Distinct().Count();
 
     /// <param name="epochProgress">Share of the step's epoch that is committed.</param>
     public void StepCommitted(StepRecord step, double epochProgress)

@@ -14,8 +14,11 @@ internal sealed class GenerationParts : IDisposable
     public required Evaluator? Evaluator { get; init; }
     public required RunFolder Folder { get; init; }
     public required GenerationCheckpoints Checkpoints { get; init; }
+    public required GenerationSnapshots Snapshots { get; init; }
     public required ReplicaCheck Replicas { get; init; }
     public required GenerationMetrics Metrics { get; init; }
+    /// <summary>That gradients take on the device.</summary>
+    public required long GradientBytes { get; init; }
     /// <summary>Everything that must be released, in this order.</summary>
     public required IReadOnlyList<IDisposable> Owned { get; init; }
 

@@ -11,8 +11,6 @@ namespace Phi3VCluster.Training.Engine;
 /// <param name="dropoutSeed">Draws what adapters drop; null where nothing is dropped.</param>
 internal sealed class ModelInputs(Phi3VModel model, RankCompute compute, FeatureCache? features = null, int? dropoutSeed = null)
 {
-    private const int CropSize = 336;
-
     public ModelInput ForTraining(EncodedSample sample, int epoch, CancellationToken stop = default) => For(sample, stop) with
     {
         DropoutSeed = dropoutSeed is { } seed ? SplitMix64.For("dropout", seed, epoch, sample.Id).Next() : null,
@@ -33,7 +31,7 @@ internal sealed class ModelInputs(Phi3VModel model, RankCompute compute, Feature
         new(sample.InputIds, sample.Labels, [.. sample.Images.Select(image => Crops(image, device))]);
 
     private static ImageCrops Crops(EncodedImage image, Device device) =>
-        new(CropTensors.Make(image, device), image.Height / CropSize, image.Width / CropSize);
+        new(CropTensors.Make(image, device), image.Height / EncodedImage.CropSize, image.Width / EncodedImage.CropSize);
 
     private Tensor Tokens(EncodedImage image, CancellationToken stop)
     {

@@ -15,16 +15,30 @@ internal sealed class StateExchange(RunHome home, ICollective collective, int so
 
     private bool IsSource => collective.Rank == source;
 
+    /// <param name="shards">Where the state is that all go on from instead of the source's.</param>
+    /// <param name="stop">Ends the waits for other seats.</param>
     /// <exception cref="RankFault">A rank's weights or samples are others, or no state can be reached any more.</exception>
     /// <exception cref="CollectiveException">A peer is gone: the state is whole or torn, and says which.</exception>
-    public void Run()
+    public void Run(ShardPlan? shards = null, CancellationToken stop = default)
     {
+        if (shards is null) home.OpenCheckpoint();
         var standings = Exchange(JsonSerializer.SerializeToUtf8Bytes(Own()))
             .Select(bytes => JsonSerializer.Deserialize<Standing>(bytes)!).ToList();
         var other = standings.FindIndex(one => one.Fingerprint != standings[0].Fingerprint);
         if (other > 0)
             throw new RankFault($"rank 0 has {standings[0].Fingerprint}, but rank {other} has {standings[other].Fingerprint}; "
                 + "all nodes need the same model and data, and one precision that all of them compute.");
+        if (shards is not null)
+        {
+            using var restore = new ShardRestore(home, collective, layout, shards, stop);
+            restore.Run();
+        }
+        else Adopt(standings);
+        home.Restored();
+    }
+
+    private void Adopt(IReadOnlyList<Standing> standings)
+    {
         var target = standings[source];
         if (target is { Step: 0, Stage: TrainingStage.EvaluateBefore })
         {
@@ -42,7 +56,6 @@ internal sealed class StateExchange(RunHome home, ICollective collective, int so
             if (JsonSerializer.Deserialize<string[]>(words[source]) is [var scalars, var history])
                 home.State.Adopt(scalars, history, home.SampleIds);
         }
-        home.Restored();
     }
 
     private Standing Own()

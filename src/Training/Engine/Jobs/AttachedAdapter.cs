@@ -16,7 +16,7 @@ internal sealed class AttachedAdapter : IDisposable
     private AttachedAdapter(PeftAdapter adapter, BaseCheckpoint checkpoint)
     {
         (_adapter, Modules) = (adapter, adapter.Modules);
-        _used = [.. checkpoint.Used.Select(weight => WeightNames.ModuleOf(weight.Name))];
+        _used = [.. checkpoint.Used.Select(weight => WeightRules.ModuleOf(weight.Name))];
     }
 
     /// <summary>The linear maps it changes. PEFT adapts the tower's last layer too, which nothing reads.</summary>
@@ -26,8 +26,8 @@ internal sealed class AttachedAdapter : IDisposable
     public static AttachedAdapter Open(string folder, BaseCheckpoint checkpoint)
     {
         var adapter = PeftAdapter.Load(folder);
-        var maps = Phi3VWeights.List(checkpoint.Config).Where(WeightNames.IsAdapted)
-            .ToDictionary(weight => WeightNames.ModuleOf(weight.Name));
+        var maps = Phi3VWeights.List(checkpoint.Config).Where(WeightRules.IsAdapted)
+            .ToDictionary(weight => WeightRules.ModuleOf(weight.Name));
         var problems = adapter.Modules.Select(module => Problem(module, adapter, maps)).OfType<string>().ToList();
         if (problems.Count == 0) return new(adapter, checkpoint);
         adapter.Dispose();

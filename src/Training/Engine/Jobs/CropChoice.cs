@@ -16,6 +16,7 @@ internal sealed record CropChoice(int Count, IReadOnlyList<string> Notes)
             return new(asked, asked == trained ? [] :
                 [$"--num-crops: {folder} was trained with {trained}, got {asked}; leave it out to use {trained}."]);
         return new(trained, trained == ofModel ? [] :
-            [$"{folder} was trained with {trained} crops an image, {job.Model} says {ofModel}; {trained} are used, --num-crops sets others."]);
+            [$"{folder} was trained with {trained} crops an image, {job.Model} says {ofModel}; "
+                + $"{trained} are used, --num-crops sets others."]);
     }
 }

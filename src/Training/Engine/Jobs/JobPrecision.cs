@@ -18,5 +18,5 @@ internal static class JobPrecision
 
     /// <summary>By what most of it is: the decoder's maps.</summary>
     private static bool IsBf16(BaseCheckpoint checkpoint) => checkpoint.Used
-        .Where(WeightNames.IsAdapted).All(weight => checkpoint.Files.Type(weight.Name) == ScalarType.BFloat16);
+        .Where(WeightRules.IsAdapted).All(weight => checkpoint.Files.Type(weight.Name) == ScalarType.BFloat16);
 }

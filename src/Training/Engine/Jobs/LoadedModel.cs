@@ -31,7 +31,7 @@ internal sealed class LoadedModel : IDisposable
             adapter?.Attach(weights, _tensors);
             _model = new(checkpoint.Config, weights);
             _inputs = new(_model, compute);
-            _answerer = new(_model, tokenizer, GenerationEnds.Read(job.Model));
+            _answerer = new(_model, tokenizer, StopTokens.Read(job.Model));
         }
         catch
         {

@@ -54,22 +54,25 @@ internal sealed class ModelJobWorker
     /// <returns>The result's JSON.</returns>
     private string Run()
     {
-        var job = RunFolders.Resolve(_job);
+        var job = TrainedFolders.Resolve(_job);
         var problems = (string[])[.. ModelJobValidation.Problems(job), .. ModelJobValidation.FileProblems(job)];
         if (problems.Length > 0) throw new InputException(problems);
         LibTorch.Load();
         Activity.Watch(part =>
         {
-            if (part.Unit == BaseCheckpoint.Unit) Publish(_progress.Phase, (int)(100 * part.Done / Math.Max(1, part.Total)), 100); // percent
+            if (part.Unit == BaseCheckpoint.Unit)
+                Publish(_progress.Phase, (int)(100 * part.Done / Math.Max(1, part.Total)), 100); // percent
         });
         set_num_threads(Environment.ProcessorCount); // libtorch keeps this per thread
         return job switch
         {
-            GenerateJob generate => ModelJobJson.ToText(GenerationRun.Run(generate, Publish, _stop.Token)),
-            ExportJob export => ModelJobJson.ToText(ExportRun.Run(export, Publish, _stop.Token)),
-            MergeJob merge => ModelJobJson.ToText(MergeRun.Run(merge, Publish, _stop.Token)),
-            InspectJob inspect => ModelJobJson.ToText(InspectRun.Run(inspect, Publish, _stop.Token)),
-            EvaluateJob evaluate => ModelJobJson.ToText(EvaluationRun.Run(evaluate, Publish, _stop.Token)),
+            GenerateJob generate => ModelJobJson.ToText(GenerateRunner.Run(generate, Publish, _stop.Token)),
+            ExportJob export => ModelJobJson.ToText(ExportRunner.Run(export, Publish, _stop.Token)),
+            MergeJob merge => ModelJobJson.ToText(MergeRunner.Run(merge, Publish, _stop.Token)),
+            InspectJob inspect => ModelJobJson.ToText(InspectRunner.Run(inspect, Publish, _stop.Token)),
+            BenchJob bench => ModelJobJson.ToText(SpeedTableRunner.Run(bench, Publish, _stop.Token)),
+            MeasureJob measure => ModelJobJson.ToText(MeasureRunner.Run(measure, Publish, _stop.Token)),
+            EvaluateJob evaluate => ModelJobJson.ToText(EvaluateRunner.Run(evaluate, Publish, _stop.Token)),
             _ => throw new UnreachableException(),
         };
     }

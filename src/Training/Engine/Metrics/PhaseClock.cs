@@ -55,14 +55,19 @@ internal sealed class PhaseClock
         }
     }
 
-    /// <summary>Counts the time since the last call as two phases, when only the callee knew where the first ended.</summary>
-    public void Split(string first, double firstSeconds, string second)
+    /// <summary>Counts the time since the last call as several phases, when only the callee knew what went to which.</summary>
+    /// <param name="rest">Of what they leave.</param>
+    public void Split(IEnumerable<(string Phase, double Seconds)> parts, string rest)
     {
         lock (_gate)
         {
-            var elapsed = SinceLast();
-            Count(first, Math.Min(firstSeconds, elapsed));
-            Count(second, Math.Max(0, elapsed - firstSeconds));
+            var left = SinceLast();
+            foreach (var (phase, seconds) in parts)
+            {
+                Count(phase, Math.Min(seconds, left));
+                left -= Math.Min(seconds, left);
+            }
+            Count(rest, left);
         }
     }
 

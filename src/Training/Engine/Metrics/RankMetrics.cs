@@ -12,7 +12,7 @@ public static class RankMetrics
     private const int SeatsOfAMeter = 60; // 13 phases each, for one or two ranks that the seat was
 
     private static readonly MetricLabel[] OfRank = [MetricLabel.Run, MetricLabel.Node, MetricLabel.Seat, MetricLabel.Rank];
-    private static readonly IReadOnlyList<MetricLabel> OfRow = RunRow.Labels;
+    private static readonly IReadOnlyList<MetricLabel> OfRow = SpeedRowLabels.All;
 
     internal static readonly MetricDefinition Images = new("phi3v.train.images", Counter, "", "Images of committed steps.", OfRow);
     internal static readonly MetricDefinition Tokens = new(
@@ -78,7 +78,7 @@ public static class RankMetrics
         Meter.AddOwner();
     }
 
-    internal static void Record(RunRow row, double seconds) => _steps?.Record(seconds, StepSeconds.Of(seconds, row.Values()).Tags);
+    internal static void Record(SpeedRowLabels row, double seconds) => _steps?.Record(seconds, StepSeconds.Of(seconds, row.Values()).Tags);
 
     private static void Fill(Meter meter)
     {

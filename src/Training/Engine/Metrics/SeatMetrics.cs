@@ -26,6 +26,7 @@ internal sealed class SeatMetrics : IDisposable
             using var first = torch.zeros(1, device: new torch.Device(DeviceType.CUDA, cuda)); // there is no allocator before it
             CudaAllocator.ResetPeak(cuda); // an earlier run of this process had the device
         }
+        if (device is null) HostPeak.Enter(id);
         RankMetrics.Add(this);
     }
 
@@ -64,6 +65,13 @@ internal sealed class SeatMetrics : IDisposable
         _now = next;
     }
 
+    /// <returns>
+    /// Bytes of its GPU's tensors, or of the process where it computes on the CPU: what was there before it, the most since, and the seats
+    /// that share them. Null where that cannot be told.
+    /// </returns>
+    public (long Before, long Peak, int Seats)? Peak() =>
+        _device is null ? HostPeak.Read() : MemoryOfDevice() is { } memory ? (0, memory.Peak, 1) : null;
+
     /// <summary>Time that the seat spent on steps that were broken off, or that the restored state does not have.</summary>
     public void Undo(double seconds)
     {
@@ -77,6 +85,7 @@ internal sealed class SeatMetrics : IDisposable
     {
         Part();
         Clock.Stop();
+        if (_device is null) HostPeak.Leave(Id);
         _endedAt = Environment.TickCount64;
     }
 
@@ -94,7 +103,7 @@ internal sealed record SeatReading
     public int? Rank { get; init; }
     /// <summary>On rank 0 of a generation.</summary>
     public RunReading? Run { get; init; }
-    public ImmutableDictionary<RunRow, RowCounts> Rows { get; init; } = ImmutableDictionary<RunRow, RowCounts>.Empty;
+    public ImmutableDictionary<SpeedRowLabels, RowCounts> Rows { get; init; } = ImmutableDictionary<SpeedRowLabels, RowCounts>.Empty;
     /// <summary>Seconds, by the rank that the seat was.</summary>
     public ImmutableDictionary<int, double> Undone { get; init; } = ImmutableDictionary<int, double>.Empty;
     public DeviceMemory? Memory { get; init; }
@@ -112,7 +121,7 @@ internal sealed record RowCounts(long Images = 0, long Tokens = 0, long Steps = 
 /// <param name="Last">The last committed step of this generation.</param>
 /// <param name="Utilization">Model FLOPs utilization; null where it is not known.</param>
 internal sealed record RunReading(
-    RunRow Row, int WorldSize, long Generation, Func<DateTime>? SafeSince, StepRecord? Last = null, double ImagesPerSecond = 0,
+    SpeedRowLabels Row, int WorldSize, long Generation, Func<DateTime>? SafeSince, StepRecord? Last = null, double ImagesPerSecond = 0,
     double EpochProgress = 0, double? Utilization = null);
 
 /// <summary>Bytes of a seat's GPU: in tensors at most, taken from the driver now, and all there are.</summary>

@@ -96,7 +96,19 @@ public sealed record SeatOrder(string SpecJson, string Collective, string Output
 /// <param name="Addresses">Every rank's, by rank, as offered; as many as the world has ranks.</param>
 /// <param name="Source">The rank whose state all adopt.</param>
 /// <param name="Cause">Why the generation was formed, for the report: "n2 was lost".</param>
-public sealed record Assignment(long Generation, int Rank, IReadOnlyList<string> Addresses, int Source, string Cause = "");
+/// <param name="Shards">Where all find a state that seats hold in parts; then <paramref name="Source"/> says nothing.</param>
+public sealed record Assignment(
+    long Generation, int Rank, IReadOnlyList<string> Addresses, int Source, string Cause = "", ShardPlan? Shards = null);
+
+/// <summary>Which version of a sharded state a generation goes on from, and who has it.</summary>
+/// <param name="WorldSize">Ranks that it is cut for.</param>
+/// <param name="MetadataCourier">The courier of the seat whose scalars and step records all adopt.</param>
+/// <param name="Holders">At least one for each of those ranks.</param>
+public sealed record ShardPlan(StateVersion Version, int WorldSize, string MetadataCourier, IReadOnlyList<ShardHolder> Holders);
+
+/// <summary>A seat's courier, by its address, that has a rank's part.</summary>
+/// <param name="Member">The seat's rank in the generation that is to come; -1 where it is not in it.</param>
+public sealed record ShardHolder(int Rank, string Courier, int Member = -1);
 
 /// <summary>What a parked seat says of itself.</summary>
 /// <param name="Address">Where peers reach it; good for one attempt.</param>
@@ -107,7 +119,17 @@ public sealed record Assignment(long Generation, int Rank, IReadOnlyList<string>
 /// <param name="Stage">With <paramref name="Step"/>, the position: what comes next.</param>
 /// <param name="IsLive">The state is in memory; otherwise in a checkpoint, or it is the start.</param>
 /// <param name="Fingerprint">Of spec, base checkpoint and dataset: seats of one generation have the same.</param>
-public sealed record Offer(string Address, long Generation, long Step, TrainingStage Stage, bool IsLive, string Fingerprint);
+/// <param name="Courier">Where others find the parts that the seat holds; empty where it has none.</param>
+/// <param name="Held">Parts of a sharded state in its host memory, ascending by version.</param>
+public sealed record Offer(
+    string Address, long Generation, long Step, TrainingStage Stage, bool IsLive, string Fingerprint, string Courier = "",
+    IReadOnlyList<HeldShards>? Held = null);
+
+/// <summary>Parts of one version of a sharded state.</summary>
+/// <param name="Stage">With the step, the position; null where the seat holds others' parts alone.</param>
+/// <param name="WorldSize">Ranks that the version is cut for.</param>
+/// <param name="Ranks">Whose parts.</param>
+public sealed record HeldShards(StateVersion Version, TrainingStage? Stage, int WorldSize, IReadOnlyList<int> Ranks);
 
 /// <summary>What comes next in a run; in this order.</summary>
 public enum TrainingStage
@@ -171,6 +193,8 @@ public sealed record RankProgress(SeatId Id, RankPhase Phase)
     public string? Error { get; init; }
     /// <summary>The rank of the generation to whom the connection broke; null where that is not known.</summary>
     public int? BadPeer { get; init; }
+    /// <summary>Its machine said that nobody is there, which it, or a firewall, says of one that has gone as well.</summary>
+    public bool BadPeerMayBeGone { get; init; }
     /// <summary>Last committed optimizer step, from 1; 0 before the first.</summary>
     public long Step { get; init; }
     public long TotalSteps { get; init; }
@@ -189,6 +213,8 @@ public sealed record RankProgress(SeatId Id, RankPhase Phase)
     public IReadOnlyList<string> Notes { get; init; } = [];
     /// <summary>Seconds of training steps so far.</summary>
     public double TrainSeconds { get; init; }
+    /// <summary>Of a step: the median of the last; null before the first.</summary>
+    public double? StepSeconds { get; init; }
     /// <summary>The newest step that a complete checkpoint holds; 0 for none.</summary>
     public long CheckpointStep { get; init; }
     /// <summary>Operations between the ranks of the generation that it has entered: all enter the same, in one order.</summary>

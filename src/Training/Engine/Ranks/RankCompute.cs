@@ -8,7 +8,7 @@ namespace Phi3VCluster.Training.Engine;
 
 /// <summary>Where and in which type a rank computes.</summary>
 /// <param name="Type">Of weights, activations and trained values.</param>
-internal sealed record RankCompute(Device Device, ScalarType Type, ModelOptions Model)
+internal sealed record RankCompute(Device Device, ScalarType Type, ComputeOptions Model)
 {
     /// <summary>The first compute capability with bf16 units, and the least that flash attention runs on.</summary>
     public const int Ampere = 8;
@@ -23,7 +23,7 @@ internal sealed record RankCompute(Device Device, ScalarType Type, ModelOptions 
     {
         var problems = cudaDevice is { } index ? Problems(spec, Cuda.Capability(index), Cuda.Name(index)).ToList() : [];
         if (problems.Count > 0) throw new InputException(problems);
-        var options = new ModelOptions
+        var options = new ComputeOptions
         {
             Attention = spec.Attention == "eager" ? AttentionKernel.Eager : AttentionKernel.Fused,
             Checkpointing = Enum.Parse<ActivationCheckpointing>(spec.ActivationCheckpointing, ignoreCase: true),

@@ -71,6 +71,7 @@ internal sealed class RankWorker
             Fault = FaultKind.None,
             Error = null,
             BadPeer = null,
+            BadPeerMayBeGone = false,
         });
         _mailbox.Add(new SeatTask.Join(assignment, _abort));
         return true;
@@ -141,7 +142,7 @@ internal sealed class RankWorker
         {
             Activity.Watch(Tell);
             _machine.CheckFiles(_order);
-            var spec = _machine.Prepare(_order, out device);
+            var spec = _machine.Prepare(_order, _progress.Id.Run, out device);
             set_num_threads(_machine.Threads(_progress.Id.Run)); // libtorch keeps this per thread, and CUDA the current device
             if (device is not null) Cuda.Use(device.Index);
             using var flash = device is null ? null : FlashSwitch.For(spec.Precision);
@@ -150,6 +151,7 @@ internal sealed class RankWorker
             _home = home;
             try
             {
+                home.OpenShards(_machine.OpenChannels);
                 Park(null);
                 while (true) Do(_mailbox.Take(_leave.Token), device);
             }
@@ -200,7 +202,8 @@ internal sealed class RankWorker
         {
             set_num_threads(_machine.Threads(_progress.Id.Run));
             using var collective = Connect(assignment, abort, device);
-            using var parts = GenerationBuilder.Build(_home!, collective, assignment.Source, assignment.Cause, abort.Token);
+            using var parts = GenerationBuilder.Build(
+                _home!, collective, assignment.Source, assignment.Cause, assignment.Shards, abort.Token);
             // When it has finished, it stays, with its state, until it is told to leave.
             if (new Trainer(_home!, parts, Publish, abort.Token).Run(_progress)) return;
         }
@@ -232,6 +235,7 @@ internal sealed class RankWorker
             Fault = broken is null ? FaultKind.None : FaultKind.Echo,
             Error = broken?.Message,
             BadPeer = (broken as CollectiveException)?.Peer,
+            BadPeerMayBeGone = broken is CollectiveException { PeerMayBeGone: true },
         });
     }
 

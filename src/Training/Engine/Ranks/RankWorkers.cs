@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Native;
 
 namespace Phi3VCluster.Training.Engine;
@@ -21,12 +22,14 @@ public sealed class RankWorkers : IRankWorkers, IDisposable
     /// <param name="node">Name of the node, as metrics label it; null: the machine's.</param>
     /// <param name="threads">That all seats together compute with on the CPU; null: one for each of the machine's cores.</param>
     /// <param name="usesGpus">False leaves CUDA devices alone, as if there were none.</param>
-    public RankWorkers(int capacity, string host = "127.0.0.1", string? node = null, int? threads = null, bool usesGpus = true)
+    /// <param name="tls">For what ranks say to those of other nodes; null: in the clear.</param>
+    public RankWorkers(
+        int capacity, string host = "127.0.0.1", string? node = null, int? threads = null, bool usesGpus = true, IPeerTls? tls = null)
     {
         _capacity = capacity;
         _cuda = new(() => new Devices(usesGpus ? Cuda.DeviceCount : 0));
         _machine = new(() => new SeatMachine(
-            _cuda.Value, host, node ?? Environment.MachineName, threads ?? Environment.ProcessorCount, SeatsOf));
+            _cuda.Value, host, tls, node ?? Environment.MachineName, threads ?? Environment.ProcessorCount, SeatsOf));
     }
 
     public event Action? ReportSoon;

@@ -65,7 +65,8 @@ internal static class AdapterStart
                 $"method.adapter: {folder} has {name}, which this run does not train; use the method's settings it was made with.")
             .Concat(wanted.Keys.Except(saved.Names).Select(name =>
                 $"method.adapter: {folder} lacks {name}; use the method's settings it was made with."))
-            .Concat(wanted.Values.Where(tensor => saved.Names.Contains(tensor.Name) && !saved.Info(tensor.Name).Shape.SequenceEqual(tensor.Shape))
+            .Concat(wanted.Values
+                .Where(tensor => saved.Names.Contains(tensor.Name) && !saved.Info(tensor.Name).Shape.SequenceEqual(tensor.Shape))
                 .Select(tensor => $"method.adapter: {tensor.Name} is [{string.Join(", ", saved.Info(tensor.Name).Shape)}], this run needs "
                     + $"[{string.Join(", ", tensor.Shape)}]; check method.rank and model.path."))
             .ToList();

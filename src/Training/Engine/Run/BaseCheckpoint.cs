@@ -21,14 +21,16 @@ internal interface IBaseWeights
 internal sealed class BaseCheckpoint : IBaseWeights, IDisposable
 {
     /// <summary>What is counted while weights are read.</summary>
-    public const string Unit = "parameters";
+    public const string Unit = "bytes";
 
+    private readonly long _bytes;
     private long _read;
 
     private BaseCheckpoint(Phi3VConfig config, CheckpointFolder files)
     {
         (Config, Files) = (config, files);
         Used = [.. Phi3VWeights.List(config).Where(weight => !Phi3VWeights.IsUnused(weight.Name, config))];
+        _bytes = Used.Sum(BytesOf);
     }
 
     public Phi3VConfig Config { get; }
@@ -65,9 +67,11 @@ internal sealed class BaseCheckpoint : IBaseWeights, IDisposable
     public Tensor Read(TensorInfo weight, Tensor destination)
     {
         Files.CopyTo(weight.Name, destination);
-        Activity.Report(Unit, _read += weight.ElementCount, Used.Sum(one => one.ElementCount));
+        Activity.Report(Unit, _read += BytesOf(weight), _bytes);
         return destination;
     }
 
     public void Dispose() => Files.Dispose();
+
+    private long BytesOf(TensorInfo weight) => weight.ElementCount * StoredType.Of(Files.Type(weight.Name)).ElementBytes;
 }

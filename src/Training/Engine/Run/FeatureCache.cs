@@ -43,7 +43,9 @@ internal sealed class FeatureCache : IDisposable
         lock (Sharing)
         {
             var (cache, users) = Shared.GetValueOrDefault(run);
-            cache ??= new(run, policy == "disk" ? 0 : (long)(MemoryShare * FreeMemoryBytes()), policy == "memory" ? 0 : (long)(DiskShare * FreeDiskBytes()));
+            cache ??= new(
+                run, policy == "disk" ? 0 : (long)(MemoryShare * HostMemory.Available),
+                policy == "memory" ? 0 : (long)(DiskShare * FreeDiskBytes()));
             Shared[run] = (cache, users + 1);
             return cache;
         }
@@ -56,7 +58,8 @@ internal sealed class FeatureCache : IDisposable
     {
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(image.Rgb, hash);
-        return MemoryMarshal.Read<UInt128>(hash) ^ (UInt128)((ulong)image.Height << 32 | (uint)image.Width); // the same bytes in another shape differ
+        // The same bytes in another shape differ.
+        return MemoryMarshal.Read<UInt128>(hash) ^ (UInt128)((ulong)image.Height << 32 | (uint)image.Width);
     }
 
     public byte[]? Find(UInt128 key) => _entries.TryGetValue(key, out var entry) ? entry.InMemory ?? ReadFile(entry) : null;
@@ -77,6 +80,18 @@ internal sealed class FeatureCache : IDisposable
                 _diskLeft -= bytes.Length;
                 _entries[key] = new(null, offset, bytes.Length);
             }
+        }
+    }
+
+    /// <summary>Gives its room on the disk back: what was there is computed again.</summary>
+    public void LeaveDisk()
+    {
+        lock (_storing)
+        {
+            _diskLeft = 0;
+            foreach (var (key, entry) in _entries)
+                if (entry.InMemory is null) _entries.TryRemove(key, out _);
+            _file?.SetLength(0);
         }
     }
 
@@ -124,14 +139,6 @@ internal sealed class FeatureCache : IDisposable
             done += read;
         }
         return bytes;
-    }
-
-    private static long FreeMemoryBytes()
-    {
-        var line = File.Exists("/proc/meminfo") ? File.ReadLines("/proc/meminfo").FirstOrDefault(l => l.StartsWith("MemAvailable:", StringComparison.Ordinal)) : null;
-        return line is not null && long.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], out var kilobytes)
-            ? kilobytes << 10
-            : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
     }
 
     private static long FreeDiskBytes() => new DriveInfo(Path.GetTempPath()).AvailableFreeSpace;

@@ -11,7 +11,7 @@ namespace Phi3VCluster.Training.Engine;
 /// </summary>
 internal static class Fingerprint
 {
-    public static string Of(string modelFolder, string precision, RunRows training)
+    public static string Of(string modelFolder, string precision, SplitRows training)
     {
         var files = new DirectoryInfo(modelFolder).EnumerateFiles("*.safetensors*").OrderBy(file => file.Name, StringComparer.Ordinal);
         var weights = Hash(files.Select(file => $"{file.Name} {file.Length}"));

@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Model.Quantization;
 using static TorchSharp.torch;
 
 namespace Phi3VCluster.Training.Engine;
@@ -21,6 +22,14 @@ internal sealed class FrozenTensors(Device device, ScalarType type) : IDisposabl
         _all.Add(one);
         return one;
     }
+
+    /// <summary>Bytes held.</summary>
+    public long SizeBytes => _all.Sum(one => one switch
+    {
+        Tensor tensor => tensor.numel() * tensor.ElementSize,
+        Nf4Tensor packed => packed.SizeBytes,
+        _ => 0,
+    });
 
     public void Dispose() => _all.ForEach(one => one.Dispose());
 }

@@ -17,7 +17,7 @@ internal sealed record PrecisionPlan(IReadOnlyList<PrecisionRow> Rows)
         var fourBits = spec.Method.DoubleQuantization ? "nf4 with 8-bit scales" : "nf4";
         var fourBitBytes = spec.Method.DoubleQuantization ? DoubleNf4Bytes : Nf4Bytes;
         var ofModel = weights.Where(weight => !trained.Contains(weight.Name))
-            .GroupBy(weight => (Part: WeightNames.PartOf(weight.Name), Packed: plan.InFourBits.Contains(weight.Name)))
+            .GroupBy(weight => (Part: WeightRules.PartOf(weight.Name), Packed: plan.InFourBits.Contains(weight.Name)))
             .OrderBy(group => group.Key.Part).ThenByDescending(group => group.Key.Packed)
             .Select(group => Row(Words(group.Key.Part), group.ToList(), group.Key.Packed ? fourBits : spec.Precision, "frozen",
                 group.Key.Packed ? fourBitBytes : bytes));

@@ -19,7 +19,7 @@ internal sealed class RunFolder : IDisposable
 
     public const string StepsFile = "steps.jsonl";
 
-    private StepLines? _steps;
+    private StepsWriter? _steps;
 
     public RunFolder(string path, bool writes)
     {
@@ -32,7 +32,13 @@ internal sealed class RunFolder : IDisposable
     /// <summary>Whether this rank is the one that writes.</summary>
     public bool Writes { get; }
 
-    public void WriteSpec(RunSpec spec) => WriteText("run.yaml", () => RunSpecYaml.ToText(spec));
+    /// <summary>What is there from the begin of a generation on.</summary>
+    public void Begin(RunHome home, long generation)
+    {
+        WriteText("run.yaml", () => RunSpecYaml.ToText(home.Spec));
+        WriteSkippedRows([.. home.Training.SkippedRows, .. home.Evaluation?.SkippedRows ?? []]);
+        BeginSteps(home.State.Records, generation);
+    }
 
     /// <summary>
     /// Makes the record of steps what the state says it is: a generation may go on at an earlier step than an old rank 0 wrote. A file that
@@ -48,7 +54,7 @@ internal sealed class RunFolder : IDisposable
         var temporary = $"{target}.g{generation}.partial";
         File.WriteAllLines(temporary, committed.Select(step => JsonSerializer.Serialize(step, Line)));
         File.Move(temporary, target, overwrite: true);
-        _steps = new StepLines(target);
+        _steps = new StepsWriter(target);
     }
 
     /// <summary>One line a committed step, flushed: what a crash leaves is true.</summary>
@@ -77,6 +83,6 @@ internal sealed class RunFolder : IDisposable
 
     private void WriteText(string file, Func<string> text)
     {
-        if (Writes) WholeFile.Write(System.IO.Path.Combine(Path, file), text() + "\n");
+        if (Writes) AtomicFile.Write(System.IO.Path.Combine(Path, file), text() + "\n");
     }
 }

@@ -6,6 +6,7 @@ using Phi3VCluster.Training.Data;
 using Phi3VCluster.Training.Model;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Processing;
+using Phi3VCluster.Training.Snapshots;
 using TorchSharp;
 
 namespace Phi3VCluster.Training.Engine;
@@ -18,6 +19,7 @@ internal sealed class RunHome : IDisposable
 {
     private readonly Stack<IDisposable> _owned = new();
     private readonly List<string> _warnings = [];
+    private CheckpointEntry? _unopened; // the newest by its name, while nobody has asked for it
 
     private RunHome(RunSpec spec, RankCompute compute, string output, SeatMetrics metrics)
     {
@@ -25,6 +27,7 @@ internal sealed class RunHome : IDisposable
         Store = new(output);
         Coordinator = new(TimeSpan.FromSeconds(spec.Failure.OrphanSeconds));
         Writer = Own(new CheckpointWriter());
+        StepPhases = new(metrics.Clock);
         DeviceName = compute.Device.type == DeviceType.CPU ? "cpu" : $"cuda {Cuda.Name(compute.Device.index)}";
     }
 
@@ -40,12 +43,14 @@ internal sealed class RunHome : IDisposable
     public PhaseClock Clock => Metrics.Clock;
     public Tokenizer Tokenizer { get; private set; } = null!;
     public SampleEncoder Encoder { get; private set; } = null!;
-    public RunRows Training { get; private set; } = null!;
+    public SplitRows Training { get; private set; } = null!;
     /// <summary>Null when the run has no held-out data.</summary>
-    public RunRows? Evaluation { get; private set; }
+    public SplitRows? Evaluation { get; private set; }
     public StepPlan Plan { get; private set; } = null!;
     public SampleOrder Order { get; private set; } = null!;
     public TrainedModel Model { get; private set; } = null!;
+    /// <summary>Null where nothing is kept of images.</summary>
+    public FeatureCache? Features { get; private set; }
     public ModelInputs Inputs { get; private set; } = null!;
     /// <summary>Threads that read and encode.</summary>
     public int Readers { get; private set; }
@@ -54,9 +59,15 @@ internal sealed class RunHome : IDisposable
     /// <summary>A line each for the run's log, before anything was trained.</summary>
     public IReadOnlyList<string> Notes { get; private set; } = [];
     public Throughput Throughput { get; } = new();
+    public StepPhases StepPhases { get; }
     public FolderStore Store { get; }
     public CoordinatorWatch Coordinator { get; }
     public CheckpointWriter Writer { get; }
+    /// <summary>What the seat holds of a sharded state in host memory; null where the state is replicated.</summary>
+    public SeatShards? Shards { get; private set; }
+
+    /// <summary>Takes shards that seats with other disks bring; null where the state is replicated.</summary>
+    public ShardTransfer? Transfer { get; private set; }
 
     /// <summary>The checkpoint that the run would go on from, while <see cref="State"/> is the start's; null where there is none.</summary>
     public StoredCheckpoint? Unread
@@ -110,35 +121,57 @@ internal sealed class RunHome : IDisposable
             [$"checkpoint: none in {Store.Root} can be read; restore one of them, or submit the run anew.", .. problems]);
     }
 
-    /// <summary>A generation is over: a state that is torn, or only a part, is worth less than the last checkpoint.</summary>
+    /// <summary>From now on others get what this seat holds of a sharded state, and bring what it is to hold.</summary>
+    /// <param name="open">Opens an end for them.</param>
+    public void OpenShards(Func<IPeerEndpoint> open)
+    {
+        if (!State.IsSharded) return;
+        Shards = new(open(), Model.Parameters.Count);
+        Transfer = new(open(), Store, ShardMemory.Parts * sizeof(float) * Model.Parameters.Count + MostHeaderBytes, Writer.Refuse);
+    }
+
+    /// <summary>
+    /// A generation is over. What is whole of a sharded state is held for others; a state that is torn, or only a part, is otherwise worth
+    /// less than the last checkpoint, which is read when it is wanted.
+    /// </summary>
     public void Park()
     {
         Clock.Enter(Phase.Rendezvous);
         Metrics.Part();
         if (StepBegan is { } began) Metrics.Undo(Stopwatch.GetElapsedTime(began).TotalSeconds);
         StepBegan = null;
-        if (!State.IsWhole) Unread = Store.Newest(_ => { });
+        Shards?.Park(State);
+        if (State.IsWhole) return;
+        if (Shards is { IsEmpty: false }) _unopened = Store.Complete().FirstOrDefault();
+        else Unread = Store.Newest(_ => { });
+    }
+
+    /// <summary>The checkpoint is wanted that was only known by name.</summary>
+    public void OpenCheckpoint()
+    {
+        if (_unopened is not null) Unread = Store.Newest(_ => { });
+        _unopened = null;
     }
 
     /// <summary>What the seat offers to a generation.</summary>
     /// <param name="generation">The last it was in.</param>
     public Offer Offer(string address, long generation)
     {
-        if (Unread is { } stored)
-        {
-            return new(
-                address, Math.Max(generation, stored.Manifest.Generation), stored.Manifest.Step, TrainingStage.Step,
-                IsLive: false, Fingerprint);
-        }
+        var (courier, held) = (Shards?.Address ?? "", Shards?.Held ?? []);
+        if (Unread is { Manifest: var stored }) return Stored(stored.Generation, stored.Step);
+        if (_unopened is { } known) return Stored(known.Generation, known.Step);
         return State.IsWhole && State.Position != TrainingPosition.Start
-            ? new(address, generation, State.Position.Step, State.Position.Stage, IsLive: true, Fingerprint)
-            : new(address, generation, 0, TrainingStage.EvaluateBefore, IsLive: false, Fingerprint);
+            ? new(address, generation, State.Position.Step, State.Position.Stage, IsLive: true, Fingerprint, courier, held)
+            : new(address, generation, 0, TrainingStage.EvaluateBefore, IsLive: false, Fingerprint, courier, held);
+
+        Offer Stored(long from, long step) =>
+            new(address, Math.Max(generation, from), step, TrainingStage.Step, IsLive: false, Fingerprint, courier, held);
     }
 
     /// <summary>The state is what was restored: the checkpoint is of no more use.</summary>
     public void Restored()
     {
-        Unread = null;
+        (Unread, _unopened) = (null, null);
         State.Notes = [.. State.Notes, .. Notes.Except(State.Notes)];
         Throughput.Rebuild(State.Records);
     }
@@ -158,6 +191,8 @@ internal sealed class RunHome : IDisposable
     public void Dispose()
     {
         Unread = null;
+        Transfer?.Dispose();
+        Shards?.Dispose();
         State?.Dispose();
         while (_owned.TryPop(out var part)) part.Dispose();
     }
@@ -174,14 +209,15 @@ internal sealed class RunHome : IDisposable
         {
             Progress = Activity.Reporter("rows"),
         };
-        Training = Own(RunData.OpenTraining(Spec.Data, stop, check, Spec.Seed));
-        Evaluation = RunData.OpenEvaluation(Spec.Data, stop, check, Spec.Seed) is { } held ? Own(held) : null;
+        Training = Own(DataSplit.OpenTraining(Spec.Data, stop, check, Spec.Seed));
+        Evaluation = DataSplit.OpenEvaluation(Spec.Data, stop, check, Spec.Seed) is { } held ? Own(held) : null;
         if (Evaluation is null && Spec.Evaluation.EverySteps is { } steps)
             throw new InputException($"evaluation.everySteps: no samples are held out, got {steps}; "
                 + "name some in data.eval or data.evalRows, or leave it out.");
         Plan = StepPlan.Of(Spec, Training.Count);
+        if (Plan.Problem(Spec) is { } never) throw new InputException(never);
         DataNotes.RequireARate(Spec, Plan);
-        ExportRoom.Require(Spec, Compute.Type, Output);
+        if (TrainedExport.NeedOf(Spec, Compute.Type, Plan.Total).Problem(Output) is { } full) throw new InputException(full);
         Fingerprint = Engine.Fingerprint.Of(Spec.Model.Path, Spec.Precision, Training);
         Unread = Store.Newest(_warnings.Add); // before the model: what does not fit shows within seconds
         if (Unread is { } stored) ResumeCheck.Require(stored.Manifest, Spec, Fingerprint, stored.Folder);
@@ -189,14 +225,16 @@ internal sealed class RunHome : IDisposable
         Model = Own(TrainedModel.Load(Spec, Compute, stop));
         Order = new SampleOrder(Training.Count, Spec.Batch.Global, Spec.Seed, Spec.Data.Shuffle);
         Readers = Spec.Data.Workers ?? Math.Clamp(torch.get_num_threads() - 1, 1, MostReaders);
-        var features = Model.Model.VisionIsTrained ? null : FeatureCache.Open(Output, Spec.Data.CacheFeatures);
-        if (features is not null) Own(features);
-        Inputs = new ModelInputs(Model.Model, Compute, features, Spec.Method.Dropout > 0 ? Spec.Seed : null);
+        Features = Model.Model.VisionIsTrained ? null : FeatureCache.Open(Output, Spec.Data.CacheFeatures);
+        if (Features is not null) Own(Features);
+        Inputs = new ModelInputs(Model.Model, Compute, Features, Spec.Method.Dropout > 0 ? Spec.Seed : null);
         Notes = [.. StartNotes()];
         State = new TrainingState(Spec, Model.Plan, Model.Parameters, Plan) { Notes = Notes };
         Clock.Enter(Phase.Rendezvous);
     }
 
+    /// <summary>Of a shard's file: a line for each of its ranges.</summary>
+    private const int MostHeaderBytes = 1 << 24;
     /// <summary>Letter pages for a rank of an eight-GPU node at several times its speed.</summary>
     private const int MostReaders = 4;
 

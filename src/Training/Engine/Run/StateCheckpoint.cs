@@ -12,7 +12,7 @@ internal static class StateCheckpoint
     public static CheckpointPart PartOf(RunHome home, long generation, int rank, int worldSize, bool completes)
     {
         var step = home.State.Position.Step;
-        return new(home.Store.FolderOf(step, generation), rank, worldSize, completes ? new(home.Store, new()
+        return new(home.Store.FolderOf(step, generation), step, generation, rank, worldSize, completes ? new(home.Store, new()
         {
             Run = home.Run,
             Generation = generation,

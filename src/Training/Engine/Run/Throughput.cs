@@ -17,6 +17,16 @@ internal sealed class Throughput
     /// <summary>Over the last steps: what a progress display should show.</summary>
     public double RecentImagesPerSecond => _recentSeconds > 0 ? _recentImages / _recentSeconds : 0;
 
+    /// <summary>The median of the last steps: one slow step says nothing of those to come. Null before the first.</summary>
+    public double? RecentStepSeconds
+    {
+        get
+        {
+            double[] seconds = [.. _recent.Select(step => step.Seconds).Order()];
+            return seconds.Length == 0 ? null : (seconds[(seconds.Length - 1) / 2] + seconds[seconds.Length / 2]) / 2;
+        }
+    }
+
     public double RecentTokensPerSecond => _recentSeconds > 0 ? _recentTokens / _recentSeconds : 0;
 
     /// <summary>As if these steps had been added, and no other.</summary>

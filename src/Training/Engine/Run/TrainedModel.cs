@@ -33,6 +33,9 @@ internal sealed class TrainedModel : IDisposable
     public FlatParameters Parameters { get; }
     public required PrecisionPlan Precision { get; init; }
 
+    /// <summary>Bytes of all that it computes with, trained or not.</summary>
+    public long WeightBytes => _frozen.SizeBytes + Parameters.Values.numel() * Parameters.Values.ElementSize;
+
     /// <summary>Sentences about what was found in the folders it was loaded from.</summary>
     public required IReadOnlyList<string> Notes { get; init; }
 
@@ -76,7 +79,7 @@ internal sealed class TrainedModel : IDisposable
     /// </summary>
     /// <param name="values">[Parameters.Count]; what was trained is stored in its type.</param>
     /// <exception cref="OperationCanceledException">Between two weights; nothing is left behind.</exception>
-    public void Export(string runFolder, Tensor values, CancellationToken stop = default) => WholeFolder.Write(
+    public void Export(string runFolder, Tensor values, CancellationToken stop = default) => AtomicFolder.Replace(
         Path.Combine(runFolder, ExportFolder), folder => TrainedExport.Save(folder, _spec, Plan, Parameters, values, stop));
 
     /// <summary>Brings what is trained back to what it was when the model was loaded.</summary>

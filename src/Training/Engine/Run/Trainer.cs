@@ -12,6 +12,7 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankProgress> publish, CancellationToken stop)
 {
     private readonly TrainingState _state = home.State;
+    private SureWrite _write = null!;
     private RankProgress _progress = null!;
     private bool _saidUnwritten;
 
@@ -22,8 +23,11 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
     /// <exception cref="OperationCanceledException">Aborted while no collective was running.</exception>
     public bool Run(RankProgress start)
     {
-        parts.Folder.WriteSpec(home.Spec);
-        _state.Notes = [.. _state.Notes, .. new[] { parts.Collective.Note, parts.Checkpoints.Note }.OfType<string>().Except(_state.Notes)];
+        _progress = start;
+        _write = new(home, parts.Collective, Say, stop);
+        _write.Do("the record of steps", () => parts.Folder.Begin(home, parts.Collective.Generation));
+        string?[] notes = [parts.Collective.Note, parts.Checkpoints.Note, parts.Snapshots.Note];
+        _state.Notes = [.. _state.Notes, .. notes.OfType<string>().Except(_state.Notes)];
         _progress = Known(start with { TotalSteps = home.Plan.Total });
         while (true)
         {
@@ -51,7 +55,6 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
                     break;
                 case TrainingStage.Report:
                     Report();
-                    Agree();
                     _state.MoveTo(TrainingStage.End);
                     break;
                 default:
@@ -65,6 +68,8 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
     private bool Step()
     {
         if (_progress.Phase != RankPhase.Training) Publish(_progress with { Phase = RankPhase.Training });
+        parts.Snapshots.Begin();
+        home.StepPhases.Begin();
         var started = Stopwatch.GetTimestamp();
         home.StepBegan = started;
         var (step, perEpoch) = (_state.Position.Step + 1, home.Order.StepsPerEpoch);
@@ -73,12 +78,22 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
 
         var result = parts.Step.Run(new(epoch, index, samples.Count), step, home.Plan.Total);
 
-        home.Clock.Enter(Phase.Idle);
-        var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        var record = new StepRecord(step, epoch, parts.Collective.Generation, parts.Collective.WorldSize, result.Loss, result.GradNorm,
-            result.LearningRate, result.LossScale, result.Images, result.Tokens, seconds, samples, result.Skipped);
-        _state.Advance(record); // committed
+        StepRecord record;
+        try
+        {
+            if (result.Skipped is null) parts.Step.ShareValues();
+        }
+        finally
+        {
+            home.Clock.Enter(Phase.Idle);
+            var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+            record = new StepRecord(step, epoch, parts.Collective.Generation, parts.Collective.WorldSize, result.Loss, result.GradNorm,
+                result.LearningRate, result.LossScale, result.Images, result.Crops, result.Tokens, seconds, samples, result.Skipped);
+            home.StepPhases.Committed(record.Generation);
+            _state.Advance(record); // committed: this rank's part of the update is whole, whoever is lost now
+        }
         Committed(record, (index + 1.0) / perEpoch);
+        parts.Snapshots.StepCommitted(result.Stored, record.Seconds);
         if (index + 1 == perEpoch) parts.Step.EpochDone();
         if (!result.IsBoundary || _state.Position.Stage == TrainingStage.Export) return false;
         if (home.Coordinator.IsSilent)
@@ -86,7 +101,7 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
             var silence = home.Coordinator.Patience.TotalSeconds;
             _state.Notes = [.. _state.Notes, $"step {step}: nothing was heard of the coordinator for {silence:0} s, so all ranks parked"];
         }
-        if (_state.IsSharded) parts.Checkpoints.WriteNow(); // a part alone is no state: what comes next reads it
+        if (_state.IsSharded && !home.Shards!.IsUsed) parts.Checkpoints.WriteNow(); // a part alone is no state: what comes next reads it
         return true;
     }
 
@@ -117,6 +132,7 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
             LearningRate = last?.LearningRate ?? progress.LearningRate,
             ImagesPerSecond = last is null ? progress.ImagesPerSecond : home.Throughput.RecentImagesPerSecond,
             TrainSeconds = home.Throughput.Seconds,
+            StepSeconds = home.Throughput.RecentStepSeconds,
             CheckpointStep = home.Writer.NewestStep,
             Notes = parts.Folder.Writes ? _state.Notes : [],
             EvalBefore = ValueAt(0),
@@ -134,10 +150,9 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
         {
             var (model, optimizer) = (home.Model, _state.Optimizer);
             var values = model.Plan.HasAdapters ? optimizer.GatherMasters(Gather) : model.Parameters.Values;
-            if (parts.Folder.Writes) model.Export(parts.Folder.Path, values, stop);
+            _write.Do("what was trained", () => model.Export(parts.Folder.Path, values, stop));
         }
         Report(); // once with what is known when the weights are safe, and again with the last evaluation
-        Agree();
         home.Clock.Enter(Phase.Idle);
 
         void Gather(Tensor part)
@@ -146,7 +161,8 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
         }
     }
 
-    private void Report() => parts.Folder.WriteReport(RunReport.Of(home, parts.Collective.WorldSize, _progress));
+    private void Report() =>
+        _write.Do("the report", () => parts.Folder.WriteReport(RunReport.Of(home, parts, _progress)));
 
     /// <exception cref="RankFault">It failed; says where the weights are all the same.</exception>
     private void EvaluateAfter()
@@ -170,8 +186,7 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
         Evaluate(RankPhase.Training, $"eval-step-{step:D6}.json");
         var (value, loss) = (_state.Evaluations[^1].Value, _state.Evaluations[^1].Loss);
         var note = FormattableString.Invariant($"step {step}: {home.Spec.Evaluation.Metric} {value:G6}, held-out loss {loss:G6}");
-        _state.Notes = [.. _state.Notes, note];
-        Publish(Known(_progress));
+        Say(note);
     }
 
     private void Evaluate(RankPhase phase, string file)
@@ -181,14 +196,16 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
         home.Clock.Enter(Phase.Evaluation);
         var evaluation = evaluator.Run(stop);
         home.Clock.Enter(Phase.Idle);
-        parts.Folder.WriteEvaluation(file, evaluation);
-        Agree();
+        _write.Do(file, () => parts.Folder.WriteEvaluation(file, evaluation));
         _state.Add(new(_state.Position.Step, evaluation.Value, evaluation.Loss));
         Publish(Known(_progress));
     }
 
-    /// <summary>What rank 0 has written is there: nobody goes on before, or a lost rank 0 would leave a gap.</summary>
-    private void Agree() => RankMessages.Largest(parts.Collective, 0);
+    private void Say(string note)
+    {
+        _state.Notes = [.. _state.Notes, note];
+        Publish(Known(_progress));
+    }
 
     private void Publish(RankProgress progress) => publish(_progress = progress);
 }

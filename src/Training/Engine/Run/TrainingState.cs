@@ -4,8 +4,10 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Planning;
+using Phi3VCluster.Training.Collectives;
 using Phi3VCluster.Training.Methods;
 using Phi3VCluster.Training.Optim;
+using Phi3VCluster.Training.Snapshots;
 
 namespace Phi3VCluster.Training.Engine;
 
@@ -15,9 +17,6 @@ namespace Phi3VCluster.Training.Engine;
 /// </summary>
 internal sealed class TrainingState : IDisposable
 {
-    /// <summary>State up to this size is kept whole by every rank: losing one then loses nothing.</summary>
-    private const long LargestReplicated = 1L << 30;
-
     private static readonly JsonSerializerOptions Form = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
@@ -32,9 +31,7 @@ internal sealed class TrainingState : IDisposable
     public TrainingState(RunSpec spec, TrainingPlan trained, FlatParameters parameters, StepPlan plan)
     {
         (_spec, _plan, Parameters) = (spec, plan, parameters);
-        var bytes = OptimizerState.BytesOf(parameters.Count, spec.Precision != "fp32");
-        IsSharded = spec.Cluster.State == "sharded"
-            || (spec.Cluster.State == "auto" && (bytes > LargestReplicated || spec.Batch.ReduceEvery != "step"));
+        IsSharded = OptimizerSharding.IsSharded(spec, parameters.Count);
         Optimizer = new(parameters, IsSharded ? ShardLayout.None : ShardLayout.Replicated(parameters.Count));
         Scaler = spec.Precision == "fp16" ? LossScaler.Dynamic() : LossScaler.None();
         Groups = TrainedGroup.Of(trained);
@@ -106,6 +103,19 @@ internal sealed class TrainingState : IDisposable
         Optimizer = new(Parameters, layout);
     }
 
+    /// <summary>All ranks together: each has its own part of the values, and gets the others'.</summary>
+    public void GatherValues(ICollective collective)
+    {
+        foreach (var bucket in Optimizer.Layout.Buckets)
+        {
+            using var part = Parameters.Values.narrow(0, bucket.Offset, bucket.Count);
+            collective.AllGather(part);
+        }
+    }
+
+    /// <summary>All but the tensors, for whoever keeps a copy of them.</summary>
+    public StateMetadata Metadata() => new((int)Position.Stage, Scalars(), History());
+
     /// <summary>Everything but the tensors and the step records, as JSON.</summary>
     public string Scalars() => Scalars(Generations);
 
@@ -154,4 +164,7 @@ internal sealed class TrainingState : IDisposable
 /// <param name="FirstStep">Its first, whether it was committed or not.</param>
 /// <param name="At">When it began, UTC.</param>
 /// <param name="Seconds">Since this seat had last trained, or had begun to load: what the change cost.</param>
-internal sealed record GenerationRecord(long Generation, int WorldSize, string Cause, long FirstStep, DateTime At, double Seconds);
+/// <param name="StepsLost">That one of its ranks had committed, and that all do anew.</param>
+/// <param name="Nodes">That its ranks were on.</param>
+internal sealed record GenerationRecord(
+    long Generation, int WorldSize, string Cause, long FirstStep, DateTime At, double Seconds, int StepsLost = 0, int Nodes = 1);

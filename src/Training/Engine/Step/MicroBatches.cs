@@ -1,13 +1,12 @@
+using Phi3VCluster.Spec;
+
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>Cuts a rank's share of a step into forward passes.</summary>
-/// <param name="most">Samples of a pass; null fills passes up to <see cref="AutoTokens"/>.</param>
-internal sealed class MicroBatches(int? most)
+/// <param name="spec">Its most samples of a pass, or the tokens that it is filled up to.</param>
+internal sealed class MicroBatches(BatchSpec spec)
 {
-    /// <summary>
-    /// Enough rows for full-speed matrix products; more would only need more memory. A longer sample is a pass by itself.
-    /// </summary>
-    public const int AutoTokens = 1024;
+    private readonly int _tokens = spec.MicroTokens ?? BatchSpec.CpuTokens;
 
     /// <returns>For each pass, its place in the share and its length.</returns>
     public IReadOnlyList<(int Start, int Count)> Cut(IReadOnlyList<EncodedSample> share)
@@ -29,5 +28,5 @@ internal sealed class MicroBatches(int? most)
         return passes;
     }
 
-    private bool FitsIn(int count, long tokens) => most is { } limit ? count < limit : tokens <= AutoTokens;
+    private bool FitsIn(int count, long tokens) => spec.Micro is { } most ? count < most : tokens <= _tokens;
 }

@@ -9,7 +9,9 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class StepObjections(ICollective collective, TrainingState state, OptimizerSpec spec)
 {
     /// <returns>Why the step is skipped, the same on all ranks.</returns>
-    /// <exception cref="RankFault">The run cannot go on; the message names rank, step and samples, and is the same on all ranks.</exception>
+    /// <exception cref="RankFault">
+    /// The run cannot go on; the message names rank, step and samples, and is the same on all ranks.
+    /// </exception>
     public string Handle(StepTally tally, StepWork work, long step)
     {
         // Rare, so that all may tell all: whoever is asked first then names the culprit.
@@ -30,7 +32,8 @@ internal sealed class StepObjections(ICollective collective, TrainingState state
         }
         if (spec.OnNonFinite == "skip" && ++state.Skipped <= spec.MaxSkippedSteps) return reasons;
         var tried = spec.OnNonFinite == "skip" ? $" ({spec.MaxSkippedSteps} steps were skipped before, optimizer.maxSkippedSteps)" : "";
-        throw new RankFault($"step {step}, {reasons}{tried}; lower optimizer.learningRate, look at these samples, or set optimizer.onNonFinite: skip.");
+        throw new RankFault($"step {step}, {reasons}{tried}; "
+            + "lower optimizer.learningRate, look at these samples, or set optimizer.onNonFinite: skip.");
     }
 
     /// <summary>Nothing from those with a lesser objection: one rank's loss that is not finite makes all ranks' sums such.</summary>
@@ -39,6 +42,7 @@ internal sealed class StepObjections(ICollective collective, TrainingState state
         var vote when vote != tally.Verdict => "",
         Vote.Fault or Vote.SeatFault => work.Fault!.Message,
         Vote.NonFinite => $"the loss of {string.Join(", ", work.NonFinite)} is not finite",
-        _ => $"a summed gradient is not finite, among those of {string.Join(", ", work.Share.Select(sample => sample.Id))} and other ranks' samples",
+        _ => "a summed gradient is not finite, "
+            + $"among those of {string.Join(", ", work.Share.Select(sample => sample.Id))} and other ranks' samples",
     };
 }

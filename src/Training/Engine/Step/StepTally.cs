@@ -24,29 +24,33 @@ internal enum Vote
 /// <param name="Loss">Of the global batch, without what objectors had.</param>
 /// <param name="GradientSquares">Squared global norm.</param>
 /// <param name="IsBoundary">Some rank was asked to part: all part after this step.</param>
+/// <param name="Stored">Ranks whose newest snapshot is with two seats.</param>
 /// <param name="Votes">By rank.</param>
 internal readonly record struct StepTally(
-    double Loss, double GradientSquares, long Images, long Tokens, bool IsBoundary, IReadOnlyList<Vote> Votes)
+    double Loss, double GradientSquares, long Images, long Crops, long Tokens, bool IsBoundary, int Stored, IReadOnlyList<Vote> Votes)
 {
-    private const int Numbers = 5;
+    private const int Numbers = 7;
 
     /// <summary>What the step comes to: the gravest of all votes.</summary>
     public Vote Verdict => Votes.Max();
 
     /// <param name="shardSquares">Squared norm of this rank's part of the summed gradients.</param>
     /// <param name="wantsBoundary">Whether this rank was asked to part.</param>
-    public static StepTally Exchange(ICollective collective, StepWork work, double shardSquares, bool wantsBoundary)
+    /// <param name="hasStored">Whether this rank's newest snapshot is with two seats.</param>
+    public static StepTally Exchange(ICollective collective, StepWork work, double shardSquares, bool wantsBoundary, bool hasStored = false)
     {
         var slots = new float[Numbers + collective.WorldSize];
         if (double.IsFinite(work.Loss)) slots[0] = (float)work.Loss;
         if (double.IsFinite(shardSquares)) slots[1] = (float)shardSquares;
-        (slots[2], slots[3], slots[4]) = (work.Images, work.Tokens, wantsBoundary ? 1 : 0);
+        (slots[2], slots[3], slots[4]) = (work.Images, work.Crops, work.Tokens);
+        (slots[5], slots[6]) = (wantsBoundary ? 1 : 0, hasStored ? 1 : 0);
         slots[Numbers + collective.Rank] = (float)VoteOf(work, shardSquares);
 
         using var shared = tensor(slots);
         collective.AllReduce(shared);
         var sums = shared.data<float>().ToArray();
-        return new(sums[0], sums[1], (long)sums[2], (long)sums[3], sums[4] > 0, [.. sums.Skip(Numbers).Select(vote => (Vote)(int)vote)]);
+        return new(sums[0], sums[1], (long)sums[2], (long)sums[3], (long)sums[4], sums[5] > 0, (int)sums[6],
+            [.. sums.Skip(Numbers).Select(vote => (Vote)(int)vote)]);
     }
 
     private static Vote VoteOf(StepWork work, double shardSquares)

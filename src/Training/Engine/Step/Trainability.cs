@@ -56,7 +56,8 @@ internal sealed class Trainability(
     {
         var names = string.Join(", ", idle.Select(group => $"{group.Name} ({group.Tensors} tensors)"));
         if (names.Length > 0)
-            throw new RankFault($"declared trainable, but {what}: {names}; choose a method.kind or method.targets that trains what the data can teach.");
+            throw new RankFault($"declared trainable, but {what}: {names}; "
+                + "choose a method.kind or method.targets that trains what the data can teach.");
     }
 
     private double[] OwnSquares()

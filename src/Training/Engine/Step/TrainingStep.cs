@@ -14,7 +14,8 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class TrainingStep(
     Phi3VModel model, SampleFeed feed, ModelInputs inputs, MicroBatches microBatches, TrainingState state, GradientStore gradients,
     AdamW optimizer, ILearningRateSchedule schedule, Trainability trainability, StepObjections objections, ICollective collective,
-    OptimizerSpec spec, PhaseClock clock, Func<bool> wantsBoundary, CancellationToken stop = default)
+    OptimizerSpec spec, PhaseClock clock, Func<bool> wantsBoundary, CancellationToken stop = default,
+    Func<bool>? hasStored = null)
 {
     /// <param name="batch">Which global batch: its epoch, its place there, its size over all ranks.</param>
     /// <param name="step">From 1, over the whole run.</param>
@@ -29,20 +30,30 @@ internal sealed class TrainingStep(
 
         clock.Enter(Phase.Reduce);
         gradients.StepDone(); // sums over ranks: each loss is already divided by the global batch
-        var tally = StepTally.Exchange(collective, work, GradientNorm.SquareSum(gradients), wantsBoundary());
+        var tally = StepTally.Exchange(collective, work, GradientNorm.SquareSum(gradients), wantsBoundary(), hasStored?.Invoke() ?? false);
         var norm = Math.Sqrt(tally.GradientSquares) / state.Scaler.Scale;
         var rate = schedule.RateAt(step, totalSteps, spec.WarmupOf(totalSteps), spec.LearningRate);
         if (tally.Verdict != Vote.Commit) return Result(tally, norm, rate, skipped: objections.Handle(tally, work, step));
 
-        clock.Enter(Phase.Optimizer); // from here to the commit no peer is asked and no abort is heard, unless the state is sharded
+        clock.Enter(Phase.Optimizer); // from here to the commit no peer is asked and no abort is heard
         var clipped = GradientNorm.ClipFactor(spec.MaxGradNorm, norm) / state.Scaler.Scale;
         state.Tear();
         if (trainability.IsProven) optimizer.Step(rate, hadImages: tally.Images > 0, clipped);
         else trainability.Step(optimizer, rate, step, hadImages: tally.Images > 0, clipped); // the first steps: the same, measured
         state.Scaler.Update(overflowed: false);
-
-        if (state.IsSharded) Gather();
         return Result(tally, norm, rate);
+    }
+
+    /// <summary>
+    /// After an update of a sharded state, by all ranks together: each gets the others' new values. A rank that loses its peers here has
+    /// updated its own part all the same.
+    /// </summary>
+    /// <exception cref="CollectiveException">A peer is gone or the generation was aborted.</exception>
+    public void ShareValues()
+    {
+        if (!state.IsSharded) return;
+        clock.Enter(Phase.Reduce);
+        state.GatherValues(collective);
     }
 
     /// <exception cref="RankFault">The steps so far cannot have trained anything.</exception>
@@ -65,8 +76,11 @@ internal sealed class TrainingStep(
         for (var i = 0; i < rounds; i++)
         {
             Activity.Report("passes", i, rounds);
+            if (i == rounds - 1) gradients.LastPass();
             if (i < passes.Count) work.Guard(() => losses.Add(Pass(work, batch.Epoch, passes[i], weights)));
+            clock.Enter(Phase.Reduce);
             gradients.PassDone();
+            clock.Enter(Phase.Forward);
             stop.ThrowIfCancellationRequested();
         }
         work.Guard(() => losses.ForEach(add => add())); // waits for the device, once a step
@@ -79,26 +93,18 @@ internal sealed class TrainingStep(
         using var scope = NewDisposeScope();
         EncodedSample[] samples = [.. work.Share.Skip(pass.Start).Take(pass.Count)];
         var own = weights.AsSpan(pass.Start, pass.Count).ToArray();
+        var waited = gradients.WaitedSeconds;
         var loss = model.ForwardBackward(
             [.. samples.Select(sample => inputs.ForTraining(sample, epoch, stop))], [.. own.Select(weight => weight * state.Scaler.Scale)],
             gradients.UnitDone, stop);
-        clock.Split(Phase.Forward, loss.ForwardSeconds, Phase.Backward);
+        clock.Split([(Phase.Forward, loss.ForwardSeconds), (Phase.Reduce, gradients.WaitedSeconds - waited)], Phase.Backward);
         return () =>
         {
             for (var i = 0; i < samples.Length; i++) work.Add(samples[i], loss.Means[i], own[i]);
         };
     }
 
-    private void Gather()
-    {
-        clock.Enter(Phase.Reduce);
-        foreach (var bucket in gradients.Layout.Buckets)
-        {
-            using var part = state.Parameters.Values.narrow(0, bucket.Offset, bucket.Count);
-            collective.AllGather(part);
-        }
-    }
-
     private StepResult Result(StepTally tally, double norm, double rate, string? skipped = null) =>
-        new(tally.Loss, norm, rate, state.Scaler.Scale, tally.Images, tally.Tokens, skipped, tally.IsBoundary);
+        new(tally.Loss, norm, rate, state.Scaler.Scale, tally.Images, tally.Crops, tally.Tokens, skipped, tally.IsBoundary,
+            tally.Stored);
 }

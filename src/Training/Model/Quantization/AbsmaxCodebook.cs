@@ -6,6 +6,7 @@ namespace Phi3VCluster.Training.Model.Quantization;
 /// </summary>
 internal static class AbsmaxCodebook
 {
+    /// <summary>Numbers that share a magnitude.</summary>
     public const int BlockSize = 256;
 
     /// <summary>bitsandbytes finds codes in a table of as many equal steps from -1 to 1, so that it misses the nearest near zero.</summary>
@@ -16,6 +17,7 @@ internal static class AbsmaxCodebook
 
     private static readonly byte[] Nearest = BuildNearest();
 
+    /// <summary>Blocks that so many numbers take; the last may be shorter.</summary>
     public static long Blocks(long numbers) => (numbers + BlockSize - 1) / BlockSize;
 
     /// <param name="values">The numbers.</param>

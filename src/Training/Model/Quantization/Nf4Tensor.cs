@@ -18,6 +18,7 @@ public sealed class Nf4Tensor : IDisposable
         if (packed.device_type != DeviceType.CPU) _torch = new(packed.device);
     }
 
+    /// <summary>The weight's, [out, in].</summary>
     public long[] Shape { get; }
 
     public Device Device => Packed.device;

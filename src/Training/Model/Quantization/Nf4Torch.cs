@@ -22,7 +22,8 @@ internal sealed class Nf4Torch(Device device) : IDisposable
     {
         if (KernelsFor(result.dtype) is { } kernels && result.numel() % Nf4Blocks.Size == 0)
         {
-            kernels.Nf4(packed, scales.Absmax is null ? null : scales.Values, _absmax, scales.Absmax ?? scales.Values, scales.Offset, result);
+            kernels.Nf4(
+                packed, scales.Absmax is null ? null : scales.Values, _absmax, scales.Absmax ?? scales.Values, scales.Offset, result);
             return;
         }
         for (long start = 0; start < result.numel(); start += ChunkNumbers)

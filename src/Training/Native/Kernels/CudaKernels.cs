@@ -7,8 +7,7 @@ namespace Phi3VCluster.Training.Native.Kernels;
 
 /// <summary>
 /// Our own kernels on one device, for one 16-bit type: what libtorch does in several passes over memory, in one. Each computes in float32
-/// and must equal its plain form (<see cref="PlainKernels"/>) to the rounding of its output. Shapes: T rows, D width, F inner width,
-/// V vocabulary.
+/// and must equal its plain form (<see cref="PlainKernels"/>) to the rounding of its output. Shapes: T rows, D width, F inner width.
 /// Tensors are contiguous and on the device; nothing here is seen by autograd.
 /// </summary>
 internal sealed class CudaKernels : ILayerKernels
@@ -16,7 +15,7 @@ internal sealed class CudaKernels : ILayerKernels
     /// <summary>16-bit numbers that travel together: widths are multiples of it.</summary>
     public const int Vector = 8;
 
-    private const int Block = 256, CrossEntropyBlock = 512;
+    private const int Block = 256;
 
     private static readonly ConcurrentDictionary<(int Device, ScalarType Type), CudaKernels> Made = new();
 
@@ -48,16 +47,41 @@ internal sealed class CudaKernels : ILayerKernels
         return (h, y, rstd);
     }
 
-    public Tensor RmsNormBackward(Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor reciprocalRms_T, Tensor? dResidual_TD, Tensor? dWeight_D)
+    public Tensor RmsNormBackward(
+        Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor reciprocalRms_T, Tensor? dResidual_TD, Tensor? dWeight_D)
     {
         var (rows, width) = (h_TD.shape[0], h_TD.shape[1]);
         var blocks = Math.Min(rows, 2L * _processors);
         var dx = empty_like(h_TD);
-        using var parts = dWeight_D is null ? null : empty([blocks, width], ScalarType.Float32, h_TD.device);
+        using var parts = dWeight_D is null ? null : empty([1, blocks, width], ScalarType.Float32, h_TD.device);
         _module.Launch("rms_norm_backward", blocks, (int)(width / Vector), P(dy_TD), P(h_TD), P(weight_D), P(reciprocalRms_T),
             P(dResidual_TD), P(dx), P(parts), (ulong)rows, (ulong)(width / Vector));
-        if (dWeight_D is not null)
-            _module.Launch("column_sums", (width + Block - 1) / Block, Block, P(parts), P(dWeight_D), (ulong)blocks, (ulong)width, 1);
+        if (dWeight_D is not null) AddColumns(parts!, 0, dWeight_D);
+        return dx;
+    }
+
+    public (Tensor H, Tensor Y, Tensor Mean, Tensor ReciprocalDeviation) LayerNorm(
+        Tensor x_TD, Tensor? residual_TD, Tensor weight_D, Tensor bias_D, double epsilon)
+    {
+        var (rows, width, device) = (x_TD.shape[0], x_TD.shape[1], x_TD.device);
+        var (h, y) = (residual_TD is null ? x_TD : empty_like(x_TD), empty_like(x_TD));
+        var (mean, rstd) = (empty(rows, ScalarType.Float32, device), empty(rows, ScalarType.Float32, device));
+        _module.Launch("layer_norm", rows, (int)(width / Vector), P(x_TD), P(residual_TD), P(weight_D), P(bias_D), P(h), P(y), P(mean),
+            P(rstd), (ulong)(width / Vector), F(epsilon));
+        return (h, y, mean, rstd);
+    }
+
+    public Tensor LayerNormBackward(Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor mean_T, Tensor reciprocalDeviation_T,
+        Tensor dResidual_TD, Tensor? dWeight_D, Tensor? dBias_D)
+    {
+        var (rows, width) = (h_TD.shape[0], h_TD.shape[1]);
+        var blocks = Math.Min(rows, 2L * _processors);
+        var dx = empty_like(h_TD);
+        using var parts = dWeight_D is null && dBias_D is null ? null : empty([2, blocks, width], ScalarType.Float32, h_TD.device);
+        _module.Launch("layer_norm_backward", parts is null ? rows : blocks, (int)(width / Vector), P(dy_TD), P(h_TD), P(weight_D),
+            P(mean_T), P(reciprocalDeviation_T), P(dResidual_TD), P(dx), P(parts), (ulong)rows, (ulong)(width / Vector));
+        if (dWeight_D is not null) AddColumns(parts!, 0, dWeight_D);
+        if (dBias_D is not null) AddColumns(parts!, 1, dBias_D);
         return dx;
     }
 
@@ -88,39 +112,38 @@ internal sealed class CudaKernels : ILayerKernels
     public void QuickGeluBackward(Tensor x, Tensor d) =>
         Stride("quick_gelu_backward", x.numel() / Vector, P(x), P(d), P(d), (ulong)(x.numel() / Vector));
 
-    public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads, bool back)
+    public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads)
     {
         var half8 = cos.shape[^1] / 2 / Vector;
         var n = x_TC.shape[0] * heads * half8;
-        Stride("rope", n, P(x_TC), P(cos), P(sin), (ulong)(x_TC.shape[1] / Vector), (ulong)heads, (ulong)half8, F(back ? -1 : 1), (ulong)n);
+        Stride("rope", n, P(x_TC), P(cos), P(sin), (ulong)(x_TC.shape[1] / Vector), (ulong)heads, (ulong)half8, (ulong)n);
     }
 
-    public AttentionState Attend(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, SequenceBounds bounds, bool causal, double scale)
+    public Tensor RotateBack(Tensor dq_THS, Tensor dk_TKS, Tensor dv_TKS, Tensor cos, Tensor sin)
     {
-        var kept = FlashAttention.Forward(q_THS, k_TKS, v_TKS, bounds.Cumulative, bounds.Longest, causal, scale);
-        return new(kept[0], kept, bounds, causal, scale);
+        var (rows, heads, kvHeads, half8) = (dq_THS.shape[0], dq_THS.shape[1], dk_TKS.shape[1], cos.shape[^1] / 2 / Vector);
+        var dx = empty([rows, (heads + 2 * kvHeads) * cos.shape[^1]], dq_THS.dtype, dq_THS.device);
+        var n = rows * (heads + 2 * kvHeads) * half8;
+        using var q = dq_THS.contiguous(); // as they are: no kernel leaves them otherwise
+        using var k = dk_TKS.contiguous();
+        using var v = dv_TKS.contiguous();
+        Stride("rope_backward", n, P(q), P(k), P(v), P(dx), P(cos), P(sin), (ulong)heads, (ulong)kvHeads, (ulong)half8, (ulong)n);
+        return dx;
     }
 
-    public (Tensor Q, Tensor K, Tensor V) AttendBackward(AttentionState state, Tensor q_THS, Tensor k_TKS, Tensor v_TKS, Tensor d_THS)
-    {
-        var all = FlashAttention.Backward(
-            d_THS, q_THS, k_TKS, v_TKS, state.Kept, state.Bounds.Cumulative, state.Bounds.Longest, state.Causal, state.Scale);
-        return (all[0], all[1], all[2]);
-    }
+    public int LengthMultiple { get; init; } = 1;
+
+    public Attended Attend(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, SequenceBounds bounds, bool causal, double scale) =>
+        LengthMultiple > 1 && PlannedAttention.IsWorthIt(q_THS, k_TKS, bounds, causal, LengthMultiple)
+            ? PlannedAttention.Attend(q_THS, k_TKS, v_TKS, bounds, causal, scale)
+            : FlashAttention.Attend(q_THS, k_TKS, v_TKS, bounds, causal, scale);
 
     public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1) =>
         CublasProduct.Accumulate(sum_NK, dy_TN, x_TK, scale);
 
-    /// <summary>Each row's loss, float32; the logits are overwritten with their gradients, times the row's scale.</summary>
-    public Tensor CrossEntropy(Tensor logits_RV, Tensor targets_R, Tensor scales_R)
-    {
-        var losses = empty(logits_RV.shape[0], ScalarType.Float32, logits_RV.device);
-        _module.Launch("cross_entropy", logits_RV.shape[0], CrossEntropyBlock, P(logits_RV), P(targets_R), P(scales_R), P(losses),
-            (ulong)(logits_RV.shape[1] / Vector));
-        return losses;
-    }
-
-    /// <summary>Whether optimizer kernels can take a range: 16-byte loads need numbers in fours, and their 16-bit copies in eights.</summary>
+    /// <summary>
+    /// Whether optimizer kernels can take a range: 16-byte loads need numbers in fours, and their 16-bit copies in eights.
+    /// </summary>
     public static bool CanTake(long offset, long count) => offset % Vector == 0 && count % Vector == 0;
 
     /// <summary>Unpacks 4-bit numbers; see the kernel for the layout.</summary>
@@ -133,7 +156,8 @@ internal sealed class CudaKernels : ILayerKernels
     public void AdamW(Tensor values, Tensor gradients, Tensor first, Tensor second, Tensor? copies, double gradientScale,
         double learningRate, double decay, double beta1, double beta2, double epsilon, long step) =>
         Stride("adamw", values.numel() / 4, P(values), P(gradients), P(first), P(second), P(copies), F(gradientScale),
-            F(learningRate), F(decay), F(beta1), F(beta2), F(epsilon), F(1 - Math.Pow(beta1, step)), F(1 / Math.Sqrt(1 - Math.Pow(beta2, step))), (ulong)(values.numel() / 4));
+            F(learningRate), F(decay), F(beta1), F(beta2), F(epsilon), F(1 - Math.Pow(beta1, step)),
+            F(1 / Math.Sqrt(1 - Math.Pow(beta2, step))), (ulong)(values.numel() / 4));
 
     /// <summary>Σ g² in float64, in a fixed order: [1]-tensors stay on the device until asked.</summary>
     public Tensor SquareSum(Tensor gradients)
@@ -141,6 +165,14 @@ internal sealed class CudaKernels : ILayerKernels
         using var parts = empty(8L * _processors, ScalarType.Float64, gradients.device);
         _module.Launch("square_sums", 8L * _processors, Block, P(gradients), P(parts), (ulong)(gradients.numel() / 4));
         return parts.sum();
+    }
+
+    /// <param name="parts">[kinds, rows, columns].</param>
+    private void AddColumns(Tensor parts, int kind, Tensor sum)
+    {
+        var (rows, columns) = (parts.shape[1], parts.shape[2]);
+        using var own = parts.select(0, kind);
+        _module.Launch("column_sums", (columns + Block - 1) / Block, Block, P(own), P(sum), (ulong)rows, (ulong)columns, 1);
     }
 
     private void Stride(string kernel, long items, params ReadOnlySpan<ulong> arguments) =>
@@ -154,7 +186,10 @@ internal sealed class CudaKernels : ILayerKernels
     {
         var (major, minor) = Cuda.Capability(device);
         string[] defines = type == ScalarType.Float16 ? ["FP16"] : [];
-        return new(new CudaModule(device, Nvrtc.Compile(Source(), $"sm_{major}{minor}", defines)), Cuda.ProcessorCount(device));
+        return new(new CudaModule(device, Nvrtc.Compile(Source(), $"sm_{major}{minor}", defines)), Cuda.ProcessorCount(device))
+        {
+            LengthMultiple = major >= PlannedAttention.LeastCapability ? PlannedAttention.Tile : 1,
+        };
     }
 
     /// <summary>All kernels, one file's after the other's.</summary>

@@ -17,7 +17,8 @@ internal sealed class PlainKernels : ILayerKernels
         return (h, h32.mul(rstd.unsqueeze(1)).mul(weight_D).to_type(x_TD.dtype), rstd);
     }
 
-    public Tensor RmsNormBackward(Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor reciprocalRms_T, Tensor? dResidual_TD, Tensor? dWeight_D)
+    public Tensor RmsNormBackward(
+        Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor reciprocalRms_T, Tensor? dResidual_TD, Tensor? dWeight_D)
     {
         var (dy, rstd) = (dy_TD.to_type(ScalarType.Float32), reciprocalRms_T.unsqueeze(1));
         var normed = h_TD.to_type(ScalarType.Float32).mul(rstd);
@@ -25,6 +26,23 @@ internal sealed class PlainKernels : ILayerKernels
         var g = dy.mul(weight_D);
         var dh = g.sub(normed.mul(g.mul(normed).mean([1], keepdim: true))).mul(rstd);
         return (dResidual_TD is null ? dh : dh.Plus(dResidual_TD)).to_type(h_TD.dtype);
+    }
+
+    public (Tensor H, Tensor Y, Tensor Mean, Tensor ReciprocalDeviation) LayerNorm(
+        Tensor x_TD, Tensor? residual_TD, Tensor weight_D, Tensor bias_D, double epsilon)
+    {
+        var h = residual_TD is null ? x_TD : x_TD.Plus(residual_TD);
+        var (y, mean, reciprocalDeviation) = AtenOps.LayerNorm(h, weight_D, bias_D, epsilon);
+        return (h, y, mean, reciprocalDeviation);
+    }
+
+    public Tensor LayerNormBackward(Tensor dy_TD, Tensor h_TD, Tensor weight_D, Tensor mean_T, Tensor reciprocalDeviation_T,
+        Tensor dResidual_TD, Tensor? dWeight_D, Tensor? dBias_D)
+    {
+        var (dh, dWeight, dBias) = AtenOps.LayerNormBackward(dy_TD, h_TD, weight_D, mean_T, reciprocalDeviation_T);
+        dWeight_D?.Accumulate(dWeight);
+        dBias_D?.Accumulate(dBias);
+        return dh.Plus(dResidual_TD);
     }
 
     public Tensor SwiGlu(Tensor gateUp_T2F)
@@ -51,29 +69,41 @@ internal sealed class PlainKernels : ILayerKernels
         d.mul_(sigmoid.Plus(x.mul(sigmoid).Times(GeluSlope).mul(sigmoid.neg().Plus(ones_like(sigmoid)))));
     }
 
-    public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads, bool back)
+    public void Rotate(Tensor x_TC, Tensor cos, Tensor sin, int heads) => Turn(x_TC, cos, sin, heads);
+
+    public Tensor RotateBack(Tensor dq_THS, Tensor dk_TKS, Tensor dv_TKS, Tensor cos, Tensor sin)
+    {
+        var joined = cat([dq_THS, dk_TKS, dv_TKS], 1).flatten(1);
+        Turn(joined, cos, sin.neg(), (int)(dq_THS.shape[1] + dk_TKS.shape[1]));
+        return joined;
+    }
+
+    private static void Turn(Tensor x_TC, Tensor cos, Tensor sin, int heads)
     {
         var size = cos.shape[^1];
         var x = x_TC.narrow(1, 0, heads * size).view(-1, heads, size);
-        var rotated = x.mul(cos).Plus(x.roll(size / 2, 2).mul(back ? sin.neg() : sin));
+        var rotated = x.mul(cos).Plus(x.roll(size / 2, 2).mul(sin));
         x.copy_(rotated);
     }
 
-    public AttentionState Attend(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, SequenceBounds bounds, bool causal, double scale)
-    {
-        var output = cat([.. Pieces(bounds).Select(piece => One(Cut(q_THS, piece), Cut(k_TKS, piece), Cut(v_TKS, piece), causal, scale))], 0);
-        return new(output, [output], bounds, causal, scale);
-    }
+    public int LengthMultiple { get; init; } = 1;
 
-    /// <summary>Computes every sequence again, with a graph.</summary>
-    public (Tensor Q, Tensor K, Tensor V) AttendBackward(AttentionState state, Tensor q_THS, Tensor k_TKS, Tensor v_TKS, Tensor d_THS)
+    /// <summary>Backward computes every sequence again, with a graph.</summary>
+    public Attended Attend(Tensor q_THS, Tensor k_TKS, Tensor v_TKS, SequenceBounds bounds, bool causal, double scale)
     {
-        using var recording = enable_grad();
-        var (q, k, v) = (q_THS.detach().requires_grad_(), k_TKS.detach().requires_grad_(), v_TKS.detach().requires_grad_());
-        var output = cat(
-            [.. Pieces(state.Bounds).Select(piece => One(Cut(q, piece), Cut(k, piece), Cut(v, piece), state.Causal, state.Scale))], 0);
-        autograd.backward([output], [d_THS]);
-        return (q.grad!, k.grad!, v.grad!);
+        var output = All(q_THS, k_TKS, v_TKS);
+        return new(output, [output], Back);
+
+        Tensor All(Tensor q, Tensor k, Tensor v) =>
+            cat([.. Pieces(bounds).Select(piece => One(Cut(q, piece), Cut(k, piece), Cut(v, piece), causal, scale))], 0);
+
+        (Tensor, Tensor, Tensor) Back(Tensor q, Tensor k, Tensor v, Tensor d_THS)
+        {
+            using var recording = enable_grad();
+            (q, k, v) = (q.detach().requires_grad_(), k.detach().requires_grad_(), v.detach().requires_grad_());
+            autograd.backward([All(q, k, v)], [d_THS]);
+            return (q.grad!, k.grad!, v.grad!);
+        }
     }
 
     public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1) =>
@@ -85,11 +115,15 @@ internal sealed class PlainKernels : ILayerKernels
 
     private static Tensor Heads(Tensor x_LHS) => x_LHS.transpose(0, 1).unsqueeze(0);
 
-    private static Tensor Cut(Tensor x, (int Start, int End) piece) => x.narrow(0, piece.Start, piece.End - piece.Start);
+    private static Tensor Cut(Tensor x, (long Start, long Length) piece) => x.narrow(0, piece.Start, piece.Length);
 
-    private static IEnumerable<(int Start, int End)> Pieces(SequenceBounds bounds)
+    private static IEnumerable<(long Start, long Length)> Pieces(SequenceBounds bounds)
     {
-        var ends = bounds.Cumulative.cpu().data<int>().ToArray();
-        return ends.Zip(ends.Skip(1));
+        var start = 0L;
+        foreach (var length in bounds.Lengths)
+        {
+            yield return (start, length);
+            start += length;
+        }
     }
 }

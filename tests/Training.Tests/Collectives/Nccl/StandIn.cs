@@ -44,10 +44,10 @@ internal sealed unsafe class StandIn : ICollectiveBackend, IDisposable
 
     public string Misuse => Marshal.PtrToStringUTF8((nint)((delegate* unmanaged<byte*>)Export("standin_misuse"))())!;
 
-    public ICollectiveEndpoint Open(string host, int? cudaDevice = null)
+    public ICollectiveEndpoint Open(string host, int? cudaDevice = null, IPeerTls? tls = null)
     {
         var device = cudaDevice ?? Interlocked.Increment(ref _devices);
-        return new NcclEndpoint(host, new(_nccl, Streams(device), Memory));
+        return new NcclEndpoint(host, new(_nccl, Streams(device), Memory), tls: tls, isLocalToo: tls is null);
     }
 
     /// <summary>As <c>auto</c> opens it: without a device where this machine has none.</summary>

@@ -140,7 +140,7 @@ public sealed class InspectTests : IDisposable
     [Fact]
     public void Data_that_cannot_be_read_at_all_is_refused()
     {
-        Assert.Contains("unknown docs; choose one of", JobRun.Refused(Job with { DataKind = "docs" }));
+        Assert.Contains("KIND:PATH: unknown kind, got docs; choose one of", JobRun.Refused(Job with { DataKind = "docs" }));
         Assert.Contains("no file matches", JobRun.Refused(Job with { Data = _folder["*.json"] }));
         Assert.Contains("train.jsonl", JobRun.Refused(Job with { DataKind = "docvqa" }));
     }
@@ -151,7 +151,7 @@ public sealed class InspectTests : IDisposable
         using var stop = new CancellationTokenSource();
         var seen = new List<(int Done, int Total)>();
 
-        Assert.ThrowsAny<OperationCanceledException>(() => InspectRun.Run(Job, (phase, done, total) =>
+        Assert.ThrowsAny<OperationCanceledException>(() => InspectRunner.Run(Job, (phase, done, total) =>
         {
             lock (seen) seen.Add((done, total));
             if (done == 3) stop.Cancel();

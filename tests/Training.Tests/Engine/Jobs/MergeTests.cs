@@ -174,7 +174,7 @@ public sealed class MergeTests : IDisposable
         using var stop = new CancellationTokenSource();
         var before = Everything();
 
-        Assert.Throws<OperationCanceledException>(() => MergeRun.Run(Job, (_, done, total) =>
+        Assert.Throws<OperationCanceledException>(() => MergeRunner.Run(Job, (_, done, total) =>
         {
             if (done == total / 2) stop.Cancel();
         }, stop.Token));

@@ -158,7 +158,7 @@ public sealed class ModelJobsTests : IDisposable
     {
         var problems = JobRun.Refused(Questions() with { DataKind = "docs", Metrics = ["loss", "bleu"] });
 
-        Assert.Contains("--metrics: unknown, got bleu; choose some of loss, accuracy, anls.", problems);
+        Assert.Contains("--metrics: unknown, got bleu; choose one of loss, accuracy, anls.", problems);
         Assert.Contains("--data: unknown kind, got docs; choose one of cauldron-docvqa, conversations, docvqa, hateful-memes, llava, messages, nlvr2.", problems);
     }
 

@@ -19,7 +19,7 @@ internal sealed record RandomAdapter(int Seed, bool Dora, bool Vision)
         using var source = CheckpointFolder.Open(checkpoint);
         var settings = new AdapterSettings(1 + Seed % 4, 3) { UsesDora = Dora, BaseModel = checkpoint };
         var maps = Phi3VWeights.List(Phi3VConfig.Read(checkpoint))
-            .Where(weight => WeightNames.IsAdapted(weight) && (Vision || !WeightNames.IsVision(weight.Name))).ToList();
+            .Where(weight => WeightRules.IsAdapted(weight) && (Vision || !WeightRules.IsVision(weight.Name))).ToList();
         var tensors = maps.SelectMany(map => Parts(map, source, settings, generator)).ToList();
         foreach (var (name, tensor) in tensors) change?.Invoke(name, tensor);
         PeftAdapter.Save(folder, settings, tensors);
@@ -28,7 +28,7 @@ internal sealed record RandomAdapter(int Seed, bool Dora, bool Vision)
 
     private static IEnumerable<(string, Tensor)> Parts(TensorInfo map, CheckpointFolder source, AdapterSettings settings, Generator generator)
     {
-        var (module, weight) = (WeightNames.ModuleOf(map.Name), empty(map.Shape));
+        var (module, weight) = (WeightRules.ModuleOf(map.Name), empty(map.Shape));
         source.CopyTo(map.Name, weight);
         var (a, b) = (randn([settings.Rank, map.Shape[1]], generator: generator), randn([map.Shape[0], settings.Rank], generator: generator));
         b *= 0.5 * weight.norm() / (settings.Scale * b.mm(a).norm());

@@ -37,6 +37,30 @@ public sealed class CudaKernelsTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
+    public void Layer_norm_and_its_gradients(bool trained)
+    {
+        var (x, residual, weight, bias, dy) = (Random(Rows, Width), Random(Rows, Width), Random(Width), Random(Width), Random(Rows, Width));
+        var (dw, db, dw32, db32) = (zeros(Width), zeros(Width), zeros(Width), zeros(Width));
+
+        var (h, y, mean, deviation) = _kernels.LayerNorm(x, residual, weight, bias, 1e-5);
+        var (h32, y32, mean32, deviation32) = _plain.LayerNorm(Wide(x), Wide(residual), Wide(weight), Wide(bias), 1e-5);
+        AssertClose(h32, h, Rounding);
+        AssertClose(y32, y, Rounding);
+        AssertClose(mean32.flatten(), mean, Rounding);
+        AssertClose(deviation32.flatten(), deviation, Rounding);
+
+        var dx = _kernels.LayerNormBackward(dy, h, weight, mean, deviation, residual, trained ? dw : null, trained ? db : null);
+        var dx32 = _plain.LayerNormBackward(
+            Wide(dy), Wide(h), Wide(weight), mean.unsqueeze(1), deviation.unsqueeze(1), Wide(residual), dw32, db32);
+        AssertClose(dx32, dx, Rounding);
+        if (!trained) return;
+        AssertClose(dw32, dw, 1e-5);
+        AssertClose(db32, db, 1e-5);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
     public void Swiglu_and_its_gradients(bool again)
     {
         var (gateUp, d) = (Random(Rows, 2 * Inner), Random(Rows, Inner));
@@ -65,37 +89,24 @@ public sealed class CudaKernelsTests : IDisposable
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Rotation_of_some_heads_there_and_back(bool back)
+    [InlineData(3, 3)]
+    [InlineData(4, 2)]
+    public void Rotation_of_some_heads_there_and_back(int heads, int kvHeads)
     {
-        const int heads = 3, size = 32;
-        var x = Random(Rows, 4 * size);
+        const int size = 32;
+        var x = Random(Rows, (heads + 2 * kvHeads) * size);
         var angle = rand(Rows, size / 2, generator: _random);
         var cos = cat([angle.cos(), angle.cos()], 1).unsqueeze(1).to_type(ScalarType.BFloat16);
         var sin = cat([angle.sin().neg(), angle.sin()], 1).unsqueeze(1).to_type(ScalarType.BFloat16);
         var wide = Wide(x);
-        _plain.Rotate(wide, Wide(cos), Wide(sin), heads, back);
+        _plain.Rotate(wide, Wide(cos), Wide(sin), heads + kvHeads);
 
-        _kernels.Rotate(x, cos, sin, heads, back);
+        _kernels.Rotate(x, cos, sin, heads + kvHeads);
 
         AssertClose(wide, x, Rounding);
-    }
-
-    [Fact]
-    public void Cross_entropy_and_its_gradient()
-    {
-        const int vocabulary = 328;
-        var logits = Random(Rows, vocabulary);
-        var (targets, scales) = (tensor((long[])[0, 7, 8, 200, 327]), rand(Rows, generator: _random));
-        var leaf = Wide(logits).requires_grad_();
-        var expected = nn.functional.cross_entropy(leaf, targets, reduction: nn.Reduction.None);
-        autograd.backward([expected], [scales]);
-
-        var losses = _kernels.CrossEntropy(logits, targets, scales);
-
-        AssertClose(expected.detach(), losses, 1e-5);
-        AssertClose(leaf.grad!, logits, Rounding);
+        var (dq, dk, dv) = (Random(Rows, heads, size), Random(Rows, kvHeads, size), Random(Rows, kvHeads, size));
+        var joined = _plain.RotateBack(Wide(dq), Wide(dk), Wide(dv), Wide(cos), Wide(sin));
+        AssertClose(joined, _kernels.RotateBack(dq, dk, dv, cos, sin), Rounding);
     }
 
     [Fact]

@@ -1,0 +1,70 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Spectre.Console;
+
+namespace Phi3VCluster.Bench.Chaos;
+
+/// <summary>The verb <c>chaos</c>: hurts a cluster while a run trains on it, and counts what that cost.</summary>
+internal sealed class ChaosCommand : Command
+{
+    private static readonly JsonSerializerOptions SnakeCase = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        WriteIndented = true,
+    };
+
+    public ChaosCommand() : base("chaos", "Kill, freeze, drain and add silos under a run, and count what it cost.")
+    {
+        var faults = new Option<int>("--faults") { Description = "How many, one after the other.", DefaultValueFactory = _ => 8 };
+        var seed = new Option<int>("--seed") { Description = "Draws which, where and how long.", DefaultValueFactory = _ => 1 };
+        var method = new Option<string>("--method")
+        {
+            Description = "lora, whose state every rank has; or full, in parts.",
+            DefaultValueFactory = _ => "lora",
+        };
+        var json = new Option<bool>("--json") { Description = "One JSON document instead of a table." };
+        foreach (var option in (Option[])[faults, seed, method, json]) Options.Add(option);
+        SetAction(parsed => Run(parsed.GetValue(method)!, parsed.GetValue(faults), parsed.GetValue(seed), parsed.GetValue(json)));
+    }
+
+    private static int Run(string method, int faults, int seed, bool json)
+    {
+        var folder = Directory.CreateTempSubdirectory("phi3v-chaos-").FullName;
+        try
+        {
+            var report = new ChaosRun(folder, method, faults, seed).Play(
+                fault => Console.Error.WriteLine(
+                    $"{fault.Kind} of {fault.Node}: longest gap {fault.LongestGap} s, well after {fault.SettledAfter} s"));
+            if (json) Console.WriteLine(JsonSerializer.Serialize(report, SnakeCase));
+            else Show(report);
+            return report is { SamplesTwice: 0, SamplesMissing: 0, ProcessesLeft: 0 }
+                && report.Faults.All(fault => fault.SettledAfter is not null) ? 0 : 1;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static void Show(ChaosReport report)
+    {
+        var table = new Table().AddColumns("fault", "times", "generations", "longest gap between steps, s", "well after, s");
+        foreach (var kind in report.Faults.GroupBy(fault => fault.Kind.Split(' ')[0]))
+            table.AddRow(kind.Key, $"{kind.Count()}", $"{kind.Sum(fault => fault.Generations)}",
+                Range(kind.Select(fault => fault.LongestGap)), Range(kind.Select(fault => fault.SettledAfter ?? double.NaN)));
+        AnsiConsole.Write(table);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{report.Method}, seed {report.Seed}: {report.Steps} steps in {report.Generations} generations, "
+            + $"{report.StepsLost} of them lost; samples twice in an epoch {report.SamplesTwice}, missing {report.SamplesMissing}; "
+            + $"loss from the undisturbed run's at most {report.LossDifference:G3}; processes left {report.ProcessesLeft}"));
+    }
+
+    private static string Range(IEnumerable<double> seconds)
+    {
+        List<double> sorted = [.. seconds.Order()];
+        return sorted.Count == 1 || sorted[0] == sorted[^1]
+            ? sorted[0].ToString("0.0", CultureInfo.InvariantCulture)
+            : string.Create(CultureInfo.InvariantCulture, $"{sorted[0]:0.0} to {sorted[^1]:0.0}");
+    }
+}
