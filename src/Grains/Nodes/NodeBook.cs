@@ -3,7 +3,11 @@ using Phi3VCluster.Grains.Queue;
 
 namespace Phi3VCluster.Grains.Nodes;
 
-/// <summary>The nodes that sent a heartbeat, and when. Not stored: the next heartbeats tell it all again.</summary>
+/// <summary>
+/// The nodes that sent a heartbeat, and when. Not stored: the next heartbeats tell it all again. It is looked into each second, so that a
+/// gap means that its own silo stood still (frozen, or starved on a busy machine): that time counts as nobody's silence. The cluster may
+/// have moved to another silo meanwhile, and what this one then said of its nodes would break runs that are well.
+/// </summary>
 /// <param name="isAlive">Whether a silo, by its address, is in the cluster.</param>
 /// <param name="active">The silos that should have sent one.</param>
 internal sealed class NodeBook(Func<string, bool> isAlive, Func<IEnumerable<string>> active, TimeProvider time)
@@ -15,8 +19,10 @@ internal sealed class NodeBook(Func<string, bool> isAlive, Func<IEnumerable<stri
 
     private static readonly TimeSpan SilenceUntilForgotten = TimeSpan.FromMinutes(10);
 
+    private static readonly TimeSpan OwnPause = TimeSpan.FromSeconds(3);
+
     private readonly SortedDictionary<string, (NodeInfo Node, long HeardAt)> _nodes = new(StringComparer.Ordinal);
-    private readonly long _openedAt = time.GetTimestamp();
+    private long _openedAt = time.GetTimestamp(), _lookedAt = time.GetTimestamp();
 
     /// <summary>
     /// Whether all nodes have been heard since the book was opened: a gang that is leased before has fewer ranks than there are, for as
@@ -43,8 +49,10 @@ internal sealed class NodeBook(Func<string, bool> isAlive, Func<IEnumerable<stri
         }
     }
 
+    /// <summary>Part of the tick.</summary>
     public void ForgetLongLost()
     {
+        Look();
         foreach (var (name, _) in _nodes.Where(n => time.GetElapsedTime(n.Value.HeardAt) > SilenceUntilForgotten).ToList())
             _nodes.Remove(name);
     }
@@ -52,6 +60,7 @@ internal sealed class NodeBook(Func<string, bool> isAlive, Func<IEnumerable<stri
     /// <returns>Why the silo that a seat was leased on is lost, or null if it is not.</returns>
     public string? LossOf(SeatPlace place)
     {
+        Look();
         var known = _nodes.TryGetValue(place.Node, out var entry);
         if (known && entry.Node.Silo != place.Silo) return $"{place.Node} was lost: its silo was restarted";
         if (!isAlive(place.Silo)) return $"{place.Node} was lost: its silo is gone";
@@ -60,13 +69,26 @@ internal sealed class NodeBook(Func<string, bool> isAlive, Func<IEnumerable<stri
     }
 
     /// <param name="draining">Nodes that somebody asked to be emptied.</param>
-    public IReadOnlyList<NodeInfo> All(LeaseBook leases, IReadOnlySet<string> draining) =>
-        [.. _nodes.Values.Select(n => Complete(n.Node, n.HeardAt, leases, draining))];
+    public IReadOnlyList<NodeInfo> All(LeaseBook leases, IReadOnlySet<string> draining)
+    {
+        Look();
+        return [.. _nodes.Values.Select(n => Complete(n.Node, n.HeardAt, leases, draining))];
+    }
 
     /// <summary>The nodes that take runs.</summary>
     public IReadOnlyList<NodeCapacity> Capacities(LeaseBook leases, IReadOnlySet<string> draining) =>
         [.. All(leases, draining).Where(n => n.State == NodeState.Ready)
             .Select(n => new NodeCapacity(n.Node, n.Silo, n.Device, n.Ranks, n.Free))];
+
+    private void Look()
+    {
+        var now = time.GetTimestamp();
+        var gap = now - _lookedAt;
+        _lookedAt = now;
+        if (time.GetElapsedTime(0, gap) < OwnPause) return;
+        _openedAt += gap;
+        foreach (var (name, entry) in _nodes.ToList()) _nodes[name] = entry with { HeardAt = Math.Min(now, entry.HeardAt + gap) };
+    }
 
     private NodeInfo Complete(NodeInfo node, long heardAt, LeaseBook book, IReadOnlySet<string> draining)
     {

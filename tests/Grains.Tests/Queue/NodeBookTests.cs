@@ -81,6 +81,36 @@ public sealed class NodeBookTests
     }
 
     [Fact]
+    public void A_node_that_is_silent_for_long_is_lost()
+    {
+        _book.Hear(Node("n1", "s1"));
+        PassLooking(TimeSpan.FromSeconds(15));
+        Assert.Null(_book.LossOf(new(0, "n1", "s1")));
+
+        PassLooking(TimeSpan.FromSeconds(2));
+
+        Assert.Equal("n1 was lost: it has been silent for 17 s", _book.LossOf(new(0, "n1", "s1")));
+        Assert.Equal(NodeState.Lost, Assert.Single(_book.All(LeaseBook.Empty, Drained)).State);
+    }
+
+    [Fact]
+    public void A_book_whose_silo_stood_still_blames_nobody_for_that_time()
+    {
+        _book.Hear(Node("n1", "s1"));
+        PassLooking(TimeSpan.FromSeconds(5));
+        _clock.Pass(TimeSpan.FromSeconds(60)); // frozen, and thawed: what the nodes sent meanwhile went elsewhere, or is still on its way
+
+        Assert.Null(_book.LossOf(new(0, "n1", "s1")));
+        Assert.Null(_book.LossOf(new(0, "n2", "s2")));
+        Assert.Equal(NodeState.Draining, Assert.Single(_book.All(LeaseBook.Empty, Drained)).State);
+
+        PassLooking(TimeSpan.FromSeconds(12));
+
+        Assert.StartsWith("n1 was lost: it has been silent for ", _book.LossOf(new(0, "n1", "s1")));
+        Assert.StartsWith("n2 was lost: it has been silent for ", _book.LossOf(new(0, "n2", "s2")));
+    }
+
+    [Fact]
     public void A_node_that_drains_or_stops_takes_no_runs()
     {
         _book.Hear(Node("n1", "s1"));
@@ -91,6 +121,16 @@ public sealed class NodeBookTests
     }
 
     private static readonly ImmutableSortedSet<string> Drained = ["n1"];
+
+    /// <summary>As the cluster's tick does each second.</summary>
+    private void PassLooking(TimeSpan time)
+    {
+        for (var passed = TimeSpan.Zero; passed < time; passed += TimeSpan.FromSeconds(1))
+        {
+            _clock.Pass(TimeSpan.FromSeconds(1));
+            _book.ForgetLongLost();
+        }
+    }
 
     private int Free(LeaseBook leases) => Assert.Single(_book.All(leases, ImmutableSortedSet<string>.Empty)).Free;
 
