@@ -22,12 +22,12 @@ internal static class MachineReport
             () => Try("torch version", () => __version__),
             () => Try("tensor arithmetic", MultiplyAndCompare),
             () => Try("device", () => DeviceReport.OfThisMachine().Words),
+            () => Try("bf16 on the CPU", () => CpuBf16.IsFast ? "faster than float32" : "no faster than float32"),
         ];
         List<Row> rows =
         [
             loads,
             .. loads.Ok ? withTorch.Select(row => row()) : [],
-            Try("bf16 on the CPU", () => CpuBf16.IsFast ? "in hardware" : "emulated: float32 is many times faster"),
             Try("cores", () => $"{Environment.ProcessorCount}"),
             Try("memory", () => $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1L << 30):F1} GiB"),
         ];
