@@ -52,6 +52,24 @@ public sealed partial class RecoveryTests
         Assert.Contains(new FolderStore(disks[1]).Complete(), one => one.Step == 5);
     }
 
+    [Fact]
+    public void A_shard_that_its_rank_cannot_write_costs_the_checkpoint_and_keeps_nobody_waiting()
+    {
+        var (spec, folder) = (Spec("full", "sharded") with { Checkpoint = new() { EverySteps = 2, Keep = 9 } }, Disks(1)[0]);
+        var blocked = Path.Combine(new FolderStore(folder).FolderOf(step: 2, generation: 1), ShardFile.NameOf(1, 2));
+        Directory.CreateDirectory(blocked); // where a file should be
+        using var run = new LocalRun(spec, folder);
+        run.Take(2);
+        run.Until("all are ready", p => p.Phase == RankPhase.Parked);
+        run.Join();
+
+        var end = run.Until("the run ends", p => p.Phase == RankPhase.Finished);
+
+        Assert.Single(end[0].Notes, note => note.Contains("a checkpoint could not be written, training goes on"));
+        Assert.Contains(end[0].Notes, note => note.Contains("rank 1 could not write or bring its part: ") && note.Contains(blocked));
+        Assert.Contains(new FolderStore(folder).Complete(), one => one.Step > 2);
+    }
+
     private string[] Disks(int count)
     {
         var name = $"recovery-{Interlocked.Increment(ref _names)}";

@@ -16,6 +16,7 @@ public sealed class CheckpointWriter : IDisposable
     private Thread? _thread;
     private CancellationTokenSource? _waiting;
     private volatile Refusal? _refused; // the last
+    private volatile bool _hasWritten;
     private long _newest, _newestAt;
 
     /// <summary>The step of the newest complete checkpoint that this seat wrote; 0 for none.</summary>
@@ -29,6 +30,9 @@ public sealed class CheckpointWriter : IDisposable
 
     public bool IsBusy => _thread is { IsAlive: true };
 
+    /// <summary>Whether the last one's shard of this rank is on the disk; others may still be waited for.</summary>
+    public bool HasWritten => _hasWritten;
+
     /// <summary>Begins to write.</summary>
     /// <param name="shards">In host memory; owned from here on.</param>
     /// <returns>False if the last one is still being written: this one is left out.</returns>
@@ -41,7 +45,7 @@ public sealed class CheckpointWriter : IDisposable
                 Dispose(shards);
                 return false;
             }
-            _waiting = new();
+            (_waiting, _hasWritten) = (new(), false);
             var stop = _waiting.Token;
             _thread = new Thread(() => Write(part, shards, stop)) { Name = "checkpoint", IsBackground = true };
             _thread.Start();
@@ -55,7 +59,7 @@ public sealed class CheckpointWriter : IDisposable
     /// <summary>The other ranks are gone: what waits for their shards gives up.</summary>
     public void GiveUp() => _waiting?.Cancel();
 
-    /// <summary>A shard that another seat brought for a checkpoint could not be taken: it will not be complete.</summary>
+    /// <summary>A shard that a checkpoint is waiting for will not come: it will not be complete.</summary>
     public void Refuse(string folder, string problem) => _refused = new(folder, problem);
 
     public void Dispose()
@@ -75,6 +79,7 @@ public sealed class CheckpointWriter : IDisposable
             FolderSync.Flush(part.Folder);
             var own = CheckpointFile.Of(Path.Combine(part.Folder, name));
             if (part is { IsKeptHere: true, Complete: null }) own.Tell(part.Folder);
+            _hasWritten = true;
             var problem = Bring(part, own, stop); // which costs the copy there, not the one here
             if (part.Complete is not { } complete)
             {
@@ -89,8 +94,7 @@ public sealed class CheckpointWriter : IDisposable
             CheckpointFile.RemoveTold(part.Folder);
             Interlocked.Exchange(ref _newestAt, DateTime.UtcNow.Ticks);
             Interlocked.Exchange(ref _newest, complete.Manifest.Step);
-            complete.Store.Retain(complete.Keep, kept: part.Folder);
-            Problem = problem;
+            Problem = problem ?? Retain(complete, part.Folder);
         }
         catch (OperationCanceledException)
         {
@@ -118,6 +122,20 @@ public sealed class CheckpointWriter : IDisposable
         catch (IOException error)
         {
             return $"{part.Folder}: on another disk: {error.Message}";
+        }
+    }
+
+    /// <summary>What an older checkpoint leaves behind costs room, and not the one that is complete.</summary>
+    private static string? Retain(CheckpointCompletion complete, string folder)
+    {
+        try
+        {
+            complete.Retain(folder);
+            return null;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return $"{folder}: is complete, but older ones could not be removed: {error.Message}";
         }
     }
 
@@ -185,5 +203,5 @@ public sealed record CheckpointPart(
 
 /// <param name="Manifest">Its files are filled in.</param>
 /// <param name="History">Makes the step records' text, which takes long after many steps: asked for on the writer's thread.</param>
-/// <param name="Keep">So many of the newest stay.</param>
-public sealed record CheckpointCompletion(FolderStore Store, CheckpointManifest Manifest, Func<string> History, int Keep);
+/// <param name="Retain">Removes what the complete one, whose folder it is given, replaces.</param>
+public sealed record CheckpointCompletion(CheckpointManifest Manifest, Func<string> History, Action<string> Retain);

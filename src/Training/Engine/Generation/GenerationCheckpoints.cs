@@ -11,12 +11,18 @@ namespace Phi3VCluster.Training.Engine;
 /// </summary>
 internal sealed class GenerationCheckpoints
 {
+    /// <summary>What a rank tells of itself, and whose copy its part is missing from.</summary>
+    private const int Busy = 1, FirstKeeper = 2, SecondKeeper = 4;
+
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(20);
+
     private readonly RunHome _home;
     private readonly ICollective _collective;
     private readonly bool _writes, _completes;
     private readonly bool _isKeptHere = true;
-    private readonly IReadOnlyList<string> _elsewhere = []; // who completes it on disks that this rank does not see
+    private readonly IReadOnlyList<(int Keeper, string Address)> _elsewhere = []; // who completes it on disks that this rank does not see
     private readonly int _everySteps;
+    private volatile int _notBrought; // bits of keepers
     private bool _saidLate, _saidProblem;
     private long _begun; // the step whose checkpoint was begun last
 
@@ -30,11 +36,12 @@ internal sealed class GenerationCheckpoints
         var second = Array.IndexOf(sees, false);
         _completes = collective.Rank == 0 || collective.Rank == second;
         _writes = home.State.IsSharded || _completes;
-        if (IsShared || home.Transfer is not { } transfer) return;
-        (int Keeper, bool IsSeen)[] disks = [(0, sees[collective.Rank]), (second, Seeing(second)[collective.Rank])];
+        if (IsShared || home.OpenTransfer() is not { } transfer) return;
+        (int Rank, int Bit, bool IsSeen)[] keepers =
+            [(0, FirstKeeper, sees[collective.Rank]), (second, SecondKeeper, Seeing(second)[collective.Rank])];
         var addresses = RankMessages.Exchange(collective, Encoding.UTF8.GetBytes(transfer.Address));
-        _isKeptHere = disks.Any(disk => disk.IsSeen);
-        _elsewhere = [.. disks.Where(disk => !disk.IsSeen).Select(disk => Encoding.UTF8.GetString(addresses[disk.Keeper]))];
+        _isKeptHere = keepers.Any(keeper => keeper.IsSeen);
+        _elsewhere = [.. keepers.Where(one => !one.IsSeen).Select(one => (one.Bit, Encoding.UTF8.GetString(addresses[one.Rank])))];
     }
 
     /// <summary>Whether all nodes see one output folder.</summary>
@@ -65,19 +72,49 @@ internal sealed class GenerationCheckpoints
     {
         if (_everySteps == 0) return;
         var before = _home.Clock.Enter(Phase.Checkpoint);
-        _home.Writer.Wait();
+        WaitForAll();
         if (_writes && _begun != _home.State.Position.Step) Start();
-        _home.Writer.Wait();
-        RankMessages.Largest(_collective, 0); // nobody goes on before the manifest is there
+        WaitForAll(); // nobody goes on before the manifest is there
         _home.Clock.Enter(before);
     }
 
-    /// <summary>A shard that one rank leaves out would keep the others waiting for it.</summary>
-    private bool IsAnyBusy() => _home.State.IsSharded && RankMessages.Largest(_collective, _home.Writer.IsBusy ? 1 : 0) > 0;
+    private void WaitForAll()
+    {
+        while (IsAnyBusy()) Thread.Sleep(Look);
+    }
+
+    /// <summary>
+    /// Asked by all ranks of a sharded state together. A shard that one rank leaves out would keep the others waiting for it, and so would one that a rank
+    /// cannot write: they are told here.
+    /// </summary>
+    private bool IsAnyBusy()
+    {
+        var writer = _home.Writer;
+        var isBusy = writer.IsBusy;
+        if (!_home.State.IsSharded) return isBusy; // one rank's file needs no other's
+        var owed = isBusy || _begun == 0 || writer.HasWritten ? _notBrought : FirstKeeper | SecondKeeper;
+        var told = RankMessages.Numbers(_collective, (isBusy ? Busy : 0) | owed);
+        if (told.Any(bits => (bits & (FirstKeeper | SecondKeeper)) != 0)) Refuse(told, writer.Problem ?? "");
+        return told.Any(bits => (bits & Busy) != 0);
+    }
+
+    /// <summary>A keeper that a rank owes its part does not wait for it.</summary>
+    /// <param name="told">By rank.</param>
+    /// <param name="problem">This rank's own, if it has one.</param>
+    private void Refuse(int[] told, string problem)
+    {
+        var problems = RankMessages.Exchange(_collective, Encoding.UTF8.GetBytes(problem));
+        var awaited = _collective.Rank == 0 ? FirstKeeper : SecondKeeper;
+        var lacking = Array.FindIndex(told, bits => (bits & awaited) != 0);
+        if (!_completes || lacking < 0) return;
+        _home.Writer.Refuse(_home.Store.FolderOf(_begun, _collective.Generation),
+            $"rank {lacking} could not write or bring its part: {Encoding.UTF8.GetString(problems[lacking])}");
+    }
 
     private bool Start()
     {
         var before = _home.Clock.Enter(Phase.Snapshot);
+        _notBrought = 0;
         var starts = _home.Writer.Start(PartOf(), _home.State.Optimizer.Copy());
         _home.Clock.Enter(before);
         if (starts) _begun = _home.State.Position.Step;
@@ -95,7 +132,7 @@ internal sealed class GenerationCheckpoints
     private void Bring(CheckpointPart part, CheckpointFile file, CancellationToken stop)
     {
         IOException? lost = null;
-        foreach (var address in _elsewhere)
+        foreach (var (keeper, address) in _elsewhere)
         {
             try
             {
@@ -103,6 +140,7 @@ internal sealed class GenerationCheckpoints
             }
             catch (IOException error)
             {
+                _notBrought |= keeper;
                 lost = error;
             }
         }

@@ -31,7 +31,7 @@ internal static class RankMessages
     }
 
     /// <summary>Each rank's number, by rank, to the last digit: in two halves, for the collective sums float32.</summary>
-    private static int[] Numbers(ICollective collective, int number)
+    public static int[] Numbers(ICollective collective, int number)
     {
         var (ranks, halves) = (collective.WorldSize, new float[2 * collective.WorldSize]);
         (halves[collective.Rank], halves[ranks + collective.Rank]) = (number & ((1 << DigitBits) - 1), number >> DigitBits);

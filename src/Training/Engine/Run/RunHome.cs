@@ -19,6 +19,7 @@ internal sealed class RunHome : IDisposable
 {
     private readonly Stack<IDisposable> _owned = new();
     private readonly List<string> _warnings = [];
+    private Func<IPeerEndpoint>? _open; // null while nobody needs parts of the state
     private CheckpointEntry? _unopened; // the newest by its name, while nobody has asked for it
 
     private RunHome(RunSpec spec, RankCompute compute, string output, SeatMetrics metrics)
@@ -66,7 +67,7 @@ internal sealed class RunHome : IDisposable
     /// <summary>What the seat holds of a sharded state in host memory; null where the state is replicated.</summary>
     public SeatShards? Shards { get; private set; }
 
-    /// <summary>Takes shards that seats with other disks bring; null where the state is replicated.</summary>
+    /// <summary>Brings shards to seats with other disks, and takes theirs; null until <see cref="OpenTransfer"/>.</summary>
     public ShardTransfer? Transfer { get; private set; }
 
     /// <summary>The checkpoint that the run would go on from, while <see cref="State"/> is the start's; null where there is none.</summary>
@@ -121,14 +122,19 @@ internal sealed class RunHome : IDisposable
             [$"checkpoint: none in {Store.Root} can be read; restore one of them, or submit the run anew.", .. problems]);
     }
 
-    /// <summary>From now on others get what this seat holds of a sharded state, and bring what it is to hold.</summary>
+    /// <summary>From now on others get what this seat holds of a sharded state.</summary>
     /// <param name="open">Opens an end for them.</param>
     public void OpenShards(Func<IPeerEndpoint> open)
     {
         if (!State.IsSharded) return;
+        _open = open;
         Shards = new(open(), Model.Parameters.Count);
-        Transfer = new(open(), Store, ShardMemory.Parts * sizeof(float) * Model.Parameters.Count + MostHeaderBytes, Writer.Refuse);
     }
+
+    /// <summary>Where nodes turn out to have disks of their own: from now on others bring shards of checkpoints here.</summary>
+    /// <returns>Null where the state is replicated, of which one rank writes all.</returns>
+    public ShardTransfer? OpenTransfer() => _open is null ? null : Transfer ??= new(
+        _open(), Store, ShardMemory.Parts * sizeof(float) * Model.Parameters.Count + MostHeaderBytes, Writer.Refuse);
 
     /// <summary>
     /// A generation is over. What is whole of a sharded state is held for others; a state that is torn, or only a part, is otherwise worth

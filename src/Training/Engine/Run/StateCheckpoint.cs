@@ -12,7 +12,7 @@ internal static class StateCheckpoint
     public static CheckpointPart PartOf(RunHome home, long generation, int rank, int worldSize, bool completes)
     {
         var step = home.State.Position.Step;
-        return new(home.Store.FolderOf(step, generation), step, generation, rank, worldSize, completes ? new(home.Store, new()
+        return new(home.Store.FolderOf(step, generation), step, generation, rank, worldSize, completes ? new(new()
         {
             Run = home.Run,
             Generation = generation,
@@ -25,7 +25,7 @@ internal static class StateCheckpoint
             Scalars = home.State.Scalars(),
             Files = [],
             WrittenAt = DateTime.UtcNow,
-        }, home.State.History(), CheckpointSpec.Of(home.Spec).Keep) : null);
+        }, home.State.History(), folder => home.Store.Retain(CheckpointSpec.Of(home.Spec).Keep, kept: folder)) : null);
     }
 
     /// <summary>Writes what a parked seat holds, unless a checkpoint holds it.</summary>
