@@ -108,4 +108,7 @@ internal sealed record StepJob(StepFiles Files, string Method, int Threads, int 
 
     /// <summary>What ours computes in.</summary>
     public string Precision { get; init; } = "fp32";
+
+    /// <summary>Crops on each side of ours.</summary>
+    public int PageSide { get; init; } = StepSamples.Side;
 }

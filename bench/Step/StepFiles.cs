@@ -11,7 +11,12 @@ namespace Phi3VCluster.Bench.Step;
 /// <param name="Vocabulary">The released models' own: the head costs what it costs there.</param>
 internal sealed record StepSizes(
     int Hidden = 512, int Intermediate = 1408, int Layers = 8, int Heads = 8, int Vocabulary = 32064,
-    int TowerHidden = 256, int TowerIntermediate = 1024, int TowerLayers = 6, int TowerHeads = 4);
+    int TowerHidden = 256, int TowerIntermediate = 1024, int TowerLayers = 6, int TowerHeads = 4)
+{
+    /// <summary>The released models': 4.15 billion parameters.</summary>
+    public static StepSizes Released { get; } =
+        new(3072, 8192, 32, 32, TowerHidden: 1024, TowerIntermediate: 4096, TowerLayers: 24, TowerHeads: 16);
+}
 
 /// <summary>What all contenders read: a Hugging Face checkpoint with random weights, the samples, and a fresh adapter for LoRA.</summary>
 internal sealed record StepFiles(string Folder, StepSizes Sizes)
@@ -24,10 +29,7 @@ internal sealed record StepFiles(string Folder, StepSizes Sizes)
 
     public static StepFiles Create(string folder, StepSizes sizes, int samples)
     {
-        var files = new StepFiles(folder, sizes);
-        Directory.CreateDirectory(files.Checkpoint);
-        File.WriteAllText(Path.Combine(files.Checkpoint, "config.json"), JsonSerializer.Serialize(Config(sizes)));
-        files.WriteWeights();
+        var files = CreateCheckpoint(folder, sizes, ScalarType.Float32);
         StepSamples.Write(files.Samples, StepSamples.Make(samples, sizes.Vocabulary));
         using var adapted = TrainedModel.Load(new()
         {
@@ -38,17 +40,23 @@ internal sealed record StepFiles(string Folder, StepSizes Sizes)
         return files;
     }
 
-    /// <summary>Activations of order one: vectors 0 or 1, matrices with deviation 1/√(inputs).</summary>
-    private void WriteWeights()
+    /// <summary>The checkpoint alone, a tensor in memory at a time.</summary>
+    public static StepFiles CreateCheckpoint(string folder, StepSizes sizes, ScalarType stored)
     {
-        using var scope = NewDisposeScope();
+        var files = new StepFiles(folder, sizes);
+        Directory.CreateDirectory(files.Checkpoint);
+        File.WriteAllText(Path.Combine(files.Checkpoint, "config.json"), JsonSerializer.Serialize(Config(sizes)));
         using var generator = new Generator(1);
-        Tensor Draw(TensorInfo weight) => weight.Shape.Length == 1
-            ? full(weight.Shape, weight.Name.EndsWith("bias", StringComparison.Ordinal) ? 0f : 1f)
-            : randn(weight.Shape, generator: generator) / Math.Sqrt(weight.Shape.Skip(1).Aggregate(1L, (product, size) => product * size));
-        SafeTensorsWriter.Write(Path.Combine(Checkpoint, "model.safetensors"),
-            [.. Phi3VWeights.List(Phi3VConfig.Read(Checkpoint)).Select(weight => (weight.Name, Draw(weight)))]);
+        var weights = Phi3VWeights.List(Phi3VConfig.Read(files.Checkpoint));
+        SafeTensorsWriter.Write(Path.Combine(files.Checkpoint, "model.safetensors"),
+            weights.Select(weight => new StoredTensor(weight, stored, () => Draw(weight, generator))));
+        return files;
     }
+
+    /// <summary>Activations of order one: vectors 0 or 1, matrices with deviation 1/√(inputs).</summary>
+    private static Tensor Draw(TensorInfo weight, Generator generator) => weight.Shape.Length == 1
+        ? full(weight.Shape, weight.Name.EndsWith("bias", StringComparison.Ordinal) ? 0f : 1f)
+        : randn(weight.Shape, generator: generator) / Math.Sqrt(weight.Shape.Skip(1).Aggregate(1L, (product, size) => product * size));
 
     private static object Config(StepSizes sizes)
     {

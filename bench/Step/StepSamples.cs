@@ -9,16 +9,19 @@ namespace Phi3VCluster.Bench.Step;
 /// <summary>Letter pages with a short question and a short answer. Random, and the same in every process.</summary>
 internal static class StepSamples
 {
+    /// <summary>Crops on each side of a letter page.</summary>
+    public const int Side = 4;
+
     /// <summary>What a letter page is cut into, without the global crop.</summary>
-    public const int NumCrops = Rows * Columns;
+    public const int NumCrops = Side * Side;
 
-    private const int Rows = 4, Columns = 4;
-
+    /// <param name="side">Crops on each side of a page.</param>
     /// <param name="allRows">Supervise every position, so that all of them need logits.</param>
     /// <param name="text">Its tokens; the image's stand in their midst.</param>
-    public static IReadOnlyList<EncodedSample> Make(int count, int vocabulary, bool allRows = false, PageText? text = null)
+    public static IReadOnlyList<EncodedSample> Make(
+        int count, int vocabulary, bool allRows = false, PageText? text = null, int side = Side)
     {
-        var samples = Enumerable.Range(0, count).Select(index => SyntheticPages.Make($"{index}", vocabulary, Rows, Columns, text ?? new()));
+        var samples = Enumerable.Range(0, count).Select(index => SyntheticPages.Make($"{index}", vocabulary, side, side, text ?? new()));
         return [.. allRows ? samples.Select(sample => sample with { Labels = Array.ConvertAll(sample.InputIds, id => Math.Max(id, 0)) }) : samples];
     }
 
@@ -32,7 +35,7 @@ internal static class StepSamples
             SafeTensorsWriter.Write(Path.Combine(folder, $"sample-{sample.Id}.safetensors"),
             [
                 ("input_ids", tensor(sample.InputIds)), ("labels", tensor(sample.Labels)),
-                ("pixel_values", CropTensors.Make(sample.Images[0], CPU)), ("image_grid", tensor([(long)Rows, Columns])),
+                ("pixel_values", CropTensors.Make(sample.Images[0], CPU)), ("image_grid", tensor([(long)Side, Side])),
             ]);
         }
     }

@@ -27,7 +27,7 @@ internal static class StepWorker
         string[] arguments =
         [
             Verb, job.Files.Folder, job.Method, Text(job.Threads), Text(job.Pages), Text(job.LearningRate),
-            job.Change.ToString(), job.Precision,
+            job.Change.ToString(), job.Precision, Text(job.PageSide),
         ];
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         return start;
@@ -39,7 +39,11 @@ internal static class StepWorker
         LibTorch.Load();
         var job = new StepJob(new(arguments[0], new()), arguments[1], int.Parse(arguments[2], CultureInfo.InvariantCulture),
             int.Parse(arguments[3], CultureInfo.InvariantCulture), double.Parse(arguments[4], CultureInfo.InvariantCulture))
-        { Change = Enum.Parse<Saving>(arguments[5]), Precision = arguments[6] };
+        {
+            Change = Enum.Parse<Saving>(arguments[5]),
+            Precision = arguments[6],
+            PageSide = int.Parse(arguments[7], CultureInfo.InvariantCulture),
+        };
         // A thread of its own, as a rank has: allocators and libtorch treat the main thread differently.
         var rank = new Thread(() => TakeTurns(job));
         rank.Start();
@@ -51,7 +55,7 @@ internal static class StepWorker
     {
         set_num_threads(job.Threads);
         var spec = SpecOf(job);
-        var samples = StepSamples.Make(job.Pages, job.Files.Sizes.Vocabulary, job.Change == Saving.AnswerRowsOnly);
+        var samples = StepSamples.Make(job.Pages, job.Files.Sizes.Vocabulary, job.Change == Saving.AnswerRowsOnly, side: job.PageSide);
         var compute = RankCompute.Of(spec, cudaDevice: null);
         using var model = TrainedModel.Load(spec, compute);
         using var world = Catalog<ICollectiveBackend>.Find("loopback", "step").Open("").Connect(1, 0, [""], CancellationToken.None);
