@@ -5,7 +5,7 @@ namespace Phi3VCluster.Monitoring.Tests;
 /// <summary>Prometheus's own checker, of Debian's package prometheus.</summary>
 internal static class Promtool
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     /// <summary>Skips the test, with that reason, where there is no such program.</summary>
     public static void Require(string program = "promtool") => Assert.SkipUnless(

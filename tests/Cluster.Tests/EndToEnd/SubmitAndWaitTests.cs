@@ -158,7 +158,7 @@ public sealed class SubmitAndWaitTests : IDisposable
         submit.Signal(RunningProcess.Kill);
 
         await Eventually.Holds(
-            () => _cli.Processes("phi3v-silo").Count == 0, TimeSpan.FromSeconds(30), "the silo without its command ends");
+            () => _cli.Processes("phi3v-silo").Count == 0, CliSandbox.Timeout, "the silo without its command ends");
 
         var known = Assert.Single((await _cli.JsonAsync(0, "runs")).EnumerateArray());
         Assert.Equal("failed", known.GetProperty("state").GetString());

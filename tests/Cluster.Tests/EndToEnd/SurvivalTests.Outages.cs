@@ -86,6 +86,7 @@ public sealed partial class SurvivalTests
         var steps = Steps(run).Count;
         await Eventually.Holds(() => Steps(run).Count > steps + 10, CliSandbox.Timeout, "training goes on");
         var now = await client.Run(run).StatusAsync();
+        Assert.Equal([], now.Generations.Where(one => one.Generation > taken.Generation).Select(one => one.Cause));
         Assert.Equal((taken.Generation, 3), (now.Generation, now.WorldSize));
         await CancelAsync(client, run);
         EachOnce(run);

@@ -24,7 +24,7 @@ internal static class SiloClient
             {
                 if (tls is not null) connection.UseClientTls(Options(new TlsIdentity(tls, PeerRole.Client)));
             }))).Build();
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         await host.StartAsync(patience.Token);
         return host;
     }

@@ -6,7 +6,7 @@ namespace Phi3VCluster.Training.Tests.Collectives;
 /// <summary>Ranks of one generation as threads of this process.</summary>
 internal static class Ranks
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     /// <summary>Connects a world, runs the work on each rank's thread and hands out its results by rank.</summary>
     public static T[] Run<T>(ICollectiveBackend backend, int worldSize, Func<ICollective, T> work)

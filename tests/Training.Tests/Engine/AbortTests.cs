@@ -15,7 +15,7 @@ namespace Phi3VCluster.Training.Tests.Engine;
 [Collection<AloneCollection>]
 public sealed class AbortTests(ITestOutputHelper output) : IClassFixture<AbortTests.Files>
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(8);
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan WellInto = TimeSpan.FromSeconds(1);
 
