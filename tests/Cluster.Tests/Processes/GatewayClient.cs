@@ -11,7 +11,7 @@ namespace Phi3VCluster.Cluster.Tests.Processes;
 /// <summary>A client of one node's gateway, for tests that ask more often than a command could be started.</summary>
 public sealed class GatewayClient : IAsyncDisposable
 {
-    private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(5); // a grain that was on a dead silo answers no more
+    private static readonly TimeSpan AnswerPatience = TimeSpan.FromSeconds(10); // a grain that was on a dead silo answers no more
 
     private readonly IHost _host;
     private readonly IGrainFactory _grains;

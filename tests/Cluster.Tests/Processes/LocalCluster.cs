@@ -79,6 +79,9 @@ public sealed class LocalCluster : IAsyncDisposable
     /// <summary>A node's process stands still until the end of this.</summary>
     public IDisposable Without(string node) => Freeze(Silo(node)!.Value);
 
+    /// <summary>A node's process stands still for most of the time until the end of this, as on a crowded machine.</summary>
+    public IAsyncDisposable Slow(string node) => new Slowed(Silo(node)!.Value);
+
     /// <summary>What dies stays dead until the end of this.</summary>
     public IDisposable WithoutSupervisor() => Freeze(Supervisor);
 
@@ -123,6 +126,30 @@ public sealed class LocalCluster : IAsyncDisposable
     private static int? Number(JsonElement value) => value.ValueKind == JsonValueKind.Number ? value.GetInt32() : null;
 
     private static Frozen Freeze(int process) => new(process);
+
+    private sealed class Slowed : IAsyncDisposable
+    {
+        private static readonly TimeSpan Stands = TimeSpan.FromMilliseconds(300), Goes = TimeSpan.FromMilliseconds(60);
+
+        private readonly CancellationTokenSource _end = new();
+        private readonly Task _task;
+
+        public Slowed(int process) => _task = Task.Run(async () =>
+        {
+            while (!_end.IsCancellationRequested)
+            {
+                using (Freeze(process)) await Task.Delay(Stands);
+                await Task.Delay(Goes);
+            }
+        });
+
+        public async ValueTask DisposeAsync()
+        {
+            await _end.CancelAsync();
+            await _task;
+            _end.Dispose();
+        }
+    }
 
     private sealed class Frozen : IDisposable
     {
