@@ -45,6 +45,7 @@ public static class RunSpecYaml
         var problems = new List<string>();
         var root = SpecOverrides.Apply(SpecParser.Parse(text, source), sets, problems);
         var spec = RunSpecPaths.ExpandHome(new SpecBinder(problems).Bind<RunSpec>(root));
+        if (root is not SpecMapping) return new(spec, problems); // what it lacks is no news
         // A value that could not be read has its default here: no second complaint about the same path.
         var unread = problems.Select(Path).ToArray();
         problems.AddRange(RunSpecValidation.Problems(spec).Where(p => !unread.Any(u => Path(p) == u || Path(p).StartsWith(u + '.'))));

@@ -142,6 +142,12 @@ public sealed class BadSpecTests
     public void An_empty_spec_misses_what_is_required(string yaml) =>
         Assert.Equal(["model.path", "data.train"], RunSpecYaml.Read(yaml, []).Problems.Select(p => p[..p.IndexOf(':')]));
 
+    [Theory]
+    [InlineData("- a\n- b\n", "a list")]
+    [InlineData("just words\n", "just words")]
+    public void What_has_no_keys_is_told_that_alone(string yaml, string got) =>
+        Assert.StartsWith($"spec: must hold keys (line 1), got {got}; use name, ", Assert.Single(RunSpecYaml.Read(yaml, []).Problems));
+
     [Fact]
     public void A_file_that_is_not_there_is_named()
     {

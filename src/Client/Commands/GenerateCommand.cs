@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using Phi3VCluster.Client.App;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Spec.Jobs;
@@ -56,7 +57,11 @@ internal sealed class GenerateCommand : Verb
         if (!prompt.StartsWith('@')) return prompt;
         try
         {
-            return File.ReadAllText(prompt[1..]).TrimEnd('\n');
+            return File.ReadAllText(prompt[1..], new UTF8Encoding(false, throwOnInvalidBytes: true)).TrimEnd('\n');
+        }
+        catch (DecoderFallbackException)
+        {
+            throw new InputException($"--prompt: the file is no UTF-8 text, got {prompt}; an image is given with --image.");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
         {

@@ -36,7 +36,9 @@ internal static class SpecSource
         if (given == StandardInput) return (RunSpecYaml.Read(Console.In.ReadToEnd(), sets, "stdin"), null);
         given = UserPath.Expand(given);
         if (File.Exists(given) || given.Contains(Path.DirectorySeparatorChar)) return (RunSpecYaml.ReadFile(given, sets), null);
-        var recipe = BuiltInRecipes.Find(given) ?? throw BuiltInRecipes.Unknown("SPEC: neither a file nor a recipe", given);
+        var recipe = BuiltInRecipes.Find(given) ?? throw (Directory.Exists(given)
+            ? new InputException($"SPEC: must be a file, got the folder {given}; give the YAML file itself.")
+            : BuiltInRecipes.Unknown("SPEC: neither a file nor a recipe", given));
         return (RunSpecYaml.Read(recipe.Text, [.. sets, .. WithoutItsEvaluation(recipe, sets)], BuiltInRecipes.Source(given)), recipe);
     }
 

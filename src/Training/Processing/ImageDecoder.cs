@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using Phi3VCluster.Spec;
 using SkiaSharp;
 
@@ -111,5 +112,9 @@ public static class ImageDecoder
     private static ReadOnlySpan<byte> Png => [0x89, (byte)'P'];
 
     private static string Beginning(byte[] file) => file.Length == 0 ? "the file is empty"
-        : $"got {file.Length} bytes that begin with {Convert.ToHexString(file.AsSpan(0, Math.Min(8, file.Length)))}";
+        : $"got {file.Length} bytes that begin with {Words(file.AsSpan(0, Math.Min(8, file.Length)))}";
+
+    private static string Words(ReadOnlySpan<byte> bytes) => bytes.ContainsAnyExceptInRange((byte)' ', (byte)'~')
+        ? Convert.ToHexString(bytes)
+        : $"'{Encoding.ASCII.GetString(bytes)}'";
 }
