@@ -8,6 +8,8 @@ internal sealed class ChaosCluster : IDisposable
 {
     private const string LateNode = "n4";
 
+    private static readonly TimeSpan Idle = TimeSpan.FromSeconds(30);
+
     private readonly string _folder;
     private readonly int _ports;
     private Process? _late;
@@ -58,6 +60,23 @@ internal sealed class ChaosCluster : IDisposable
         _late.WaitForExit();
         _late.Dispose();
         _late = null;
+    }
+
+    /// <summary>
+    /// The most threads, and open files, sockets among them, that one of its silos has; the fewest in half a minute, for a pool's idle
+    /// threads take that long to go.
+    /// </summary>
+    public ChaosHeld Held()
+    {
+        var fewest = new ChaosHeld(int.MaxValue, int.MaxValue);
+        for (var since = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(since) < Idle; Thread.Sleep(1000))
+        {
+            List<int> silos = [.. State().GetProperty("silos").EnumerateArray().Select(silo => silo.GetProperty("process_id").GetInt32())];
+            fewest = new(
+                Math.Min(fewest.Threads, silos.Max(silo => Directory.GetDirectories($"/proc/{silo}/task").Length)),
+                Math.Min(fewest.Files, silos.Max(silo => Directory.GetFileSystemEntries($"/proc/{silo}/fd").Length)));
+        }
+        return fewest;
     }
 
     /// <summary>Stops all of it.</summary>

@@ -38,7 +38,7 @@ internal sealed class ChaosCommand : Command
                     $"{fault.Kind} of {fault.Node}: longest gap {fault.LongestGap} s, well after {fault.SettledAfter} s"));
             if (json) Console.WriteLine(JsonSerializer.Serialize(report, SnakeCase));
             else Show(report);
-            return report is { SamplesTwice: 0, SamplesMissing: 0, ProcessesLeft: 0 }
+            return report is { SamplesTwice: 0, SamplesMissing: 0, PartsLeft: 0, ProcessesLeft: 0 }
                 && report.Faults.All(fault => fault.SettledAfter is not null) ? 0 : 1;
         }
         finally
@@ -57,7 +57,10 @@ internal sealed class ChaosCommand : Command
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{report.Method}, seed {report.Seed}: {report.Steps} steps in {report.Generations} generations, "
             + $"{report.StepsLost} of them lost; samples twice in an epoch {report.SamplesTwice}, missing {report.SamplesMissing}; "
-            + $"loss from the undisturbed run's at most {report.LossDifference:G3}; processes left {report.ProcessesLeft}"));
+            + $"loss from the undisturbed run's at most {report.LossDifference:G3}; "
+            + $"a silo's threads {report.HeldBefore.Threads} before, {report.HeldAfter.Threads} after, "
+            + $"its open files {report.HeldBefore.Files} before, {report.HeldAfter.Files} after; "
+            + $"half-written files left {report.PartsLeft}, processes {report.ProcessesLeft}"));
     }
 
     private static string Range(IEnumerable<double> seconds)

@@ -14,10 +14,17 @@ internal sealed record ChaosFault(string Kind, string Node, long Generations, do
 /// <param name="SamplesTwice">Within an epoch; none may be.</param>
 /// <param name="SamplesMissing">Of epochs that are over; none may be.</param>
 /// <param name="LossDifference">The largest from the same step of a run to which nothing happened.</param>
+/// <param name="HeldBefore">By a silo after one short run, before all this.</param>
+/// <param name="HeldAfter">By a silo when all runs have ended.</param>
+/// <param name="PartsLeft">Files in the results that were to be renamed and were not.</param>
 /// <param name="ProcessesLeft">After the cluster was stopped.</param>
 internal sealed record ChaosReport(
     string Method, int Seed, IReadOnlyList<ChaosFault> Faults, long Steps, long Generations, long StepsLost,
-    int SamplesTwice, int SamplesMissing, double LossDifference, int ProcessesLeft);
+    int SamplesTwice, int SamplesMissing, double LossDifference, ChaosHeld HeldBefore, ChaosHeld HeldAfter,
+    int PartsLeft, int ProcessesLeft);
+
+/// <param name="Files">Open ones, and sockets.</param>
+internal sealed record ChaosHeld(int Threads, int Files);
 
 /// <summary>One run over three silos that are killed, frozen, emptied and joined by a fourth, in an order that the seed draws.</summary>
 internal sealed class ChaosRun(string folder, string method, int faults, int seed)
@@ -31,6 +38,7 @@ internal sealed class ChaosRun(string folder, string method, int faults, int see
     {
         using var cluster = new ChaosCluster(folder, seed);
         var spec = WriteSpec();
+        var before = HeldAfterAShortRun(cluster, spec);
         var (run, record) = Submit(cluster, spec);
         var done = new List<ChaosFault>();
         using var watch = new StepsWatch(record);
@@ -51,8 +59,20 @@ internal sealed class ChaosRun(string folder, string method, int faults, int see
         var undisturbed = Read(calmRecord);
         var difference = steps.Zip(undisturbed).Max(pair => Math.Abs(Loss(pair.First) - Loss(pair.Second)));
         var (twice, missing) = Count(steps);
-        return new(method, seed, done, steps.Count, generations.Count, lost, twice, missing, difference, cluster.Stop());
+        return new(method, seed, done, steps.Count, generations.Count, lost, twice, missing, difference,
+            before, cluster.Held(), PartsLeft(), cluster.Stop());
     }
+
+    private static ChaosHeld HeldAfterAShortRun(ChaosCluster cluster, string spec)
+    {
+        var (run, record) = Submit(cluster, spec);
+        using (var watch = new StepsWatch(record)) Wait("it trains", () => watch.Steps > 5);
+        End(cluster, run);
+        return cluster.Held();
+    }
+
+    private int PartsLeft() => new DirectoryInfo(Path.Combine(folder, "output")).EnumerateFiles("*", SearchOption.AllDirectories)
+        .Count(file => file.Extension is ".partial" or ".tmp");
 
     private ChaosFault Hurt(ChaosCluster cluster, string run, StepsWatch watch)
     {
