@@ -79,6 +79,13 @@ if ! there kubectl get secret phi3v-tls --namespace phi3v; then
     --from-file=tls.key="$certificates/cli.key" --from-file=ca.crt="$certificates/authority.crt"
 fi
 
+if ! there kubectl get secret phi3v-redis-tls --namespace phi3v; then
+  certificates=$PHI3V_AKS_CERTIFICATES
+  [ -e "$certificates/phi3v-redis.crt" ] || run phi3v certs --to "$certificates" --server phi3v-redis
+  run kubectl create secret generic phi3v-redis-tls --namespace phi3v --from-file=tls.crt="$certificates/phi3v-redis.crt" \
+    --from-file=tls.key="$certificates/phi3v-redis.key" --from-file=ca.crt="$certificates/authority.crt"
+fi
+
 # The manifests with the registry's images and as many pods of ranks as nodes.
 echo "+ kubectl kustomize deploy/k8s/overlays/$overlay | (images of $server, $PHI3V_AKS_NODES nodes) | kubectl apply -f -" >&2
 $dry_run || kubectl kustomize "$repository/deploy/k8s/overlays/$overlay" | sed "s#image: phi3v#image: $server/phi3v#" | kubectl apply -f -

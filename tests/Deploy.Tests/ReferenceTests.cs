@@ -7,7 +7,7 @@ namespace Phi3VCluster.Deploy.Tests;
 public sealed partial class ReferenceTests
 {
     /// <summary>Made by hand, or by deploy/aks, because they are nobody's to read.</summary>
-    private static readonly string[] SecretsOfTheUser = ["phi3v-redis", "phi3v-tls"];
+    private static readonly string[] SecretsOfTheUser = ["phi3v-redis", "phi3v-redis-tls", "phi3v-tls"];
 
     public static TheoryData<string> Overlays() => Rendered.Overlays();
 
@@ -128,6 +128,9 @@ public sealed partial class ReferenceTests
         Assert.Contains("secretName: phi3v-tls\n  commonName: silo\n  uris: [\"phi3v:silo\"]", made);
         Assert.Equal(["phi3v-tls-client"], SecretsOf(Assert.Single(Rendered.OfJob("submit.yaml").Pods())));
         Assert.Contains("secretName: phi3v-tls-client\n  commonName: client\n  uris: [\"phi3v:client\"]", made);
+        var redis = overlay.Pods().Single(pod => pod.IsSilo && pod.Owner == "phi3v-control").Environment(overlay)["PHI3V_REDIS"]!;
+        Assert.Contains("phi3v-redis-tls", SecretsOf(overlay.Pod("phi3v-redis")));
+        Assert.Contains($"secretName: phi3v-redis-tls\n  dnsNames: [{redis.Split(':')[0]}]", made);
     }
 
     private static IEnumerable<string> SecretsOf(PodOf pod) =>

@@ -40,11 +40,13 @@ public sealed partial class SettingsTests
         foreach (var pod in all.Pods().Where(pod => pod.IsSilo))
         {
             var values = pod.Environment(all).Where(v => v.Value is not null).ToDictionary(v => v.Key, v => v.Value!);
-            (values["PHI3V_REDIS"], values["PHI3V_REDIS_PASSWORD_FILE"], values["PHI3V_MIN_GPUS"]) = ("127.0.0.1:1", password, "0");
+            values["PHI3V_REDIS"] = values["PHI3V_REDIS"].Replace("phi3v-redis:6379", "127.0.0.1:1", StringComparison.Ordinal);
+            (values["PHI3V_REDIS_PASSWORD_FILE"], values["PHI3V_MIN_GPUS"]) = (password, "0");
             if (values["PHI3V_TLS_CERTIFICATE"].Length > 0)
             {
                 (string Name, string File)[] own = [("CERTIFICATE", "silo.crt"), ("KEY", "silo.key"), ("AUTHORITY", "authority.crt")];
                 foreach (var (name, file) in own) values[$"PHI3V_TLS_{name}"] = Path.Combine(certificates, file);
+                values["PHI3V_REDIS_AUTHORITY"] = values["PHI3V_TLS_AUTHORITY"];
             }
             else Assert.Equal("true", values["PHI3V_INSECURE"]);
             // A pod's own address, by which it is reached.
@@ -52,7 +54,8 @@ public sealed partial class SettingsTests
             var result = await Program.RunAsync(
                 Program.Built("Silo", "phi3v-silo"), ["--gateway-port", "0", "--silo-port", "0", "--http-port", "0"], values);
             Assert.Equal(2, result.ExitCode);
-            Assert.StartsWith("--redis: no Redis answers at '127.0.0.1:1'", Assert.Single(result.Errors.Trim().Split('\n')));
+            var how = values["PHI3V_REDIS"].EndsWith(",ssl=true", StringComparison.Ordinal) ? " by TLS" : "";
+            Assert.StartsWith($"--redis: no Redis answers{how} at '127.0.0.1:1'", Assert.Single(result.Errors.Trim().Split('\n')));
         }
         File.Delete(password);
         Directory.Delete(certificates, recursive: true);
