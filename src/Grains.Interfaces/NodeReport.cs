@@ -59,6 +59,8 @@ public sealed record RankReport
     [Id(21)] public long Entered { get; init; }
     /// <summary>Of a step: the median of the last; null before the first.</summary>
     [Id(22)] public double? StepSeconds { get; init; }
+    /// <summary>The CUDA device that it computes on; null on a CPU, and before it has one.</summary>
+    [Id(24)] public int? Device { get; init; }
 }
 
 /// <summary>What a parked seat says of itself.</summary>

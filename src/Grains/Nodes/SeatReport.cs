@@ -14,6 +14,7 @@ internal static class SeatReport
         Phase = (ReportedPhase)p.Phase,
         Generation = p.Generation,
         Rank = p.Rank,
+        Device = p.Device,
         Offer = p.Offer is { } offer
             ? new(offer.Address, offer.Generation, offer.Step, (ReportedStage)offer.Stage, offer.IsLive, offer.Fingerprint,
                 offer.Courier, [.. (offer.Held ?? []).Select(Of)])

@@ -226,7 +226,12 @@ internal sealed partial class RunTurn(Rendezvous run, Heard heard, DateTimeOffse
 
     private IEnumerable<string> MemberNodes() => MemberSeats().Select(seat => seat.Node);
 
-    private string Name(Seat seat) => RankOf(seat.Number) is { } rank ? $"rank {rank} ({seat.Node})" : seat.ToString();
+    private string Name(Seat seat)
+    {
+        if (RankOf(seat.Number) is not { } rank) return seat.ToString();
+        var device = _heard.Of(seat.Number)?.Report.Device is { } index ? $", cuda:{index}" : "";
+        return $"rank {rank} ({seat.Node}{device})";
+    }
 
     private string Names(IEnumerable<Seat> seats) => string.Join(", ", seats.Select(Name));
 

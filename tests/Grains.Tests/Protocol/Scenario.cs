@@ -95,7 +95,7 @@ internal sealed class Scenario
 
     private static RankLimits Limits(string word) => new(int.Parse(word.Split("..")[0]), int.Parse(word.Split("..")[1]));
 
-    /// <summary>0:Parked g1 @3/Export a0 [k3] [dead] [f=print] [peer=1] · 0:Failed [g1] Seat why …</summary>
+    /// <summary>0:Parked g1 @3/Export a0 [k3] [cuda:0] [dead] [f=print] [peer=1] · 0:Failed [g1] Seat why …</summary>
     private static RankReport Report(string text)
     {
         var words = text.Split(' ');
@@ -119,6 +119,8 @@ internal sealed class Scenario
             else if (word[0] == 'k') report = report with { CheckpointStep = long.Parse(word[1..], CultureInfo.InvariantCulture) };
             else if (word[0] == 'e') report = report with { Entered = long.Parse(word[1..], CultureInfo.InvariantCulture) };
             else if (word[0] == 'h') offer = offer with { Courier = $"c{report.Seat}", Held = [.. offer.Held ?? [], Held(word)] };
+            else if (word.StartsWith("cuda:", StringComparison.Ordinal))
+                report = report with { Device = int.Parse(word[5..], CultureInfo.InvariantCulture) };
             else if (word == "dead") offer = offer with { IsLive = false };
             else if (word.StartsWith("peer=", StringComparison.Ordinal))
                 report = report with { BadPeer = int.Parse(word[5..], CultureInfo.InvariantCulture) };

@@ -183,6 +183,8 @@ public sealed record RankProgress(SeatId Id, RankPhase Phase)
     public long Generation { get; init; }
     /// <summary>In that generation; -1 before the first.</summary>
     public int Rank { get; init; } = -1;
+    /// <summary>The CUDA device that it computes on; null on a CPU, and before it has one.</summary>
+    public int? Device { get; init; }
     /// <summary>Of a parked seat.</summary>
     public Offer? Offer { get; init; }
     /// <summary>

@@ -145,6 +145,7 @@ internal sealed class RankWorker
             var spec = _machine.Prepare(_order, _progress.Id.Run, out device);
             set_num_threads(_machine.Threads(_progress.Id.Run)); // libtorch keeps this per thread, and CUDA the current device
             if (device is not null) Cuda.Use(device.Index);
+            Publish(_progress with { Device = device?.Index });
             using var flash = device is null ? null : FlashSwitch.For(spec.Precision);
             using var metrics = new SeatMetrics(_progress.Id, _machine.Node, _clock, device?.Index);
             using var home = RunHome.Load(spec, RankCompute.Of(spec, device?.Index), _order.Output, metrics, _leave.Token);
