@@ -53,7 +53,7 @@ internal sealed class StepBenchmark : IBenchmark
             foreach (var peer in peers) contenders.Add(new(peer.Name, peer.Start(job)));
             var ours = new StepProcess("ours", StepWorker.Start(job));
             contenders.Add(ours);
-            var half = CpuBf16.IsFast ? new StepProcess("ours, bf16", StepWorker.Start(job with { Precision = "bf16" })) : null;
+            var half = CpuBf16.HasUnits ? new StepProcess("ours, bf16", StepWorker.Start(job with { Precision = "bf16" })) : null;
             if (half is not null) contenders.Add(half);
             for (var step = 0; step < WarmUps + Steps; step++) contenders.ForEach(contender => contender.TakeStep());
             var others = contenders.Where(contender => contender != ours && contender != half).ToList();

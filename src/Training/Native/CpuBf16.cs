@@ -21,7 +21,8 @@ public static class CpuBf16
 
     public static bool IsFast => Measured.Value;
 
-    private static bool HasUnits
+    /// <summary>Whether it has instructions for them.</summary>
+    public static bool HasUnits
     {
         get
         {
