@@ -13,6 +13,8 @@ internal sealed class VerifyResumeCommand : Verb
     /// <summary>Sums over another number of ranks round otherwise.</summary>
     private const double Rounding = 1e-5;
 
+    private const int MostTries = 10;
+
     private static readonly Column[] Columns = [new("step"), new("loss then"), new("loss now"), new("difference")];
 
     private readonly Argument<string> _run = RunPlace.Argument();
@@ -43,16 +45,16 @@ internal sealed class VerifyResumeCommand : Verb
         var (address, steps) = (ClusterAddress.Find(parsed.GetValue(_cluster)), parsed.GetValue(_steps));
         if (steps < 1) throw new InputException($"--steps: must be at least 1, got {steps}; raise it.");
         var run = new EarlierRun(await RunPlace.FindAsync(parsed.GetRequiredValue(_run), address, interrupted));
-        var then = Step.Read(run.Folder);
-        var from = Choose(run, parsed.GetValue(_step), then, steps);
+        var (from, then, held) = Hold(run.Folder, parsed.GetValue(_step), steps);
+        using var _ = held;
         var spec = SpecSource.Check(
             run.Spec([.. parsed.GetRequiredValue(_set), "checkpoint.everySteps=0", "evaluation.everySteps=null"]), address, output);
 
         var copy = Path.Combine(Path.GetDirectoryName(run.Folder)!, RunIds.NewVerification());
         try
         {
-            using (RunCheckpoints.Hold(from.Folder)) // the run may go on meanwhile
-                Copy(from.Folder, Path.Combine(RunCheckpoints.RootOf(copy), Path.GetFileName(from.Folder)));
+            Copy(from.Folder, Path.Combine(RunCheckpoints.RootOf(copy), Path.GetFileName(from.Folder)));
+            held.Dispose();
             output.Line($"running {steps} steps again from step {from.Step} of {Path.GetFileName(run.Folder)} …");
             await StepsSession.RunAsync(new(spec, copy), from.Step + steps, address, output, interrupted);
             return Compare(from.Step, steps, then, Step.Read(copy), output);
@@ -60,6 +62,26 @@ internal sealed class VerifyResumeCommand : Verb
         finally
         {
             if (Directory.Exists(copy)) Directory.Delete(copy, recursive: true);
+        }
+    }
+
+    /// <summary>
+    /// The run may go on meanwhile, and replace its checkpoints in less time than this takes: then the newest that serves is another one.
+    /// </summary>
+    /// <exception cref="InputException">No checkpoint was followed by so many steps.</exception>
+    private static (CheckpointEntry From, IReadOnlyDictionary<long, Step> Then, IDisposable Held) Hold(string folder, long? step, int steps)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            var then = Step.Read(folder);
+            var from = Choose(new(folder), step, then, steps);
+            try
+            {
+                return (from, then, RunCheckpoints.Hold(from.Folder));
+            }
+            catch (InputException) when (step is null && tries < MostTries)
+            {
+            }
         }
     }
 

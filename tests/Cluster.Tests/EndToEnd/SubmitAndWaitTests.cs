@@ -170,7 +170,7 @@ public sealed class SubmitAndWaitTests : IDisposable
     [Fact]
     public async Task A_run_that_died_before_its_first_checkpoint_is_resumed_from_its_begin()
     {
-        await using var submit = _cli.Start("submit", _run.Spec(epochs: 100), "--set", "checkpoint.everySteps=0", "--wait");
+        await using var submit = _cli.Start("submit", _run.EndlessSpec(), "--set", "checkpoint.everySteps=0", "--wait");
         await _run.UntilTrainingAsync();
         RunningProcess.Signal(Assert.Single(_cli.Processes("phi3v-silo")), RunningProcess.Kill);
         await submit.EndAsync(CliSandbox.Timeout);

@@ -9,8 +9,6 @@ namespace Phi3VCluster.Cluster.Tests.Processes;
 /// </summary>
 public sealed class LocalCluster : IAsyncDisposable
 {
-    private const int Stop = 19, Continue = 18;
-
     private readonly CliSandbox _cli;
     private readonly Dictionary<int, GatewayClient> _clients = [];
     private readonly List<RunningProcess> _late = [];
@@ -72,21 +70,21 @@ public sealed class LocalCluster : IAsyncDisposable
     /// <summary>Stops a node's process whole, as a machine does that swaps or is paused, and lets it go on.</summary>
     public async Task FreezeAsync(string node, TimeSpan time)
     {
-        using var frozen = Freeze(Silo(node)!.Value);
+        using var frozen = new FrozenProcess(Silo(node)!.Value);
         await Task.Delay(time);
     }
 
     /// <summary>A node's process stands still until the end of this.</summary>
-    public IDisposable Without(string node) => Freeze(Silo(node)!.Value);
+    public IDisposable Without(string node) => new FrozenProcess(Silo(node)!.Value);
 
     /// <summary>A node's process stands still for most of the time until the end of this, as on a crowded machine.</summary>
     public IAsyncDisposable Slow(string node) => new Slowed(Silo(node)!.Value);
 
     /// <summary>What dies stays dead until the end of this.</summary>
-    public IDisposable WithoutSupervisor() => Freeze(Supervisor);
+    public IDisposable WithoutSupervisor() => new FrozenProcess(Supervisor);
 
     /// <summary>The store answers nobody until the end of this.</summary>
-    public IDisposable WithoutStore() => Freeze(Store!.Value);
+    public IDisposable WithoutStore() => new FrozenProcess(Store!.Value);
 
     /// <summary>Until the supervisor has a new process in the place of one.</summary>
     public Task UntilReplacedAsync(int dead, Func<int?> now, string what) =>
@@ -125,8 +123,6 @@ public sealed class LocalCluster : IAsyncDisposable
 
     private static int? Number(JsonElement value) => value.ValueKind == JsonValueKind.Number ? value.GetInt32() : null;
 
-    private static Frozen Freeze(int process) => new(process);
-
     private sealed class Slowed : IAsyncDisposable
     {
         private static readonly TimeSpan Stands = TimeSpan.FromMilliseconds(300), Goes = TimeSpan.FromMilliseconds(60);
@@ -138,7 +134,7 @@ public sealed class LocalCluster : IAsyncDisposable
         {
             while (!_end.IsCancellationRequested)
             {
-                using (Freeze(process)) await Task.Delay(Stands);
+                using (new FrozenProcess(process)) await Task.Delay(Stands);
                 await Task.Delay(Goes);
             }
         });
@@ -149,18 +145,5 @@ public sealed class LocalCluster : IAsyncDisposable
             await _task;
             _end.Dispose();
         }
-    }
-
-    private sealed class Frozen : IDisposable
-    {
-        private readonly int _process;
-
-        public Frozen(int process)
-        {
-            _process = process;
-            RunningProcess.Signal(process, Stop);
-        }
-
-        public void Dispose() => RunningProcess.Signal(_process, Continue);
     }
 }
