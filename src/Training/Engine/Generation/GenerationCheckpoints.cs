@@ -84,8 +84,8 @@ internal sealed class GenerationCheckpoints
     }
 
     /// <summary>
-    /// Asked by all ranks of a sharded state together. A shard that one rank leaves out would keep the others waiting for it, and so would one that a rank
-    /// cannot write: they are told here.
+    /// Asked by all ranks of a sharded state together. A shard that one rank leaves out would keep the others waiting for it, and so would
+    /// one that a rank cannot write: they are told here.
     /// </summary>
     private bool IsAnyBusy()
     {
