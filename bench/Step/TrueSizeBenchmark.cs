@@ -13,7 +13,8 @@ internal sealed class TrueSizeBenchmark : IBenchmark
 
     public string Name => "true-size";
 
-    public string Description => $"QLoRA steps at the released size, a page of {PageSide * PageSide + 1} crops each, fp32 and bf16, all cores";
+    public string Description =>
+        $"QLoRA steps at the released size, a page of {PageSide * PageSide + 1} crops each, fp32 and bf16, all cores";
 
     public IEnumerable<BenchRow> Run(BenchOptions options)
     {

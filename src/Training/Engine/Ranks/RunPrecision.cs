@@ -6,8 +6,8 @@ using Phi3VCluster.Training.Native;
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>
-/// What <c>precision: auto</c> comes to: bf16 where the device multiplies it faster (compute capability 8.0, <see cref="CpuBf16"/>), fp16 on
-/// older GPUs, float32 on other CPUs and for small models, whose products oneDNN leaves to a slow path.
+/// What <c>precision: auto</c> comes to: bf16 where the device multiplies it faster (compute capability 8.0, <see cref="CpuBf16"/>), fp16
+/// on older GPUs, float32 on other CPUs and for small models, whose products oneDNN leaves to a slow path.
 /// </summary>
 internal static class RunPrecision
 {
