@@ -59,10 +59,11 @@ internal sealed class GenerationSnapshots
 
     /// <summary>After a committed step, by all ranks together.</summary>
     /// <param name="stored">Ranks that said so in the step's tally.</param>
-    public void StepCommitted(int stored, double seconds)
+    /// <returns>What the run should say, if anything.</returns>
+    public string? StepCommitted(int stored, double seconds)
     {
-        if (_buddy is null) return;
-        Measure(seconds);
+        if (_buddy is null) return null;
+        var news = Measure(seconds);
         if (!_counts && stored == _collective.WorldSize)
         {
             _counts = true;
@@ -70,6 +71,7 @@ internal sealed class GenerationSnapshots
         }
         var isLast = _home.State.Position.Stage == TrainingStage.Export;
         if (_counts && (isLast || _home.State.Position.Step >= _newest!.Value.Step + _everySteps)) Take();
+        return news;
     }
 
     private void Take()
@@ -85,13 +87,16 @@ internal sealed class GenerationSnapshots
     }
 
     /// <summary>How often, once it is known what a copy and a step take: so that the copies cost little, alike on all ranks.</summary>
-    private void Measure(double seconds)
+    private string? Measure(double seconds)
     {
-        if (_measured == MeasuredSteps) return;
+        if (_measured == MeasuredSteps) return null;
         _stepSeconds = Math.Min(_stepSeconds, seconds);
-        if (++_measured < MeasuredSteps) return;
+        if (++_measured < MeasuredSteps) return null;
         var steps = Math.Ceiling(CopiesWorth * _copySeconds / Math.Max(_stepSeconds, 1e-6));
         _everySteps = Math.Max(1, RankMessages.Largest(_collective, (int)Math.Min(steps, int.MaxValue)));
+        return _everySteps == 1
+            ? null
+            : $"a snapshot of the state is taken every {_everySteps} steps, for its copy takes long beside a step";
     }
 
     /// <param name="Bytes">That its copies and its buddies' take, where all are alike.</param>

@@ -93,7 +93,8 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
             _state.Advance(record); // committed: this rank's part of the update is whole, whoever is lost now
         }
         Committed(record, (index + 1.0) / perEpoch);
-        parts.Snapshots.StepCommitted(result.Stored, record.Seconds);
+        if (parts.Snapshots.StepCommitted(result.Stored, record.Seconds) is { } news)
+            _state.Notes = [.. _state.Notes, $"step {step}: {news}"];
         if (index + 1 == perEpoch) parts.Step.EpochDone();
         if (!result.IsBoundary || _state.Position.Stage == TrainingStage.Export) return false;
         if (home.Coordinator.IsSilent)
