@@ -18,22 +18,29 @@ internal sealed class ChaosCommand : Command
     {
         var faults = new Option<int>("--faults") { Description = "How many, one after the other.", DefaultValueFactory = _ => 8 };
         var seed = new Option<int>("--seed") { Description = "Draws which, where and how long.", DefaultValueFactory = _ => 1 };
+        var load = new Option<int>("--load") { Description = "So many other processes keep the machine busy meanwhile." };
+        var seconds = new Option<int>("--seconds") { Description = "The run lasts so long at least, with or without faults." };
         var method = new Option<string>("--method")
         {
             Description = "lora, whose state every rank has; or full, in parts.",
             DefaultValueFactory = _ => "lora",
         };
         var json = new Option<bool>("--json") { Description = "One JSON document instead of a table." };
-        foreach (var option in (Option[])[faults, seed, method, json]) Options.Add(option);
-        SetAction(parsed => Run(parsed.GetValue(method)!, parsed.GetValue(faults), parsed.GetValue(seed), parsed.GetValue(json)));
+        foreach (var option in (Option[])[faults, seed, load, seconds, method, json]) Options.Add(option);
+        SetAction(parsed =>
+        {
+            using var busy = new BusyMachine(parsed.GetValue(load));
+            var least = TimeSpan.FromSeconds(parsed.GetValue(seconds));
+            return Run(parsed.GetValue(method)!, parsed.GetValue(faults), parsed.GetValue(seed), least, parsed.GetValue(json));
+        });
     }
 
-    private static int Run(string method, int faults, int seed, bool json)
+    private static int Run(string method, int faults, int seed, TimeSpan least, bool json)
     {
         var folder = Directory.CreateTempSubdirectory("phi3v-chaos-").FullName;
         try
         {
-            var report = new ChaosRun(folder, method, faults, seed).Play(
+            var report = new ChaosRun(folder, method, faults, seed, least).Play(
                 fault => Console.Error.WriteLine(
                     $"{fault.Kind} of {fault.Node}: longest gap {fault.LongestGap} s, well after {fault.SettledAfter} s"));
             if (json) Console.WriteLine(JsonSerializer.Serialize(report, SnakeCase));

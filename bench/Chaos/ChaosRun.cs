@@ -27,7 +27,7 @@ internal sealed record ChaosReport(
 internal sealed record ChaosHeld(int Threads, int Files);
 
 /// <summary>One run over three silos that are killed, frozen, emptied and joined by a fourth, in an order that the seed draws.</summary>
-internal sealed class ChaosRun(string folder, string method, int faults, int seed)
+internal sealed class ChaosRun(string folder, string method, int faults, int seed, TimeSpan least)
 {
     private const int Pages = 48, Batch = 8;
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2), Calm = TimeSpan.FromSeconds(2), Pause = TimeSpan.FromSeconds(0.5);
@@ -40,7 +40,7 @@ internal sealed class ChaosRun(string folder, string method, int faults, int see
         var spec = WriteSpec();
         var before = HeldAfterAShortRun(cluster, spec);
         var (run, record) = Submit(cluster, spec);
-        var done = new List<ChaosFault>();
+        var (done, began) = (new List<ChaosFault>(), Stopwatch.GetTimestamp());
         using var watch = new StepsWatch(record);
         Wait("it trains", () => watch.Steps > 5);
         Settled(cluster, run, ranks: 3);
@@ -49,6 +49,7 @@ internal sealed class ChaosRun(string folder, string method, int faults, int see
             done.Add(Hurt(cluster, run, watch));
             told(done[^1]);
         }
+        while (Stopwatch.GetElapsedTime(began) < least) Thread.Sleep(Pause);
         var generations = End(cluster, run);
         var steps = Read(record);
         var lost = LostSteps(generations, watch.LastOf());
