@@ -63,7 +63,8 @@ public sealed class ImageTests
 
         Assert.Contains("page.png", Assert.Throws<InputException>(() => ImageDecoder.Decode(whole[..(whole.Length / 2)], "page.png")).Message);
         Assert.Contains("empty", Assert.Throws<InputException>(() => ImageDecoder.Decode([], "page.png")).Message);
-        Assert.Contains("48656C6C6F", Assert.Throws<InputException>(() => ImageDecoder.Decode("Hello"u8.ToArray(), "page.png")).Message);
+        Assert.Contains("'Hello'", Assert.Throws<InputException>(() => ImageDecoder.Decode("Hello"u8.ToArray(), "page.png")).Message);
+        Assert.Contains("48656C00", Assert.Throws<InputException>(() => ImageDecoder.Decode("Hel\0"u8.ToArray(), "page.png")).Message);
     }
 
     [Fact]
