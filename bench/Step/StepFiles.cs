@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Spec.Planning;
 using Phi3VCluster.Training;
 using Phi3VCluster.Training.Checkpoints;
 using Phi3VCluster.Training.Engine;
@@ -14,8 +15,12 @@ internal sealed record StepSizes(
     int TowerHidden = 256, int TowerIntermediate = 1024, int TowerLayers = 6, int TowerHeads = 4)
 {
     /// <summary>The released models': 4.15 billion parameters.</summary>
-    public static StepSizes Released { get; } =
-        new(3072, 8192, 32, 32, TowerHidden: 1024, TowerIntermediate: 4096, TowerLayers: 24, TowerHeads: 16);
+    public static StepSizes Released { get; } = Of(ModelSizes.Released);
+
+    /// <param name="model">Without the tower's last layer, which a checkpoint has and nothing runs.</param>
+    private static StepSizes Of(ModelSizes model) => new(
+        (int)model.Width, (int)model.Intermediate, (int)model.Layers, (int)model.Heads, (int)model.Vocabulary,
+        (int)model.TowerWidth, (int)model.TowerIntermediate, (int)model.TowerLayers + 1, (int)model.TowerHeads);
 }
 
 /// <summary>What all contenders read: a Hugging Face checkpoint with random weights, the samples, and a fresh adapter for LoRA.</summary>
