@@ -1,4 +1,5 @@
 using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Blocked;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -22,7 +23,11 @@ internal static class Attention
         if (kernel == AttentionKernel.Eager) return Eager(q_NHRS, k_NHLS, v_NHLS, visible: null, scale);
         var shape = q_NHRS.shape;
         if (q_NHRS.device_type != DeviceType.CPU || shape[0] * shape[1] * shape[2] * shape[2] > MostKeptScores)
-            return AtenOps.Attention(q_NHRS, k_NHLS, v_NHLS, mask: null, causal: false, scale);
+        {
+            return BlockedAttention.IsWorthIt(q_NHRS)
+                ? BlockedAttention.Attend(q_NHRS, k_NHLS, v_NHLS, causal: false, scale)
+                : AtenOps.Attention(q_NHRS, k_NHLS, v_NHLS, mask: null, causal: false, scale);
+        }
         var (q, k, v) = (q_NHRS.flatten(0, 1), k_NHLS.flatten(0, 1), v_NHLS.flatten(0, 1));
         return q.Times(scale).bmm(k.transpose(1, 2)).softmax(-1).bmm(v).view(shape);
     }
@@ -33,6 +38,8 @@ internal static class Attention
     {
         var (scale, rows, grouped) = (1 / Math.Sqrt(q_NHRS.shape[3]), q_NHRS.shape[2], q_NHRS.shape[1] != k_NKLS.shape[1]);
         var triangle = visible is null && rows > 1;
+        if (kernel == AttentionKernel.Fused && triangle && !grouped && BlockedAttention.IsWorthIt(q_NHRS))
+            return BlockedAttention.Attend(q_NHRS, k_NKLS, v_NKLS, causal: true, scale);
         if (kernel == AttentionKernel.Fused) return AtenOps.Attention(q_NHRS, k_NKLS, v_NKLS, visible, triangle, scale, grouped);
         if (grouped)
         {

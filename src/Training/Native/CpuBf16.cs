@@ -17,6 +17,7 @@ public static partial class CpuBf16
     private const int ThreadCpuTime = 3; // CLOCK_THREAD_CPUTIME_ID
     private const int Turns = 5, Rows = 256, Width = 1024; // half a GFLOP: some 5 ms
     private const int ExtendedFeatures = 7, Avx512Bf16Bit = 1 << 5, AmxBf16Bit = 1 << 22;
+    private const int FirstLettersOfAmd = 0x68747541; // "Auth" of "AuthenticAMD"
 
     private static readonly Lazy<bool> Measured = new(() => HasUnits && Gain() >= LeastGain);
 
@@ -32,6 +33,12 @@ public static partial class CpuBf16
             return (edx & AmxBf16Bit) != 0 || (subLeaves >= 1 && (X86Base.CpuId(ExtendedFeatures, 1).Eax & Avx512Bf16Bit) != 0);
         }
     }
+
+    /// <summary>
+    /// Whether MKL, which libtorch's fused attention multiplies with on CPUs, turns bf16 into float32 first although there are
+    /// instructions: it looks for Intel's processors, oneDNN, which does all other products, for the instructions themselves.
+    /// </summary>
+    public static bool IsEmulatedByMkl { get; } = HasUnits && X86Base.CpuId(0, 0).Ebx == FirstLettersOfAmd;
 
     /// <returns>
     /// Float32's time as a multiple of bf16's: of the processor, on one thread, the best of some turns each. What else the machine does
