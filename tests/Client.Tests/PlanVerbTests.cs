@@ -96,7 +96,8 @@ public sealed class PlanVerbTests : IDisposable
     [Theory]
     [InlineData("--gpu: no such GPU is known, got rtx-4080; did you mean rtx-4090?", "--gpu", "rtx-4080")]
     [InlineData("--gpu: several are meant, got a100; choose one of a100-40gb, a100-80gb.", "--gpu", "a100")]
-    [InlineData("--price: must be a number from 0 on, got much; write for example 27.2.", "--gpu", "h100", "--price", "much")]
+    [InlineData("--price: must be a number from 0 to 1000000000, got much; write", "--gpu", "h100", "--price", "much")]
+    [InlineData("--price: must be a number from 0 to 1000000000, got 1e308; write", "--gpu", "h100", "--price", "1e308")]
     [InlineData("--nodes: must be at most 100000, got 100001; lower it.", "--gpu", "h100", "--nodes", "100001")]
     [InlineData("Option '--gpu' is required.")]
     public async Task A_wrong_option_is_named_with_what_was_given(string message, params string[] arguments)

@@ -16,6 +16,8 @@ internal sealed class LogsCommand : RunVerb
     public LogsCommand() : base("logs", "What a run has logged.", "phi3v logs quickstart-1 --follow", readsFolders: true) =>
         Options.Add(_follow);
 
+    protected override bool EndsWithReader => true;
+
     protected override int FromRecord(RunStatus known, Output output)
     {
         var (file, silo) = (LocalRuns.LogFile(known.Output), Path.Combine(known.Output, "silo.log"));

@@ -14,6 +14,7 @@ namespace Phi3VCluster.Client.Commands;
 internal sealed class PlanCommand : Verb
 {
     private const int Most = 100_000; // beyond any cluster, and far from where products of counts overflow
+    private const double MostPaid = 1e9;
 
     private readonly Argument<string> _spec = SpecSource.Argument();
     private readonly Option<string[]> _set = SpecSource.SetOption();
@@ -110,9 +111,9 @@ internal sealed class PlanCommand : Verb
     private static double? Price(string? given, List<string> problems)
     {
         if (given is null) return null;
-        if (double.TryParse(given, NumberStyles.Float, CultureInfo.InvariantCulture, out var price) && price >= 0 && double.IsFinite(price))
+        if (double.TryParse(given, NumberStyles.Float, CultureInfo.InvariantCulture, out var price) && price is >= 0 and <= MostPaid)
             return price;
-        problems.Add($"--price: must be a number from 0 on, got {given}; write for example 27.2.");
+        problems.Add($"--price: must be a number from 0 to {MostPaid:0}, got {given}; write for example 27.2.");
         return null;
     }
 

@@ -62,6 +62,8 @@ public sealed class LiveClusterTests : IDisposable
             run, s => s.GetProperty("waiting_for").ValueKind == JsonValueKind.String, "it says what it waits for");
         Assert.Equal("queued", waiting.GetProperty("state").GetString());
         Assert.Equal("3 cpu ranks; the cluster has 2, 2 of them free", waiting.GetProperty("waiting_for").GetString());
+        await using (var piped = _cli.StartOther("/bin/bash", "-c", $"'{CliSandbox.Executable}' logs {run} --follow | head -n 1"))
+            Assert.Contains("submitted", (await piped.EndAsync(CliSandbox.Timeout)).Stdout); // and does not follow what nobody reads
 
         await _cli.JsonAsync(0, "cancel", run);
         await cluster.UntilEndAsync(run, "cancelled");
