@@ -15,23 +15,33 @@ internal sealed record AttentionBlock(
     /// <summary>[G, R] of it.</summary>
     public int RowCount => HeadCount * QueryCount;
 
+    /// <summary>All blocks, by heads: what is written for one list's heads is written for no other's.</summary>
     /// <param name="shape_NHLS">Of q.</param>
-    public static IEnumerable<AttentionBlock> All(long[] shape_NHLS, bool causal)
+    /// <param name="threads">So many lists are worked on at a time.</param>
+    public static IReadOnlyList<IReadOnlyList<AttentionBlock>> ByHeads(long[] shape_NHLS, bool causal, int threads)
     {
         var (batch, heads, length) = ((int)shape_NHLS[0], (int)shape_NHLS[1], (int)shape_NHLS[2]);
         var queries = Share(length, Share(length, MostQueries)); // of about equal size
-        var together = (int)Math.Clamp(MostScores / ((long)queries * length), 1, heads);
-        for (var sequence = 0; sequence < batch; sequence++)
+        var most = (int)Math.Clamp(MostScores / ((long)queries * length), 1, heads);
+        var parts = Share(Share(heads, most) * batch, threads) * threads; // as many for each thread
+        var together = Share(heads, Share(parts, batch));
+        return
+        [
+            .. from sequence in Enumerable.Range(0, batch)
+               from part in Enumerable.Range(0, Share(heads, together))
+               let first = part * together
+               select Of(sequence, first, Math.Min(together, heads - first)),
+        ];
+
+        List<AttentionBlock> Of(int sequence, int head, int count)
         {
-            for (var head = 0; head < heads; head += together)
+            var blocks = new List<AttentionBlock>();
+            for (var query = 0; query < length; query += queries)
             {
-                for (var query = 0; query < length; query += queries)
-                {
-                    var last = Math.Min(query + queries, length);
-                    yield return new(sequence, head, Math.Min(together, heads - head), query, last - query, causal ? last : length,
-                        causal, heads, length);
-                }
+                var end = Math.Min(query + queries, length);
+                blocks.Add(new(sequence, head, count, query, end - query, causal ? end : length, causal, heads, length));
             }
+            return blocks;
         }
     }
 
