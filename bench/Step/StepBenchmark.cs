@@ -19,7 +19,8 @@ internal sealed class StepBenchmark : IBenchmark
 
     public string Name => "step";
 
-    public string Description => $"training step of {Pages} letter pages, by method, 1 and 2 threads; beside Hugging Face's step on python3-torch";
+    public string Description =>
+        $"training step of {Pages} letter pages, by method, 1 and 2 threads; beside Hugging Face's step on python3-torch";
 
     public IEnumerable<BenchRow> Run(BenchOptions options)
     {
@@ -36,6 +37,8 @@ internal sealed class StepBenchmark : IBenchmark
                 {
                     var job = new StepJob(files, method, threads, Pages, LearningRate);
                     foreach (var row in Measure(job, absence is null ? peers : [], absence)) yield return row;
+                    if (!CpuBf16.HasUnits) continue;
+                    foreach (var row in MeasureHalves(job, options.Peers && absence is null)) yield return row;
                 }
             }
         }
@@ -47,26 +50,22 @@ internal sealed class StepBenchmark : IBenchmark
 
     private static List<BenchRow> Measure(StepJob job, IReadOnlyList<StepPeer> peers, string? absence)
     {
-        var contenders = new List<StepProcess>();
-        try
-        {
-            foreach (var peer in peers) contenders.Add(new(peer.Name, peer.Start(job)));
-            var ours = new StepProcess("ours", StepWorker.Start(job));
-            contenders.Add(ours);
-            var half = CpuBf16.HasUnits ? new StepProcess("ours, bf16", StepWorker.Start(job with { Precision = "bf16" })) : null;
-            if (half is not null) contenders.Add(half);
-            for (var step = 0; step < WarmUps + Steps; step++) contenders.ForEach(contender => contender.TakeStep());
-            var others = contenders.Where(contender => contender != ours && contender != half).ToList();
-            return
-            [
-                .. peers.Count == 0 ? Rows(job, ours, null, absence) : others.SelectMany(peer => Rows(job, ours, peer, null)),
-                .. half is null ? [] : HalfRows(job, ours, half),
-            ];
-        }
-        finally
-        {
-            contenders.ForEach(contender => contender.Dispose());
-        }
+        using var contenders = new StepTurns();
+        List<StepProcess> others = [.. peers.Select(peer => contenders.Add(peer.Name, peer.Start(job)))];
+        var ours = contenders.Add("ours", StepWorker.Start(job));
+        contenders.Take(WarmUps + Steps);
+        return [.. others.Count == 0 ? Rows(job, ours, null, absence) : others.SelectMany(peer => Rows(job, ours, peer, null))];
+    }
+
+    /// <summary>Turns of their own: all contenders in memory at once would be too many.</summary>
+    private static List<BenchRow> MeasureHalves(StepJob job, bool hasPeer)
+    {
+        using var contenders = new StepTurns();
+        var whole = contenders.Add("ours, fp32", StepWorker.Start(job));
+        var half = contenders.Add("ours, bf16", StepWorker.Start(job with { Precision = "bf16" }));
+        var peer = hasPeer ? contenders.Add(StepPeer.InHalves.Name, StepPeer.InHalves.Start(job)) : null;
+        contenders.Take(WarmUps + Steps);
+        return [.. HalfRows(job, half, whole), .. peer is null ? [] : HalfRows(job, half, peer)];
     }
 
     private static IEnumerable<BenchRow> Rows(StepJob job, StepProcess ours, StepProcess? peer, string? absence)
@@ -82,18 +81,19 @@ internal sealed class StepBenchmark : IBenchmark
             new(what, measured, unit) { Peer = peer?.Name, PeerMeasured = agree ? theirs : null, Note = note };
     }
 
-    /// <summary>The same step in bf16, beside ours in float32.</summary>
-    private static IEnumerable<BenchRow> HalfRows(StepJob job, StepProcess ours, StepProcess half)
+    /// <summary>Our step in bf16 beside another, whose losses are not the same.</summary>
+    private static IEnumerable<BenchRow> HalfRows(StepJob job, StepProcess half, StepProcess other)
     {
         var label = $"{job.Method}, {job.Threads} {(job.Threads == 1 ? "thread" : "threads")}, bf16";
-        var losses = FormattableString.Invariant($"losses {half.Losses[^1]:F5} and {ours.Losses[^1]:F5} at step {ours.Losses.Count}");
-        var (mine, whole) = (job.Pages / half.MedianSeconds(WarmUps), job.Pages / ours.MedianSeconds(WarmUps));
-        yield return new(label, mine, "img/s") { Peer = "ours, fp32", PeerMeasured = whole, Note = losses };
-        yield return new($"{label}, peak memory", half.PeakBytes / 1e9, "GB") { Peer = "ours, fp32", PeerMeasured = ours.PeakBytes / 1e9 };
+        var losses = FormattableString.Invariant($"losses {half.Losses[^1]:F5} and {other.Losses[^1]:F5} at step {half.Losses.Count}");
+        var (mine, theirs) = (job.Pages / half.MedianSeconds(WarmUps), job.Pages / other.MedianSeconds(WarmUps));
+        yield return new(label, mine, "img/s") { Peer = other.Name, PeerMeasured = theirs, Note = losses };
+        yield return new($"{label}, peak memory", half.PeakBytes / 1e9, "GB") { Peer = other.Name, PeerMeasured = other.PeakBytes / 1e9 };
     }
 
-    private static string Losses(IReadOnlyList<double> ours, IReadOnlyList<double> theirs, bool agree) => FormattableString.Invariant(
-        $"{(agree ? "losses agree" : "LOSSES DIFFER")} within {Difference(ours, theirs):0.0e+0}: {ours[^1]:F5} and {theirs[^1]:F5} at step {ours.Count}");
+    private static string Losses(IReadOnlyList<double> ours, IReadOnlyList<double> theirs, bool agree) =>
+        FormattableString.Invariant($"{(agree ? "losses agree" : "LOSSES DIFFER")} within {Difference(ours, theirs):0.0e+0}: ")
+        + FormattableString.Invariant($"{ours[^1]:F5} and {theirs[^1]:F5} at step {ours.Count}");
 
     private static double Difference(IReadOnlyList<double> ours, IReadOnlyList<double> theirs) =>
         ours.Zip(theirs, (mine, other) => Math.Abs(mine - other) / Math.Abs(other)).Max();

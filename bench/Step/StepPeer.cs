@@ -10,6 +10,9 @@ internal sealed record StepPeer(string Name, IReadOnlyList<string> Settings)
     public static IReadOnlyList<StepPeer> All { get; } =
         [new("HF eager", []), new("HF eager, tuned", ["--no-checkpointing", "--keep-freed-memory"])];
 
+    /// <summary>The careful user's, weights, moments and all in bf16; its losses are its own.</summary>
+    public static StepPeer InHalves { get; } = new("HF eager, tuned, bf16", [.. All[^1].Settings, "--bf16"]);
+
     /// <summary>Why there is no peer; null if there is one.</summary>
     public static string? Absence { get; } = DebianPython.Has("torch") ? null : "python3-torch not installed";
 
@@ -21,7 +24,8 @@ internal sealed record StepPeer(string Name, IReadOnlyList<string> Settings)
             "--global-batch", Text(job.Pages), "--threads", Text(job.Threads), "--learning-rate", Text(job.LearningRate),
             "--rank", Text(StepFiles.Rank), "--alpha", Text(StepFiles.Alpha), "--num-crops", Text(StepSamples.NumCrops), .. Settings,
         ];
-        var start = DebianPython.Script("hf_step.py", [.. arguments, .. job.Method == "lora" ? ["--adapter", job.Files.Adapter] : Array.Empty<string>()]);
+        string[] adapter = job.Method == "lora" ? ["--adapter", job.Files.Adapter] : [];
+        var start = DebianPython.Script("hf_step.py", [.. arguments, .. adapter]);
         // Left alone, OpenBLAS takes the kernels of this processor; what the environment pins for other programs may be slower ones.
         start.Environment.Remove("OPENBLAS_CORETYPE");
         start.Environment.Remove("OPENBLAS_L2_SIZE");

@@ -13,7 +13,8 @@ What Hugging Face does and this does too, so that it costs what it costs there:
   * logits of every position in float32, then shifted, then cross-entropy;
   * every layer of tower and decoder is checkpointed (`--no-checkpointing` keeps the activations instead);
   * LoRA is three Linear calls, a scaling and a sum; AdamW goes tensor by tensor (`--foreach` for torch's other loop);
-  * large blocks of freed memory go back to the kernel, as glibc does by default (`--keep-freed-memory`).
+  * large blocks of freed memory go back to the kernel, as glibc does by default (`--keep-freed-memory`);
+  * everything is float32 (`--bf16` keeps and computes all in bfloat16, optimizer included).
 The strongest peer is the one with `--no-checkpointing --keep-freed-memory`; a careful user finds both.
 Left out, which can only help the peer: Trainer's bookkeeping, the data loader (samples are in memory before the clock starts), the
 padding part of the attention mask. The learning rate is constant, so that losses can be compared.
@@ -186,7 +187,7 @@ class Attention(nn.Module):
         n, length, size = *x.shape[:2], self.config.head_dim
         q, k, v = self.qkv_proj(x).split([self.heads * size, self.kv_heads * size, self.kv_heads * size], dim=-1)
         q, k, v = (part.view(n, length, -1, size).transpose(1, 2) for part in (q, k, v))
-        cos, sin = rotary(self.config, positions)
+        cos, sin = (angles.to(x.dtype) for angles in rotary(self.config, positions))
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if self.kv_heads != self.heads:
             k, v = (part.repeat_interleave(self.heads // self.kv_heads, dim=1) for part in (k, v))
@@ -223,7 +224,7 @@ class Decoder(nn.Module):
         if pixel_values is not None:
             x = self.vision_embed_tokens(x, input_ids, pixel_values, image_grid)
         positions = torch.arange(x.shape[1])[None]
-        mask = torch.full((x.shape[1], x.shape[1]), torch.finfo(x.dtype).min).triu(1)[None, None]
+        mask = torch.full((x.shape[1], x.shape[1]), torch.finfo(x.dtype).min, dtype=x.dtype).triu(1)[None, None]
         for layer in self.layers:
             x = run(layer, self.checkpointing, x, mask, positions)
         return self.norm(x)
@@ -388,7 +389,7 @@ def build(args):
     for module in model.modules():
         if hasattr(module, "checkpointing"):
             module.checkpointing = args.checkpointing
-    return config, model.train()
+    return config, model.train().to(args.kind)
 
 
 def main():
@@ -400,6 +401,9 @@ def main():
     config, model = build(args)
     samples = [read_safetensors(path) for path in sorted(Path(args.samples).glob("sample-*.safetensors"))] if args.samples else \
         random_pages(config, args.global_batch)
+    for sample in samples:
+        if "pixel_values" in sample:
+            sample["pixel_values"] = sample["pixel_values"].to(args.kind)
     batch = list(itertools.islice(itertools.cycle(samples), args.global_batch))
     optimizer = make_optimizer(model, args.learning_rate, args.foreach)
     seconds, losses = [], []
@@ -433,6 +437,7 @@ def parse():
     p.add_argument("--no-checkpointing", dest="checkpointing", action="store_false", help="keep all activations instead of recomputing")
     p.add_argument("--keep-freed-memory", action="store_true", help="do not give large blocks back to the kernel")
     p.add_argument("--foreach", action="store_true", help="AdamW over lists of tensors")
+    p.add_argument("--bf16", dest="kind", action="store_const", const=torch.bfloat16, default=torch.float32, help="instead of float32")
     p.add_argument("--rank", type=int, default=32)
     p.add_argument("--alpha", type=float, default=64)
     p.add_argument("--adapter", help="LoRA: PEFT folder to start from")
