@@ -41,7 +41,8 @@ internal sealed class GlooPeer
 
     private static Process Start(int rank, int ranks, int port)
     {
-        var start = DebianPython.Script("gloo_allreduce.py", AllReduceCase.All.Select(one => $"{one.Bytes}:{one.WarmUps}:{one.Repetitions}"));
+        var cases = AllReduceCase.All.Select(one => $"{one.Bytes}:{one.WarmUps}:{one.Repetitions}");
+        var start = DebianPython.Script("gloo_allreduce.py", cases);
         start.Environment["RANK"] = rank.ToString(CultureInfo.InvariantCulture);
         start.Environment["WORLD_SIZE"] = ranks.ToString(CultureInfo.InvariantCulture);
         start.Environment["MASTER_ADDR"] = "127.0.0.1";

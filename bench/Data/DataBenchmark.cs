@@ -63,7 +63,9 @@ internal sealed class DataBenchmark : IBenchmark
             conversations = Enumerable.Range(0, 6).Select(turn => new
             {
                 from = turn % 2 == 0 ? "human" : "gpt",
-                value = turn == 0 ? "<image>\nWhat is this?" : $"A text of middling length, as turns of such data are, turn {turn} of row {i}.",
+                value = turn == 0
+                    ? "<image>\nWhat is this?"
+                    : $"A text of middling length, as turns of such data are, turn {turn} of row {i}.",
             }),
         }));
         return path;

@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Bench.Generation;
 
-/// <summary>Greedy answers of a small model with the released vocabulary: a group that grows together, beside one after the other, taking turns.</summary>
+/// <summary>
+/// Greedy answers of a small model with the released vocabulary: a group that grows together, beside one after the other, taking turns.
+/// </summary>
 internal sealed class GenerationBenchmark : IBenchmark
 {
     private const int Prompts = 8, PromptTokens = 64, NewTokens = 32, Rounds = 5;
@@ -25,7 +27,8 @@ internal sealed class GenerationBenchmark : IBenchmark
         try
         {
             var files = StepFiles.Create(folder, new(), samples: 0);
-            using var trained = TrainedModel.Load(new() { Model = new() { Path = files.Checkpoint }, Method = new() { Kind = "head" } }, RankCompute.Plain);
+            using var trained = TrainedModel.Load(
+                new() { Model = new() { Path = files.Checkpoint }, Method = new() { Kind = "head" } }, RankCompute.Plain);
             var together = new TextGenerationOptions { MaxNewTokens = NewTokens, IgnoreEos = true };
             var apart = together with { MaxCacheBytes = 0 };
             var (fast, slow) = (new List<double>(), new List<double>());

@@ -35,7 +35,8 @@ internal static class GpuChecks
         {
             var started = Stopwatch.GetTimestamp();
             foreach (var row in Guarded(Catalog<IGpuCheck>.Find(name, "checks"))) Write(row with { Check = name });
-            Write(new("", null, "") { Check = name, Numbers = new Dictionary<string, double> { ["seconds"] = Stopwatch.GetElapsedTime(started).TotalSeconds } });
+            var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+            Write(new("", null, "") { Check = name, Numbers = new Dictionary<string, double> { ["seconds"] = seconds } });
         }
         return 0;
     }
@@ -54,7 +55,8 @@ internal static class GpuChecks
             else waiting.Dequeue();
         }
         child.WaitForExit();
-        if (waiting.Count > 0) yield return new("process", false, $"ended with code {child.ExitCode}; see standard error") { Check = waiting.Dequeue() };
+        if (waiting.Count > 0)
+            yield return new("process", false, $"ended with code {child.ExitCode}; see standard error") { Check = waiting.Dequeue() };
     }
 
     private static ProcessStartInfo Start(IEnumerable<string> names)

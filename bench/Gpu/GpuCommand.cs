@@ -9,7 +9,11 @@ internal static class GpuCommand
 {
     public static IEnumerable<Command> All()
     {
-        var only = new Option<string[]>("--only") { Description = "Names of checks; all without it.", AllowMultipleArgumentsPerToken = true };
+        var only = new Option<string[]>("--only")
+        {
+            Description = "Names of checks; all without it.",
+            AllowMultipleArgumentsPerToken = true,
+        };
         var file = new Option<string?>("--json") { Description = "Write every row there too." };
         var gpu = new Command("gpu", "Checks and measurements for a machine with a GPU, each on a line of its own.") { only, file };
         gpu.SetAction(parsed => Run(parsed.GetValue(only) ?? [], parsed.GetValue(file)));
@@ -36,7 +40,8 @@ internal static class GpuCommand
         {
             rows.Add(row);
             var mark = row.Passed switch { true => "ok", false => "FAILED", null => "" };
-            Console.WriteLine($"{Stopwatch.GetElapsedTime(started).TotalSeconds,6:f1} s  {row.Check,-12} {mark,-6} {row.What}: {row.Found}");
+            var seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+            Console.WriteLine($"{seconds,6:f1} s  {row.Check,-12} {mark,-6} {row.What}: {row.Found}");
         }
         if (file is not null) File.WriteAllText(file, JsonSerializer.Serialize(rows));
         return rows.Any(row => row.Passed == false) ? 1 : 0;

@@ -14,7 +14,8 @@ internal static class GpuTensors
     public static void Begin()
     {
         LibTorch.Load();
-        if (Cuda.DeviceCount == 0) throw new LibTorchException("libtorch finds no CUDA device; see nvidia-smi, and PHI3V_LIBTORCH for a libtorch with CUDA.");
+        if (Cuda.DeviceCount == 0)
+            throw new LibTorchException("libtorch finds no CUDA device; see nvidia-smi, and PHI3V_LIBTORCH for a libtorch with CUDA.");
         Cuda.Use(0);
     }
 

@@ -33,7 +33,8 @@ internal static class NcclRank
         ring.AllReduce(expected);
         var (once, seconds) = Sum(nccl, host);
         var (again, _) = Sum(nccl, host);
-        Say(FormattableString.Invariant($"{GpuTensors.Distance(once, expected):0.0e+0} {once.Equals(again) || once.sub(again).abs().max().item<float>() == 0} {seconds:f3}"));
+        var isSame = once.Equals(again) || once.sub(again).abs().max().item<float>() == 0;
+        Say(FormattableString.Invariant($"{GpuTensors.Distance(once, expected):0.0e+0} {isSame} {seconds:f3}"));
 
         Console.ReadLine(); // the other one is dead now
         var start = Stopwatch.GetTimestamp();

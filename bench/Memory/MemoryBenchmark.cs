@@ -22,7 +22,10 @@ internal sealed class MemoryBenchmark : IBenchmark
             var settled = readings.Where(reading => reading.Step >= WarmUpSteps).ToList();
             yield return new($"at step {settled[0].Step}", settled[0].ResidentMegabytes, "MB");
             yield return new($"at step {settled[^1].Step}", settled[^1].ResidentMegabytes, "MB");
-            yield return new($"growth from step {settled[0].Step} on", Slope(settled), "MB/step") { Note = "least squares; to stay below 0.1" };
+            yield return new($"growth from step {settled[0].Step} on", Slope(settled), "MB/step")
+            {
+                Note = "least squares; to stay below 0.1",
+            };
         }
         finally
         {

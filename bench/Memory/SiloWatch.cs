@@ -10,7 +10,11 @@ internal static class SiloWatch
     /// <exception cref="InvalidOperationException">The run failed, or ended before anything could be read.</exception>
     public static IReadOnlyList<Reading> Train(string spec, string output)
     {
-        var start = new ProcessStartInfo(Executable(), ["submit", spec, "--wait"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Executable(), ["submit", spec, "--wait"])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         using var cli = Process.Start(start)!;
         var (text, errors) = (cli.StandardOutput.ReadToEndAsync(), cli.StandardError.ReadToEndAsync());
         var readings = new List<Reading>();

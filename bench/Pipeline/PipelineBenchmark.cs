@@ -22,7 +22,8 @@ internal sealed class PipelineBenchmark : IBenchmark
 
     public string Name => "pipeline";
 
-    public string Description => $"a parquet file of {Pages} JPEG pages {ScannedPage.Width}×{ScannedPage.Height}, from file to encoded samples, 1 and 2 workers";
+    public string Description =>
+        $"a parquet file of {Pages} JPEG pages {ScannedPage.Width}×{ScannedPage.Height}, from file to encoded samples, 1 and 2 workers";
 
     public IEnumerable<BenchRow> Run(BenchOptions options)
     {
@@ -40,12 +41,12 @@ internal sealed class PipelineBenchmark : IBenchmark
             {
                 var alone = Alone(pages, workers);
                 var (speed, memory) = Through(rows, encoder, workers);
+                var megabytes = string.Join(", ", memory.Select(bytes => $"{bytes / 1048576.0:f0}"));
                 yield return new($"{workers} {(workers == 1 ? "worker" : "workers")}", speed, "pages/s")
                 {
                     Peer = "image processor alone",
                     PeerMeasured = (alone + Alone(pages, workers)) / 2,
-                    Note = FormattableString.Invariant(
-                        $"resident after each fifth of the pages: {string.Join(", ", memory.Select(bytes => $"{bytes / 1048576.0:f0}"))} MiB"),
+                    Note = $"resident after each fifth of the pages: {megabytes} MiB",
                 };
             }
         }
@@ -60,7 +61,8 @@ internal sealed class PipelineBenchmark : IBenchmark
     {
         const int each = 5;
         var start = Stopwatch.GetTimestamp();
-        Parallel.For(0, pages.Length * each, new() { MaxDegreeOfParallelism = threads }, i => ImageEncoder.Encode(pages[i % pages.Length], NumCrops, "page"));
+        Parallel.For(0, pages.Length * each, new() { MaxDegreeOfParallelism = threads },
+            i => ImageEncoder.Encode(pages[i % pages.Length], NumCrops, "page"));
         return pages.Length * each / Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
@@ -69,7 +71,8 @@ internal sealed class PipelineBenchmark : IBenchmark
         var order = new SampleOrder(rows.Count, Batch, seed: 1, shuffle: true);
         var memory = new List<long>();
         var start = Stopwatch.GetTimestamp();
-        using var feed = new SampleFeed(order, epochs: 1, rank: 0, worldSize: 1, (epoch, index) => encoder.EncodeForTraining(rows.Read(index), 1, epoch), workers);
+        using var feed = new SampleFeed(order, epochs: 1, rank: 0, worldSize: 1,
+            (epoch, index) => encoder.EncodeForTraining(rows.Read(index), 1, epoch), workers);
         for (var step = 0; step < order.StepsPerEpoch; step++)
         {
             feed.Take(new(0, step, Batch));

@@ -13,7 +13,9 @@ internal sealed class ProcessorBenchmark : IBenchmark
 
     public string Name => "processor";
 
-    public string Description => $"JPEG page {ScannedPage.Width}×{ScannedPage.Height} to crops, one core, numCrops {NumCrops}; beside the original's path with Pillow and torchvision";
+    public string Description =>
+        $"JPEG page {ScannedPage.Width}×{ScannedPage.Height} to crops, one core, numCrops {NumCrops}; "
+        + "beside the original's path with Pillow and torchvision";
 
     public IEnumerable<BenchRow> Run(BenchOptions options)
     {
@@ -57,7 +59,9 @@ internal sealed class ProcessorBenchmark : IBenchmark
         {
             File.WriteAllBytes(path, page);
             var (ended, said) = Start(DebianPython.Script("image_processor.py", $"{Repetitions}", $"{NumCrops}", path));
-            return ended == 0 ? (double.Parse(said, CultureInfo.InvariantCulture), null) : (null, "the peer failed; its reason is on stderr");
+            return ended == 0
+                ? (double.Parse(said, CultureInfo.InvariantCulture), null)
+                : (null, "the peer failed; its reason is on stderr");
         }
         finally
         {

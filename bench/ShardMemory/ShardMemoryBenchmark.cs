@@ -30,7 +30,8 @@ internal sealed class ShardMemoryBenchmark : IBenchmark
                 {
                     var expected = Expected(type, scattered, worldSize);
                     var measured = Measure(type, scattered, worldSize);
-                    yield return new($"{(type == ScalarType.Float32 ? "fp32" : "bf16")}, {(scattered ? "micro" : "step")}, {worldSize} ranks", measured, "B")
+                    var precision = type == ScalarType.Float32 ? "fp32" : "bf16";
+                    yield return new($"{precision}, {(scattered ? "micro" : "step")}, {worldSize} ranks", measured, "B")
                     {
                         Peer = "arithmetic",
                         PeerMeasured = expected,
@@ -49,7 +50,8 @@ internal sealed class ShardMemoryBenchmark : IBenchmark
 
     private static double Measure(ScalarType type, bool scattered, int worldSize)
     {
-        FlatEntry[] entries = [.. Enumerable.Range(0, Units).Select(i => new FlatEntry(new($"{i}.weight", [UnitElements]), Decays: true) { Unit = $"{i}" })];
+        FlatEntry[] entries = [.. Enumerable.Range(0, Units)
+            .Select(i => new FlatEntry(new($"{i}.weight", [UnitElements]), Decays: true) { Unit = $"{i}" })];
         var before = ResidentBytes();
         using var parameters = new FlatParameters(entries, CPU, type);
         var buckets = scattered ? parameters.Units().Select(unit => unit.Range) : [new(0, parameters.Count)];

@@ -39,10 +39,15 @@ internal sealed class SavingsBenchmark : IBenchmark
         {
             var sizes = new StepSizes();
             var files = StepFiles.Create(Path.Combine(folder.FullName, "as-is"), sizes, Pages);
-            var withUnused = StepFiles.Create(Path.Combine(folder.FullName, "unused"), sizes with { TowerLayers = sizes.TowerLayers + 1 }, Pages);
+            var withUnused = StepFiles.Create(
+                Path.Combine(folder.FullName, "unused"), sizes with { TowerLayers = sizes.TowerLayers + 1 }, Pages);
             foreach (var method in (string[])["full", "lora", "frozen-vision"])
-                foreach (var saving in Enum.GetValues<Saving>().Where(saving => saving != Saving.None && (saving != Saving.KeptFeatures || method == "frozen-vision")))
+            {
+                var savings = Enum.GetValues<Saving>().Where(saving =>
+                    saving != Saving.None && (saving != Saving.KeptFeatures || method == "frozen-vision"));
+                foreach (var saving in savings)
                     yield return Measure(new(files, method, Threads, Pages, LearningRate), saving, withUnused);
+            }
         }
         finally
         {

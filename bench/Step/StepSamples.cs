@@ -22,7 +22,9 @@ internal static class StepSamples
         int count, int vocabulary, bool allRows = false, PageText? text = null, int side = Side)
     {
         var samples = Enumerable.Range(0, count).Select(index => SyntheticPages.Make($"{index}", vocabulary, side, side, text ?? new()));
-        return [.. allRows ? samples.Select(sample => sample with { Labels = Array.ConvertAll(sample.InputIds, id => Math.Max(id, 0)) }) : samples];
+        return [.. allRows
+            ? samples.Select(sample => sample with { Labels = Array.ConvertAll(sample.InputIds, id => Math.Max(id, 0)) })
+            : samples];
     }
 
     /// <summary>The samples for a program in another language: one safetensors file each, the crops already made.</summary>

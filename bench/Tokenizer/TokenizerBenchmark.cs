@@ -26,7 +26,8 @@ internal sealed class TokenizerBenchmark : IBenchmark
             yield return Row(path, "long text, first pass of the process", Text(LongText, seed: 1), 1, note);
             yield return Row(path, "long text of words not met before", Text(LongText, seed: 2), 1, note);
             yield return Row(path, "long text, warm", Text(LongText, seed: 1), Repetitions, note);
-            yield return Row(path, $"one word of {LongWord} letters", Text(LongWord * 2, seed: 3).Replace(" ", "")[..LongWord], Repetitions, note);
+            var word = Text(LongWord * 2, seed: 3).Replace(" ", "")[..LongWord];
+            yield return Row(path, $"one word of {LongWord} letters", word, Repetitions, note);
         }
         finally
         {
@@ -59,7 +60,8 @@ internal sealed class TokenizerBenchmark : IBenchmark
 
     private static string Word(SplitMix64 random)
     {
-        string[] syllables = ["an", "ber", "con", "der", "en", "for", "ing", "lo", "me", "ni", "or", "per", "re", "sta", "ter", "un", "ver", "y"];
+        string[] syllables =
+            ["an", "ber", "con", "der", "en", "for", "ing", "lo", "me", "ni", "or", "per", "re", "sta", "ter", "un", "ver", "y"];
         return string.Concat(Enumerable.Range(0, 1 + (int)random.Below(4)).Select(_ => syllables[random.Below(syllables.Length)]));
     }
 }

@@ -29,7 +29,9 @@ public sealed partial class TextTests
 
     [Fact]
     public void The_model_uses_no_operation_whose_number_a_garbage_collection_may_free() => Problems.None(
-        Repository.CSharpFiles().Where(file => file.Path.StartsWith("src/Training/", StringComparison.Ordinal) && !file.Path.EndsWith("/ScalarOps.cs", StringComparison.Ordinal))
+        Repository.CSharpFiles()
+            .Where(file => file.Path.StartsWith("src/Training/", StringComparison.Ordinal)
+                && !file.Path.EndsWith("/ScalarOps.cs", StringComparison.Ordinal))
             .SelectMany(file => file.MatchesInCode(HiddenScalar())),
         "TorchSharp makes a Scalar that nothing keeps alive; use the one of ScalarOps:");
 

@@ -43,7 +43,8 @@ public sealed class RecipeTableTests
             var recipe = Find(name);
             var spec = recipe.Spec;
             var attention = values.GetProperty("flash_attention").GetBoolean() ? "flash" : "eager";
-            Assert.Equal((Text(values, "method"), hasBf16 ? "bf16" : "fp16", attention), (spec.Method.Kind, spec.Precision, spec.Attention));
+            Assert.Equal((Text(values, "method"), hasBf16 ? "bf16" : "fp16", attention),
+                (spec.Method.Kind, spec.Precision, spec.Attention));
             Assert.Equal((Number(values, "gpus"), Number(values, "gpus")), (spec.Cluster.MinRanks, spec.Cluster.MaxRanks));
             Assert.Equal("images_per_second", recipe.Expected[0].Name);
             Assert.Equal((Number(values, "throughput"), Number(values, "speedup"), Number(values, "peak_gpu_mem_gb")),
@@ -77,7 +78,8 @@ public sealed class RecipeTableTests
         let attention = row.GetProperty("flash_attention").GetBoolean() ? "flash" : "eager"
         select ($"speed-{card}-{Text(row, "method")}-{Number(row, "nodes")}x{each}-{attention}", card != "v100", row);
 
-    private static Recipe Find(string name) => BuiltInRecipes.Find(name) ?? throw new Xunit.Sdk.XunitException($"there is no recipe {name}");
+    private static Recipe Find(string name) =>
+        BuiltInRecipes.Find(name) ?? throw new Xunit.Sdk.XunitException($"there is no recipe {name}");
 
     private static string Text(JsonElement row, string name) => row.GetProperty(name).GetString()!;
 

@@ -19,7 +19,8 @@ public sealed class RecipeTests
         var root = new DirectoryInfo(AppContext.BaseDirectory);
         while (!File.Exists(Path.Combine(root.FullName, "Phi3VCluster.sln"))) root = root.Parent!;
 
-        var files = Directory.GetFiles(Path.Combine(root.FullName, "recipes")).Select(Path.GetFileNameWithoutExtension).Order(StringComparer.Ordinal);
+        var files = Directory.GetFiles(Path.Combine(root.FullName, "recipes"))
+            .Select(Path.GetFileNameWithoutExtension).Order(StringComparer.Ordinal);
 
         Assert.Equal(files, BuiltInRecipes.Names);
     }
@@ -64,7 +65,8 @@ public sealed class RecipeTests
         Assert.All(BuiltInRecipes.Names.Where(name => name.StartsWith(prefix, StringComparison.Ordinal)), name =>
         {
             var spec = BuiltInRecipes.Find(name)!.Spec;
-            Assert.Contains(GpuFit.Fewest(spec), fit => (fit.Card.Name, fit.Card.Gigabytes, fit.Count) == (card, gigabytes, spec.Cluster.MinRanks));
+            Assert.Contains(GpuFit.Fewest(spec),
+                fit => (fit.Card.Name, fit.Card.Gigabytes, fit.Count) == (card, gigabytes, spec.Cluster.MinRanks));
         });
 
     [Theory]
@@ -77,13 +79,15 @@ public sealed class RecipeTests
 
         var error = Assert.Throws<InputException>(() => Recipe.Parse(text, "mine.yaml"));
 
-        Assert.Equal([$"mine.yaml: what is expected must be a name and a number, got {got}; write for example anls 82.46."], error.Problems);
+        Assert.Equal([$"mine.yaml: what is expected must be a name and a number, got {got}; write for example anls 82.46."],
+            error.Problems);
     }
 
     [Fact]
     public void Only_comments_at_the_top_have_a_meaning()
     {
-        const string text = "# Any words.\n# Expected: anls 82.46, seconds 3\nmodel: { path: m }\n# Expected: nothing\ndata: { train: t }\n";
+        const string text =
+            "# Any words.\n# Expected: anls 82.46, seconds 3\nmodel: { path: m }\n# Expected: nothing\ndata: { train: t }\n";
 
         var recipe = Recipe.Parse(text, "mine.yaml");
 

@@ -20,7 +20,8 @@ public sealed class RecipeVerbTests : IDisposable
 
         Assert.Equal(BuiltInRecipes.Names, rows.Select(row => Text(row, "name")!));
         var lora = rows.Single(row => Text(row, "name") == Name);
-        Assert.Equal(("lora", "bf16", "docvqa", "anls"), (Text(lora, "method"), Text(lora, "dtype"), Text(lora, "dataset"), Text(lora, "metric")));
+        Assert.Equal(("lora", "bf16", "docvqa", "anls"),
+            (Text(lora, "method"), Text(lora, "dtype"), Text(lora, "dataset"), Text(lora, "metric")));
         Assert.Equal((64, 2e-4, 2, BuiltInRecipes.Find(Name)!.Expected[0].Value),
             (Number(lora, "batch"), Number(lora, "learning_rate"), Number(lora, "epochs"), Number(lora, "expected")));
         Assert.All(lora.GetProperty("gpus").EnumerateArray(), gpu =>
@@ -103,10 +104,12 @@ public sealed class RecipeVerbTests : IDisposable
     }
 
     [Theory]
-    [InlineData("SPEC: neither a file nor a recipe, got docvqa-lora-bf61; did you mean docvqa-lora-bf16? `phi3v recipes` lists the recipes.",
+    [InlineData("SPEC: neither a file nor a recipe, got docvqa-lora-bf61; did you mean docvqa-lora-bf16? "
+        + "`phi3v recipes` lists the recipes.",
         "submit", "docvqa-lora-bf61")]
     [InlineData("SPEC: neither a file nor a recipe, got nonsense.yaml; `phi3v recipes` lists the recipes.", "submit", "nonsense.yaml")]
-    [InlineData("NAME: no such recipe, got hatefull-memes-full-bf16; did you mean hateful-memes-full-bf16? `phi3v recipes` lists the recipes.",
+    [InlineData("NAME: no such recipe, got hatefull-memes-full-bf16; did you mean hateful-memes-full-bf16? "
+        + "`phi3v recipes` lists the recipes.",
         "recipes", "hatefull-memes-full-bf16")]
     public async Task An_unknown_name_suggests_the_nearest(string message, params string[] arguments)
     {

@@ -16,11 +16,15 @@ public sealed class BadSpecTests
     [InlineData("epochs: \"2\"", "epochs: must be a whole number (line 3), got the text \"2\"; remove the quotes.")]
     [InlineData("epochs: [2]", "epochs: must be a whole number (line 3), got a list; write a number up to 2147483647.")]
     [InlineData("epochs:", "epochs: must be a whole number (line 3), got nothing; write a number up to 2147483647.")]
-    [InlineData("optimizer: { learningRate: .nan }", "optimizer.learningRate: must be a number (line 3), got .nan; write it as 0.0002 or 2.0e-4.")]
-    [InlineData("optimizer: { learningRate: NaN }", "optimizer.learningRate: must be a number (line 3), got NaN; write it as 0.0002 or 2.0e-4.")]
-    [InlineData("optimizer: { learningRate: 1e999 }", "optimizer.learningRate: must be a number (line 3), got 1e999; write it as 0.0002 or 2.0e-4.")]
+    [InlineData("optimizer: { learningRate: .nan }",
+        "optimizer.learningRate: must be a number (line 3), got .nan; write it as 0.0002 or 2.0e-4.")]
+    [InlineData("optimizer: { learningRate: NaN }",
+        "optimizer.learningRate: must be a number (line 3), got NaN; write it as 0.0002 or 2.0e-4.")]
+    [InlineData("optimizer: { learningRate: 1e999 }",
+        "optimizer.learningRate: must be a number (line 3), got 1e999; write it as 0.0002 or 2.0e-4.")]
     [InlineData("method: { freezeVision: maybe }", "method.freezeVision: must be true or false (line 3), got maybe; write true or false.")]
-    [InlineData("optimizer: 3", "optimizer: must hold keys (line 3), got 3; use learningRate, learningRates, schedule, warmupSteps, weightDecay, betas, epsilon, maxGradNorm, loss, onNonFinite, maxSkippedSteps.")]
+    [InlineData("optimizer: 3", "optimizer: must hold keys (line 3), got 3; use learningRate, learningRates, schedule, warmupSteps, "
+        + "weightDecay, betas, epsilon, maxGradNorm, loss, onNonFinite, maxSkippedSteps.")]
     [InlineData("optimizer: { betas: 0.9 }", "optimizer.betas: must be a list of numbers (line 3), got 0.9; write it as [0.9, 0.95].")]
     [InlineData("optimizer: { betas: [0.9, x] }", "optimizer.betas[1]: must be a number (line 3), got x; write it as 0.0002 or 2.0e-4.")]
     [InlineData("seed: 1\nseed: 2", "seed: is given 2 times (lines 3, 4); keep one.")]
@@ -40,12 +44,14 @@ public sealed class BadSpecTests
     [InlineData("precision: fp8", "precision: must be auto, fp32, bf16 or fp16, got fp8; write auto.")]
     [InlineData("attention: fast", "attention: must be auto, flash or eager, got fast; write auto.")]
     [InlineData("precision: fp16\nattention: flash",
-        "attention: flash attention overflows in fp16 (the recipe's known issue), got flash with precision fp16; write auto, or precision: bf16.")]
+        "attention: flash attention overflows in fp16 (the recipe's known issue), got flash with precision fp16; "
+        + "write auto, or precision: bf16.")]
     [InlineData("activationCheckpointing: some", "activationCheckpointing: must be auto, none, selective or full, got some; write auto.")]
     [InlineData("method: { dropout: 1 }", "method.dropout: must be from 0 to below 1, got 1; common values are 0 to 0.1.")]
     [InlineData("method: { targets: [] }",
         "method.targets: must name at least one linear layer, got an empty name or list; write for example [qkv_proj], or null.")]
-    [InlineData("method: { targets: qkv_proj }", "method.targets: must be a list of names (line 3), got qkv_proj; write it as [qkv_proj, o_proj].")]
+    [InlineData("method: { targets: qkv_proj }",
+        "method.targets: must be a list of names (line 3), got qkv_proj; write it as [qkv_proj, o_proj].")]
     [InlineData("optimizer: { learningRates: { projector: 0 } }", "optimizer.learningRates.projector: must be above 0, got 0; raise it.")]
     [InlineData("optimizer: { onNonFinite: ignore }", "optimizer.onNonFinite: must be stop or skip, got ignore; write stop.")]
     [InlineData("optimizer: { maxSkippedSteps: -1 }", "optimizer.maxSkippedSteps: must be at least 0, got -1; raise it.")]
@@ -58,7 +64,8 @@ public sealed class BadSpecTests
     [InlineData("optimizer: { learningRate: 0 }", "optimizer.learningRate: must be above 0, got 0; raise it.")]
     [InlineData("optimizer: { learningRate: 1.0e+30 }", "optimizer.learningRate: must be at most 1e18, or the squares of weights overflow "
         + "float32 after a step, got 1E+30; common values are 1e-5 to 1e-3.")]
-    [InlineData("optimizer: { betas: [0.9, 1] }", "optimizer.betas: must be two numbers from 0 to below 1, got [0.9, 1]; write for example [0.9, 0.95].")]
+    [InlineData("optimizer: { betas: [0.9, 1] }",
+        "optimizer.betas: must be two numbers from 0 to below 1, got [0.9, 1]; write for example [0.9, 0.95].")]
     [InlineData("optimizer: { loss: mean }", "optimizer.loss: must be sample or token, got mean; write sample.")]
     [InlineData("maxSteps: 0", "maxSteps: must be at least 1, got 0; raise it.")]
     [InlineData("method: { kind: lroa }",
@@ -76,7 +83,8 @@ public sealed class BadSpecTests
 
     [Fact]
     public void A_cache_for_features_is_one_of_four() =>
-        Assert.Equal(["data.cacheFeatures: must be auto, memory, disk or none, got ram; write auto."], RunSpecYaml.Read(Good, ["data.cacheFeatures=ram"]).Problems);
+        Assert.Equal(["data.cacheFeatures: must be auto, memory, disk or none, got ram; write auto."],
+            RunSpecYaml.Read(Good, ["data.cacheFeatures=ram"]).Problems);
 
     [Theory]
     [InlineData("data.evalSplit=last", "data.evalSplit: must be first or random, got last; write first.")]

@@ -2,16 +2,21 @@ namespace Phi3VCluster.Spec.Tests;
 
 public sealed class GoodSpecTests
 {
+    private const string MethodKeys = "kind: lora, rank: 8, alpha: 16, dropout: 0.1, freezeVision: true, dora: true, adapter: /a, "
+        + "targets: [qkv_proj, o_proj], doubleQuantization: true";
+
+    private const string TrainFiles = "/data/train-*.parquet";
+
     /// <summary>Every key there is, none with its default.</summary>
     private const string Whole =
-        """
+        $$"""
         name: docvqa-lora
         model:     { path: /models/phi-3, numCrops: 4 }
-        method:    { kind: lora, rank: 8, alpha: 16, dropout: 0.1, freezeVision: true, dora: true, adapter: /a, targets: [qkv_proj, o_proj], doubleQuantization: true }
+        method:    { {{MethodKeys}} }
         precision: bf16
         attention: eager
         activationCheckpointing: selective
-        data:      { kind: docvqa, train: "/data/train-*.parquet", eval: /data/test.parquet, evalRows: 9, shuffle: false, shuffleTurns: true,
+        data:      { kind: docvqa, train: "{{TrainFiles}}", eval: /data/test.parquet, evalRows: 9, shuffle: false, shuffleTurns: true,
                      imageRoot: /i, exifRotate: true, onBadSample: skip, cacheFeatures: disk }
         batch:     { global: 32, micro: 4, reduceEvery: micro }
         epochs: 2
@@ -55,8 +60,9 @@ public sealed class GoodSpecTests
         Assert.Equal((32, 4, "micro", 2), (spec.Batch.Global, spec.Batch.Micro, spec.Batch.ReduceEvery, spec.Epochs));
         Assert.Equal(new LearningRatesSpec { VisionTower = 1e-5, Projector = 2e-5, LanguageModel = 3e-5 }, spec.Optimizer.LearningRates);
         Assert.Equal(("skip", 3), (spec.Optimizer.OnNonFinite, spec.Optimizer.MaxSkippedSteps));
-        Assert.Equal((2.0e-4, "cosine", 5, 0.1, 1e-7, 0d, "token"), (spec.Optimizer.LearningRate, spec.Optimizer.Schedule, spec.Optimizer.WarmupSteps,
-            spec.Optimizer.WeightDecay, spec.Optimizer.Epsilon, spec.Optimizer.MaxGradNorm, spec.Optimizer.Loss));
+        Assert.Equal((2.0e-4, "cosine", 5, 0.1, 1e-7, 0d, "token"),
+            (spec.Optimizer.LearningRate, spec.Optimizer.Schedule, spec.Optimizer.WarmupSteps, spec.Optimizer.WeightDecay,
+                spec.Optimizer.Epsilon, spec.Optimizer.MaxGradNorm, spec.Optimizer.Loss));
         Assert.Equal([0.8, 0.99], spec.Optimizer.Betas);
         Assert.Equal(new EvaluationSpec { Metric = "accuracy", MaxNewTokens = 3, Before = false }, spec.Evaluation);
         Assert.Equal(new ClusterSpec { MinRanks = 2, MaxRanks = 8, Device = "cpu", Collective = "tcp" }, spec.Cluster);
@@ -74,7 +80,8 @@ public sealed class GoodSpecTests
     }
 
     [Fact]
-    public void JSON_is_YAML() => Assert.Equal(3, RunSpecYaml.Parse("""{"model": {"path": "/m"}, "data": {"train": "/d"}, "epochs": 3}""", []).Epochs);
+    public void JSON_is_YAML() =>
+        Assert.Equal(3, RunSpecYaml.Parse("""{"model": {"path": "/m"}, "data": {"train": "/d"}, "epochs": 3}""", []).Epochs);
 
     [Theory]
     [InlineData(Whole)]
@@ -111,13 +118,15 @@ public sealed class GoodSpecTests
     public void JSON_that_is_no_run_spec_is_refused(string json) => Assert.Throws<InputException>(() => RunSpecJson.FromText(json));
 
     [Fact]
-    public void JSON_without_a_key_keeps_its_default() => Assert.Equal(new RunSpec().Output, RunSpecJson.FromText("""{"epochs": 3}""").Output);
+    public void JSON_without_a_key_keeps_its_default() =>
+        Assert.Equal(new RunSpec().Output, RunSpecJson.FromText("""{"epochs": 3}""").Output);
 
     [Fact]
     public void A_set_value_replaces_the_written_one_and_only_it()
     {
         var spec = RunSpecYaml.Parse(Whole,
-            ["optimizer.learningRate=1e-4", "data.eval=null", "optimizer.betas=[0.5, 0.6]", "data.train=*.jsonl", "name=x", "batch.micro=auto"]);
+            ["optimizer.learningRate=1e-4", "data.eval=null", "optimizer.betas=[0.5, 0.6]",
+                "data.train=*.jsonl", "name=x", "batch.micro=auto"]);
 
         Assert.Equal((1e-4, 5, null, "*.jsonl", "x", null),
             (spec.Optimizer.LearningRate, spec.Optimizer.WarmupSteps, spec.Data.Eval, spec.Data.Train, spec.Name, spec.Batch.Micro));

@@ -76,7 +76,8 @@ public sealed class MemoryEstimateTests
             Assert.InRange(MemoryEstimate.Of(Full, fit.Count).Total, 0, fit.Card.UsableBytes);
             if (fit.Count > 1) Assert.True(MemoryEstimate.Of(Full, fit.Count - 1).Total > fit.Card.UsableBytes);
         });
-        Assert.Equal(GpuFit.Telling(fits).Select(fit => fit.Count).OrderDescending().Distinct(), GpuFit.Telling(fits).Select(fit => fit.Count));
+        var counts = GpuFit.Telling(fits).Select(fit => fit.Count);
+        Assert.Equal(counts.OrderDescending().Distinct(), counts);
     }
 
     [Theory]
@@ -85,7 +86,13 @@ public sealed class MemoryEstimateTests
     [InlineData("fp16", "auto", true)]
     public void Cards_before_Ampere_have_neither_bf16_nor_flash_attention(string precision, string attention, bool runs)
     {
-        var spec = Full with { Method = new() { Kind = "qlora" }, ActivationCheckpointing = "full", Precision = precision, Attention = attention };
+        var spec = Full with
+        {
+            Method = new() { Kind = "qlora" },
+            ActivationCheckpointing = "full",
+            Precision = precision,
+            Attention = attention,
+        };
 
         Assert.Equal(runs, GpuFit.Fewest(spec).Any(fit => fit.Card.Name == "V100"));
         Assert.Contains(GpuFit.Fewest(spec), fit => fit.Card.Name == "A100");

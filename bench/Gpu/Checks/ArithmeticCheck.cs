@@ -18,7 +18,8 @@ internal sealed class ArithmeticCheck : IGpuCheck
         using var scope = NewDisposeScope();
         var x = randn([4096, 4096], device: GpuTensors.Gpu);
         var (mean, deviation) = (x.mean().item<float>(), x.std().item<float>());
-        yield return new("random numbers", Math.Abs(mean) < 0.01 && Math.Abs(deviation - 1) < 0.01, FormattableString.Invariant($"mean {mean:f3}, deviation {deviation:f3}"));
+        yield return new("random numbers", Math.Abs(mean) < 0.01 && Math.Abs(deviation - 1) < 0.01,
+            FormattableString.Invariant($"mean {mean:f3}, deviation {deviation:f3}"));
         foreach (var row in Gradients()) yield return row;
         foreach (var row in Attention()) yield return row;
     }
@@ -59,7 +60,8 @@ internal sealed class ArithmeticCheck : IGpuCheck
             cuda.synchronize();
             seconds.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
         }
-        yield return new("attention on lengths never seen", seconds.Skip(1).Max() < 0.1, string.Join(", ", seconds.Select(s => FormattableString.Invariant($"{s * 1e3:f1} ms"))));
+        yield return new("attention on lengths never seen", seconds.Skip(1).Max() < 0.1,
+            string.Join(", ", seconds.Select(s => FormattableString.Invariant($"{s * 1e3:f1} ms"))));
 
         static Tensor Query(long length) => GpuTensors.Random(ScalarType.BFloat16, 1, 32, length, 96);
     }

@@ -17,7 +17,8 @@ internal sealed class GemmCheck : IGpuCheck
     {
         GpuTensors.Begin();
         yield return Rate("8192³", 8192, 8192, 8192);
-        foreach (var (name, outputs, inputs) in ((string, long, long)[])[("qkv", 9216, 3072), ("o", 3072, 3072), ("gate_up", 16384, 3072), ("down", 3072, 8192)])
+        (string, long, long)[] maps = [("qkv", 9216, 3072), ("o", 3072, 3072), ("gate_up", 16384, 3072), ("down", 3072, 8192)];
+        foreach (var (name, outputs, inputs) in maps)
         {
             yield return Rate($"{name} forward", Tokens, outputs, inputs);
             yield return WeightGradient(name, outputs, inputs);
@@ -47,6 +48,9 @@ internal sealed class GemmCheck : IGpuCheck
         using var scope = NewDisposeScope();
         var (a, b) = (GpuTensors.Random(ScalarType.BFloat16, m, k), GpuTensors.Random(ScalarType.BFloat16, k, n));
         var rate = 2.0 * m * n * k / GpuTensors.Seconds(() => a.mm(b)) / 1e12;
-        return new(what, null, FormattableString.Invariant($"{rate:f0} TFLOP/s")) { Numbers = new Dictionary<string, double> { ["tflops"] = rate } };
+        return new(what, null, FormattableString.Invariant($"{rate:f0} TFLOP/s"))
+        {
+            Numbers = new Dictionary<string, double> { ["tflops"] = rate },
+        };
     }
 }

@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Phi3VCluster.Bench.Gpu.Checks;
 
-/// <summary>Every kernel of ours beside what libtorch computes in float32, on fresh random numbers, and how fast it goes through memory.</summary>
+/// <summary>
+/// Every kernel of ours beside what libtorch computes in float32, on fresh random numbers, and how fast it goes through memory.
+/// </summary>
 internal sealed class KernelCheck : IGpuCheck
 {
     private const long Tokens = 2443, Width = 3072, Inner = 8192, Heads = 32, Size = 96;
@@ -44,7 +46,8 @@ internal sealed class KernelCheck : IGpuCheck
         var (dy, dw) = (Bf(Tokens, Width), zeros(Width, ScalarType.Float32, GpuTensors.Gpu));
         using (enable_grad())
         {
-            var (leaf, weight) = (h.to_type(ScalarType.Float32).detach().requires_grad_(), w.to_type(ScalarType.Float32).detach().requires_grad_());
+            var leaf = h.to_type(ScalarType.Float32).detach().requires_grad_();
+            var weight = w.to_type(ScalarType.Float32).detach().requires_grad_();
             autograd.backward([AtenOps.RmsNorm(leaf, weight, 1e-5)], [dy.to_type(ScalarType.Float32)]);
             var dx = kernels.RmsNormBackward(dy, h, w, rstd, null, dw);
             yield return GpuTensors.Compare("rms norm backward", dx, leaf.grad!, Rounding);
@@ -109,7 +112,9 @@ internal sealed class KernelCheck : IGpuCheck
         var qkv = Bf(Tokens, 3 * Width);
         var angle = GpuTensors.Random(ScalarType.Float32, Tokens, Size / 2);
         var (cos, sin) = (angle.cos(), angle.sin());
-        var table = (Cos: cat([cos, cos], 1).unsqueeze(1).to_type(ScalarType.BFloat16), Sin: cat([sin.neg(), sin], 1).unsqueeze(1).to_type(ScalarType.BFloat16));
+        var table = (
+            Cos: cat([cos, cos], 1).unsqueeze(1).to_type(ScalarType.BFloat16),
+            Sin: cat([sin.neg(), sin], 1).unsqueeze(1).to_type(ScalarType.BFloat16));
         var x = qkv.narrow(1, 0, 2 * Width).view(Tokens, 2 * Heads, Size).to_type(ScalarType.Float32);
         var expected = x.mul(table.Cos).Plus(x.roll(Size / 2, 2).mul(table.Sin)).view(Tokens, 2 * Width);
         var (before, values) = (qkv.clone(), qkv.narrow(1, 2 * Width, Width).clone());
@@ -147,6 +152,9 @@ internal sealed class KernelCheck : IGpuCheck
     private static GpuRow Speed(string what, long bytes, Action work)
     {
         var rate = bytes / GpuTensors.Seconds(work) / 1e9;
-        return new(what, null, FormattableString.Invariant($"{rate:f0} GB/s")) { Numbers = new Dictionary<string, double> { ["gb_per_second"] = rate } };
+        return new(what, null, FormattableString.Invariant($"{rate:f0} GB/s"))
+        {
+            Numbers = new Dictionary<string, double> { ["gb_per_second"] = rate },
+        };
     }
 }

@@ -33,7 +33,8 @@ internal sealed class NcclCheck : IGpuCheck
         foreach (var rank in (Process[])[first, second])
             foreach (var address in addresses) rank.StandardInput.WriteLine(address);
         string[] sums = [Hear(first), Hear(second)];
-        yield return new("two ranks' sum beside the TCP ring's: relative error, same bits twice, seconds", sums.All(IsClose), string.Join("; ", sums));
+        yield return new("two ranks' sum beside the TCP ring's: relative error, same bits twice, seconds",
+            sums.All(IsClose), string.Join("; ", sums));
         second.Kill();
         second.WaitForExit();
         first.StandardInput.WriteLine();
@@ -43,7 +44,9 @@ internal sealed class NcclCheck : IGpuCheck
         yield return new("the next generation, alone", next == "0.0e+0", $"relative error {next}");
         first.WaitForExit(TimeSpan.FromSeconds(10));
 
-        static bool IsClose(string line) => double.Parse(line.Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture) < 1e-6 && line.Contains("True", StringComparison.Ordinal);
+        static bool IsClose(string line) =>
+            double.Parse(line.Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture) < 1e-6
+            && line.Contains("True", StringComparison.Ordinal);
     }
 
     private static Process Start(int rank, string host)
@@ -52,8 +55,12 @@ internal sealed class NcclCheck : IGpuCheck
         if (Path.GetFileNameWithoutExtension(start.FileName) == "dotnet") start.ArgumentList.Add(typeof(NcclCheck).Assembly.Location);
         start.ArgumentList.Add(NcclRank.Verb);
         start.ArgumentList.Add($"{rank}");
-        foreach (var (name, value) in ((string, string)[])[("NCCL_HOSTID", host), ("NCCL_NET", "Socket"), ("NCCL_IB_DISABLE", "1"), ("NCCL_SOCKET_IFNAME", "lo"),
-            ("NCCL_P2P_DISABLE", "1"), ("NCCL_SHM_DISABLE", "1")]) start.Environment[name] = value;
+        (string, string)[] settings =
+        [
+            ("NCCL_HOSTID", host), ("NCCL_NET", "Socket"), ("NCCL_IB_DISABLE", "1"), ("NCCL_SOCKET_IFNAME", "lo"),
+            ("NCCL_P2P_DISABLE", "1"), ("NCCL_SHM_DISABLE", "1"),
+        ];
+        foreach (var (name, value) in settings) start.Environment[name] = value;
         return Process.Start(start)!;
     }
 

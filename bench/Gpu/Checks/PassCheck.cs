@@ -25,7 +25,12 @@ internal sealed class PassCheck : IGpuCheck
     {
         GpuTensors.Begin();
         PlannedAttention.Patience = 0; // while it warms up
-        var spec = new RunSpec { Method = new() { Kind = "lora", Rank = 64, Alpha = 128 }, Precision = "bf16", Model = new() { Path = "random weights", NumCrops = 16 } };
+        var spec = new RunSpec
+        {
+            Method = new() { Kind = "lora", Rank = 64, Alpha = 128 },
+            Precision = "bf16",
+            Model = new() { Path = "random weights", NumCrops = 16 },
+        };
         var compute = RankCompute.Of(spec, cudaDevice: 0);
         using var model = TrainedModel.Load(spec, compute, new RandomWeights(RandomWeights.Released));
         using var gradients = WholeGradients.Sharded(
@@ -38,7 +43,8 @@ internal sealed class PassCheck : IGpuCheck
         yield return Time("decoder, 2,560 tokens, lora, forward and backward", () => model.Model.ForwardBackward([text], [1]));
         yield return Time("the same twice, in one pass", () => model.Model.ForwardBackward([text, text], [1, 1]));
         yield return Time("whole page, lora, forward and backward", WholePage);
-        yield return Time("tower and projector, forward", () => model.Model.ImageTokens(ModelInputs.WithCrops(page, GpuTensors.Gpu).Images[0]));
+        yield return Time("tower and projector, forward",
+            () => model.Model.ImageTokens(ModelInputs.WithCrops(page, GpuTensors.Gpu).Images[0]));
         yield return Time("crops to the device", () => ModelInputs.WithCrops(page, GpuTensors.Gpu));
         yield return Time("square sum and optimizer, lora", () =>
         {
@@ -68,6 +74,9 @@ internal sealed class PassCheck : IGpuCheck
     private static GpuRow Time(string what, Action work)
     {
         var milliseconds = GpuTensors.Seconds(work) * 1e3;
-        return new(what, null, FormattableString.Invariant($"{milliseconds:f2} ms")) { Numbers = new Dictionary<string, double> { ["milliseconds"] = milliseconds } };
+        return new(what, null, FormattableString.Invariant($"{milliseconds:f2} ms"))
+        {
+            Numbers = new Dictionary<string, double> { ["milliseconds"] = milliseconds },
+        };
     }
 }

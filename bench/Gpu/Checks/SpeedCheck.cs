@@ -11,7 +11,8 @@ internal sealed class SpeedCheck : IGpuCheck
     /// TFLOP of a page, forward and backward: the products the method needs, causal attention as a triangle, nothing computed twice, the
     /// head at every position. As bench/peers counts them, so that both shares compare.
     /// </summary>
-    private static readonly Dictionary<string, double> TeraFlops = new() { ["full"] = 80.0, ["frozen-vision"] = 67.4, ["lora"] = 58.4, ["qlora"] = 58.4 };
+    private static readonly Dictionary<string, double> TeraFlops =
+        new() { ["full"] = 80.0, ["frozen-vision"] = 67.4, ["lora"] = 58.4, ["qlora"] = 58.4 };
 
     public string Name => "speed";
 
@@ -31,7 +32,8 @@ internal sealed class SpeedCheck : IGpuCheck
                 var share = rate * TeraFlops[run.Method] / ceiling;
                 var settings = $"{run.Method}, {run.Micro} a pass, recomputing {run.Checkpointing}, attention {run.Kernels}";
                 row = new(settings, losses.All(double.IsFinite) && losses[^1] < losses[0],
-                    FormattableString.Invariant($"{rate:f2} img/s, {share:p1} of the card, peak {peak / 1e9:f1} GB, slowest step ×{spread:f2}, loss {losses[0]:f3} to {losses[^1]:f3}"))
+                    FormattableString.Invariant($"{rate:f2} img/s, {share:p1} of the card, peak {peak / 1e9:f1} GB, ")
+                    + FormattableString.Invariant($"slowest step ×{spread:f2}, loss {losses[0]:f3} to {losses[^1]:f3}"))
                 {
                     Numbers = new Dictionary<string, double> { ["images_per_second"] = rate, ["mfu"] = share, ["peak_gb"] = peak / 1e9 },
                 };
@@ -44,7 +46,9 @@ internal sealed class SpeedCheck : IGpuCheck
         }
     }
 
-    /// <summary>The fastest settings that fit: a card of 80 GB holds the full method only if the MLP's products are computed again.</summary>
+    /// <summary>
+    /// The fastest settings that fit: a card of 80 GB holds the full method only if the MLP's products are computed again.
+    /// </summary>
     private static IEnumerable<SpeedRun> Runs(long bytes)
     {
         var isLarge = bytes > 100L << 30;

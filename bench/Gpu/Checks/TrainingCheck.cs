@@ -21,7 +21,8 @@ internal sealed class TrainingCheck : IGpuCheck
         var folder = Directory.CreateTempSubdirectory("phi3v-gpu-training").FullName;
         try
         {
-            var sizes = new TinySizes(Hidden: 256, Intermediate: 256, Layers: 3, Heads: 4, KeyValueHeads: 2, TowerHidden: 256, TowerIntermediate: 256, TowerHeads: 4);
+            var sizes = new TinySizes(Hidden: 256, Intermediate: 256, Layers: 3, Heads: 4, KeyValueHeads: 2,
+                TowerHidden: 256, TowerIntermediate: 256, TowerHeads: 4);
             var files = QuickstartFiles.Create(Path.Combine(folder, "files"), seed: 1, new(Pages, EvalPages: 4, sizes));
             foreach (var method in (string[])["full", "frozen-vision", "lora", "qlora"])
             {
@@ -33,7 +34,8 @@ internal sealed class TrainingCheck : IGpuCheck
                     var compared = precision == "fp16" ? 1 : host.Count;
                     var worst = host.Take(compared).Zip(device, (a, b) => Math.Abs(a - b) / Math.Abs(a)).Max();
                     yield return new($"{method} in {precision}", device.Count == host.Count && worst <= most,
-                        FormattableString.Invariant($"{device.Count} losses, {device[0]:f4} to {device[^1]:f4}; at most {worst:0.0e+0} from the CPU's, {most:0e+0} allowed"));
+                        FormattableString.Invariant($"{device.Count} losses, {device[0]:f4} to {device[^1]:f4}; ")
+                        + FormattableString.Invariant($"at most {worst:0.0e+0} from the CPU's, {most:0e+0} allowed"));
                 }
             }
         }
@@ -58,6 +60,7 @@ internal sealed class TrainingCheck : IGpuCheck
     private static List<double> Losses(RunSpec spec, string output)
     {
         SeatRun.Finish(spec, output);
-        return [.. File.ReadLines(Path.Combine(output, "steps.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
+        return [.. File.ReadLines(Path.Combine(output, "steps.jsonl"))
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
     }
 }

@@ -20,11 +20,13 @@ public sealed class InspectVerbTests : IDisposable
     [Fact]
     public async Task Json_has_what_is_relied_on_and_the_sheet_is_a_picture()
     {
-        var found = await _cli.JsonAsync(0, "inspect", "conversations:sample/train.jsonl", "--model", "sample/model", "--sheet", "pages.png", "--pages", "5");
+        var found = await _cli.JsonAsync(0,
+            "inspect", "conversations:sample/train.jsonl", "--model", "sample/model", "--sheet", "pages.png", "--pages", "5");
 
         Assert.Equal((6, 5), (found.GetProperty("rows").GetInt32(), found.GetProperty("images").GetInt32()));
         var bad = Assert.Single(found.GetProperty("bad").EnumerateArray());
-        Assert.Equal((6, "conversations is missing, it has id; write a list of turns."), (bad.GetProperty("row").GetInt32(), bad.GetProperty("reason").GetString()));
+        Assert.Equal((6, "conversations is missing, it has id; write a list of turns."),
+            (bad.GetProperty("row").GetInt32(), bad.GetProperty("reason").GetString()));
         var tokens = found.GetProperty("tokens");
         int[] lengths = [.. ((string[])["min", "median", "p95", "max"]).Select(key => (int)tokens.GetProperty(key).GetDouble())];
         Assert.Equal(lengths.Order(), lengths);
@@ -57,7 +59,8 @@ public sealed class InspectVerbTests : IDisposable
     [Theory]
     [InlineData("KIND:PATH: must be KIND:PATH, got train.jsonl; write for example conversations:data/test.jsonl.", "train.jsonl")]
     [InlineData("KIND:PATH: no file matches, got {0}/none*.jsonl; give a file or a glob.", "conversations:none*.jsonl")]
-    [InlineData("--sheet: there is no such folder, got {0}/none/a.png; make it or give another file.", "conversations:sample/train.jsonl", "--sheet", "none/a.png")]
+    [InlineData("--sheet: there is no such folder, got {0}/none/a.png; make it or give another file.",
+        "conversations:sample/train.jsonl", "--sheet", "none/a.png")]
     [InlineData("--sheet: is a folder, got {0}/sample; give a file.", "conversations:sample/train.jsonl", "--sheet", "sample")]
     [InlineData("--sheet: a sheet is a PNG file, got {0}/sample/train.jsonl; end its name with .png.",
         "conversations:sample/train.jsonl", "--sheet", "sample/train.jsonl")]

@@ -82,7 +82,8 @@ public sealed class LocalClusterTests : IDisposable
         other.Start();
         var (taken, ports) = (((IPEndPoint)other.LocalEndpoint).Port, FreePorts.Take());
 
-        var result = await _cli.RunAsync("up", "--gateway-port", $"{ports.Gateway}", "--silo-port", $"{ports.Silo}", "--http-port", $"{taken}");
+        var result = await _cli.RunAsync(
+            "up", "--gateway-port", $"{ports.Gateway}", "--silo-port", $"{ports.Silo}", "--http-port", $"{taken}");
 
         Assert.Equal((2, $"phi3v: --http-port: the port is in use, got {taken}; choose another with --http-port.\n"),
             (result.ExitCode, result.Stderr));
@@ -226,7 +227,8 @@ public sealed class LocalClusterTests : IDisposable
         FakeSilo.WhoseChecksSay(_cli, ("libtorch", true, "2.10"), ("device", false, "no driver"));
 
         var rows = (await _cli.JsonAsync(1, "doctor")).EnumerateArray()
-            .ToDictionary(r => r.GetProperty("check").GetString()!, r => (r.GetProperty("ok").GetBoolean(), r.GetProperty("detail").GetString()));
+            .ToDictionary(r => r.GetProperty("check").GetString()!,
+                r => (r.GetProperty("ok").GetBoolean(), r.GetProperty("detail").GetString()));
 
         Assert.Equal((true, "2.10"), rows["libtorch"]);
         Assert.Equal((false, "no driver"), rows["device"]);

@@ -65,8 +65,8 @@ public sealed partial class RunningProcess : IAsyncDisposable
         catch (OperationCanceledException)
         {
             throw new TimeoutException(
-                $"{_process.StartInfo.FileName} {string.Join(' ', _process.StartInfo.ArgumentList)} did not end in {timeout.TotalSeconds} s\n" +
-                $"--- stdout\n{Stdout}\n--- stderr\n{Stderr}");
+                $"{_process.StartInfo.FileName} {string.Join(' ', _process.StartInfo.ArgumentList)} "
+                + $"did not end in {timeout.TotalSeconds} s\n--- stdout\n{Stdout}\n--- stderr\n{Stderr}");
         }
         return new(_process.ExitCode, Stdout, Stderr, _clock.Elapsed);
     }

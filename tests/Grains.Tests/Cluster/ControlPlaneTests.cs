@@ -228,7 +228,8 @@ public sealed class ControlPlaneTests
         var reply = await cluster.Front.SubmitAsync(
             new SubmitRequest("""{ "name": "a b", "output": "x", "cluster": { "minRanks": 0 } }"""));
 
-        Assert.Superset(new HashSet<string> { "name", "output", "cluster.minRanks" }, reply.Problems.Select(p => p.Split(':')[0]).ToHashSet());
+        Assert.Superset(
+            new HashSet<string> { "name", "output", "cluster.minRanks" }, reply.Problems.Select(p => p.Split(':')[0]).ToHashSet());
         Assert.Empty(await cluster.Front.RunsAsync());
         Assert.Single((await cluster.Front.SubmitAsync(new SubmitRequest("not json"))).Problems);
     }

@@ -168,7 +168,7 @@ public sealed class SiloProcessTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    private const string TooLarge = """
-        { "name": "large", "output": "/o", "model": { "path": "/m" }, "data": { "train": "/t" }, "cluster": { "minRanks": 64, "maxRanks": 64 } }
-        """;
+    private const string TooLarge =
+        """{ "name": "large", "output": "/o", "model": { "path": "/m" }, "data": { "train": "/t" },"""
+        + """ "cluster": { "minRanks": 64, "maxRanks": 64 } }""";
 }

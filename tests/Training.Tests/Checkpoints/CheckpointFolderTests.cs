@@ -102,7 +102,8 @@ public sealed class CheckpointFolderTests
 
         Assert.Equal(4, problems.Count);
         Assert.Contains(problems, p => p.Contains("absent is missing", StringComparison.Ordinal));
-        Assert.Contains(problems, p => p.Contains("2.safetensors: a: bytes 0 to 8 are not within the file's 5 bytes", StringComparison.Ordinal));
+        Assert.Contains(problems,
+            p => p.Contains("2.safetensors: a: bytes 0 to 8 are not within the file's 5 bytes", StringComparison.Ordinal));
         Assert.Contains(problems, p => p.Contains("3.safetensors: cannot be read", StringComparison.Ordinal));
         Assert.Contains(problems, p => p.Contains("4.bin: is a pickle", StringComparison.Ordinal));
     }
@@ -114,7 +115,8 @@ public sealed class CheckpointFolderTests
         using var folder = new TemporaryFolder();
         using var source = Source(folder["source"]);
         // By another program: .NET's own locks would keep this one from it.
-        using (var other = Process.Start("truncate", ["--size=-40", Path.Combine(folder["source"], "model.safetensors")])) other.WaitForExit();
+        using (var other = Process.Start("truncate", ["--size=-40", Path.Combine(folder["source"], "model.safetensors")]))
+            other.WaitForExit();
 
         Assert.Contains("shorter", Assert.Throws<InputException>(() =>
         {

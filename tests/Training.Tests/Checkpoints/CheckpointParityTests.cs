@@ -81,7 +81,8 @@ public sealed class CheckpointParityTests
         Assert.Equal(4146, Phi3VWeights.List(config).Sum(info => info.ElementCount) / million);
     }
 
-    private static List<StoredTensor> All(CheckpointFolder source, ScalarType type) => [.. source.Names.Select(name => Widened(source, name, type))];
+    private static List<StoredTensor> All(CheckpointFolder source, ScalarType type) =>
+        [.. source.Names.Select(name => Widened(source, name, type))];
 
     /// <summary>Stored as <paramref name="type"/> from float32.</summary>
     private static StoredTensor Widened(CheckpointFolder source, string name, ScalarType type) => new(source.Info(name), type, () =>

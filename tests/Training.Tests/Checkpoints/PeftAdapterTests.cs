@@ -192,7 +192,8 @@ public sealed class PeftAdapterTests
         Assert.All(saved.Names, n => Assert.True(saved.View(n).bytes.SequenceEqual(expected.View(n).bytes), n));
         var (want, got) = (Config(original), Config(folder.Path));
         foreach (var (key, value) in want.Where(pair => pair.Key is not ("inference_mode" or "megatron_core")))
-            Assert.True(JsonNode.DeepEquals(value, got[key]) || (!got.ContainsKey(key) && value is null or JsonObject { Count: 0 }), $"{key}: {value}, got {got[key]}");
+            Assert.True(JsonNode.DeepEquals(value, got[key]) || (!got.ContainsKey(key) && value is null or JsonObject { Count: 0 }),
+                $"{key}: {value}, got {got[key]}");
     }
 
     private static Tensor Read(PeftAdapter adapter, string name)
@@ -202,7 +203,8 @@ public sealed class PeftAdapterTests
         return tensor;
     }
 
-    private static JsonObject Config(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!.AsObject();
+    private static JsonObject Config(string folder) =>
+        JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!.AsObject();
 
     private static void Change(TemporaryFolder folder, string key, JsonNode? value)
     {

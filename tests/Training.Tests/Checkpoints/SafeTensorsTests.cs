@@ -53,7 +53,8 @@ public sealed class SafeTensorsTests
         Assert.Equal(3, made.Count);
         Assert.Equal([ScalarType.Float32, ScalarType.BFloat16, ScalarType.Int64], ((string[])["a", "b", "c"]).Select(file.Type));
         Assert.Equal(1.5f, file.View("b")[3].to_type(ScalarType.Float32).item<float>());
-        Assert.Throws<ArgumentException>(() => SafeTensorsWriter.Write(folder["y"], [new StoredTensor(new("a", [3]), ScalarType.Float32, () => zeros(4))]));
+        Assert.Throws<ArgumentException>(() =>
+            SafeTensorsWriter.Write(folder["y"], [new StoredTensor(new("a", [3]), ScalarType.Float32, () => zeros(4))]));
     }
 
     [Fact]

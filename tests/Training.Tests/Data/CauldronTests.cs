@@ -69,8 +69,9 @@ public sealed class CauldronTests : IDisposable
     public void Embedded_bytes_win_over_a_path_and_a_path_alone_means_the_file_beside()
     {
         File.WriteAllBytes(Path.Combine(_folder, "beside.png"), [7, 8]);
+        var path = Write(new Row([new(null, "beside.png"), new([5], "beside.png"), new([6], "nowhere.png")], [("q", "a")]));
 
-        var sample = Read("nlvr2", Write(new Row([new(null, "beside.png"), new([5], "beside.png"), new([6], "nowhere.png")], [("q", "a")])));
+        var sample = Read("nlvr2", path);
 
         Assert.Equal([[7, 8], [5], [6]], sample.Turns[0].Images.Select(image => image.Read()));
         Assert.All(sample.Turns[0].Images, image => Assert.True(image.IsTurnedUpright));
@@ -79,7 +80,8 @@ public sealed class CauldronTests : IDisposable
     [Fact]
     public void Texts_of_64_bit_offsets_and_views_are_read()
     {
-        var (offsets, letters) = (new ArrowBuffer.Builder<long>().Append(0).Append(1).Build(), new ArrowBuffer.Builder<byte>().Append((byte)'t').Build());
+        var offsets = new ArrowBuffer.Builder<long>().Append(0).Append(1).Build();
+        var letters = new ArrowBuffer.Builder<byte>().Append((byte)'t').Build();
         var large = new LargeStringArray(1, offsets, letters, ArrowBuffer.Empty);
 
         foreach (var texts in new IArrowArray[] { large, new StringViewArray.Builder().Append("t").Build() })
@@ -100,22 +102,30 @@ public sealed class CauldronTests : IDisposable
         using var reader = Open(kind, path);
         var sample = reader.Read(0);
         // The images lie in a file that goes with the reader.
-        return sample with { Turns = [.. sample.Turns.Select(turn => turn with { Images = [.. turn.Images.Select(image => new Held(image))] })] };
+        return sample with
+        {
+            Turns = [.. sample.Turns.Select(turn => turn with { Images = [.. turn.Images.Select(image => new Held(image))] })],
+        };
     }
 
-    private static IDatasetReader Open(string kind, string path) => Catalog<IDataset>.Find(kind, "data.kind").Open(new() { Train = path }, path);
+    private static IDatasetReader Open(string kind, string path) =>
+        Catalog<IDataset>.Find(kind, "data.kind").Open(new() { Train = path }, path);
 
-    private static string Words(Turn turn) => string.Join(' ', [turn.User, turn.Answers.Single(), .. turn.Images.Select(image => image.Read()[0])]);
+    private static string Words(Turn turn) =>
+        string.Join(' ', [turn.User, turn.Answers.Single(), .. turn.Images.Select(image => image.Read()[0])]);
 
-    private string WithAssistant(IArrowArray assistant) => SmallParquet.Write(Path.Combine(_folder, $"{Guid.NewGuid():N}.parquet"), groupRows: 1,
+    private string WithAssistant(IArrowArray assistant) => SmallParquet.Write(
+        Path.Combine(_folder, $"{Guid.NewGuid():N}.parquet"), groupRows: 1,
         ("images", SmallParquet.Lists([[new SmallImage([1])]], SmallParquet.Images)),
-        ("texts", SmallParquet.Lists<int>([[0]], _ => SmallParquet.Struct([true], ("user", SmallParquet.Texts(["q"])), ("assistant", assistant)))));
+        ("texts", SmallParquet.Lists<int>([[0]], _ => SmallParquet.Struct(
+            [true], ("user", SmallParquet.Texts(["q"])), ("assistant", assistant)))));
 
     private string Write(params Row[] rows) => SmallParquet.Write(Path.Combine(_folder, $"{Guid.NewGuid():N}.parquet"), groupRows: 4,
         ("images", SmallParquet.Lists([.. rows.Select(row => row.Images)], SmallParquet.Images)),
         ("texts", SmallParquet.Lists<(string? User, string? Assistant)?>([.. rows.Select(row => row.Texts)], texts => SmallParquet.Struct(
             texts.Select(text => text is not null),
-            ("user", SmallParquet.Texts(texts.Select(text => text?.User))), ("assistant", SmallParquet.Texts(texts.Select(text => text?.Assistant)))))));
+            ("user", SmallParquet.Texts(texts.Select(text => text?.User))),
+            ("assistant", SmallParquet.Texts(texts.Select(text => text?.Assistant)))))));
 
     private sealed record Row(IReadOnlyList<SmallImage?>? Images, IReadOnlyList<(string? User, string? Assistant)?>? Texts);
 

@@ -12,7 +12,8 @@ public sealed class ConversationsTests : IDisposable
     [Fact]
     public void Rows_are_read_in_any_order_whatever_ends_their_lines()
     {
-        var path = Write("d.jsonl", "\uFEFF" + Row("first", "eins") + "\r\n\n  \n" + Row("second", "zwei ü") + "\n" + Row("third", "drei"));
+        var path = Write("d.jsonl",
+            "\uFEFF" + Row("first", "eins") + "\r\n\n  \n" + Row("second", "zwei ü") + "\n" + Row("third", "drei"));
         using var reader = Open(path);
 
         Assert.Equal(3, reader.Count);
@@ -49,7 +50,8 @@ public sealed class ConversationsTests : IDisposable
     [Fact]
     public void All_that_is_wrong_with_a_row_is_said_at_once()
     {
-        var path = Write("d.jsonl", """{"conversations": [{"images": [null, "none.png"], "user": null, "assistant": ""}, {"images": [], "user": "u"}, 3]}""");
+        var path = Write("d.jsonl",
+            """{"conversations": [{"images": [null, "none.png"], "user": null, "assistant": ""}, {"images": [], "user": "u"}, 3]}""");
         using var reader = Open(path);
 
         var problems = Assert.Throws<BadRowException>(() => reader.Read(0)).Problems;
@@ -115,8 +117,9 @@ public sealed class ConversationsTests : IDisposable
         Assert.Contains("no rows", Assert.Throws<InputException>(() => Open(Write("empty.jsonl", "\n \n"))).Message);
     }
 
-    private static IDatasetReader Open(string path, string? imageRoot = null, bool asEval = false) => Catalog<IDataset>
-        .Find("conversations", "data.kind").Open(new() { Train = asEval ? "t" : path, Eval = asEval ? path : null, ImageRoot = imageRoot }, path);
+    private static IDatasetReader Open(string path, string? imageRoot = null, bool asEval = false) =>
+        Catalog<IDataset>.Find("conversations", "data.kind").Open(
+            new() { Train = asEval ? "t" : path, Eval = asEval ? path : null, ImageRoot = imageRoot }, path);
 
     private string Write(string name, string text)
     {

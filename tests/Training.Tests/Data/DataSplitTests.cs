@@ -30,7 +30,8 @@ public sealed class DataSplitTests : IDisposable
         Write("b.jsonl", Rows(60, 40));
         var spec = new DataSpec { Train = Path.Combine(_folder, "*.jsonl"), EvalRows = 20, EvalSplit = "random" };
 
-        var (held, trained) = (Evaluation(spec, seed: 1)!.Split(' ').Select(int.Parse).ToList(), Training(spec, seed: 1).Split(' ').Select(int.Parse).ToList());
+        var held = Evaluation(spec, seed: 1)!.Split(' ').Select(int.Parse).ToList();
+        var trained = Training(spec, seed: 1).Split(' ').Select(int.Parse).ToList();
 
         Assert.Equal(Enumerable.Range(0, 100), held.Concat(trained).Order());
         Assert.Equal(20, held.Count);
@@ -58,7 +59,8 @@ public sealed class DataSplitTests : IDisposable
     public void Rows_without_an_image_are_counted()
     {
         File.WriteAllBytes(Path.Combine(_folder, "p.png"), [1]);
-        var path = Write("a.jsonl", [.. Rows(0, 3), """{"conversations": [{"images": ["p.png"], "user": "u", "assistant": "a"}, {"user": "u", "assistant": "a"}]}"""]);
+        var withImage = """{"conversations": [{"images": ["p.png"], "user": "u", "assistant": "a"}, {"user": "u", "assistant": "a"}]}""";
+        var path = Write("a.jsonl", [.. Rows(0, 3), withImage]);
 
         using var rows = DataSplit.OpenTraining(new() { Train = path });
 
@@ -100,7 +102,8 @@ public sealed class DataSplitTests : IDisposable
         Assert.Equal(500, Evaluation(new() { Kind = kind, Eval = path })!.Split(' ').Length);
         Assert.Null(Evaluation(new() { Kind = kind, Train = path, EvalRows = 0 }));
         var few = WriteCauldron(14);
-        Assert.Contains("14 rows and the first 500 evaluate", Assert.Throws<InputException>(() => Training(new() { Kind = kind, Train = few })).Message);
+        Assert.Contains("14 rows and the first 500 evaluate",
+            Assert.Throws<InputException>(() => Training(new() { Kind = kind, Train = few })).Message);
     }
 
     [Fact]
@@ -149,7 +152,8 @@ public sealed class DataSplitTests : IDisposable
 
         var problems = Assert.Throws<InputException>(() => Training(new() { Train = path, OnBadSample = "skip" })).Problems;
 
-        Assert.Equal($"data.train: {path}: 3 of 201 rows are bad; data.onBadSample skips 1 % of them at most, mend the others.", problems[^1]);
+        Assert.Equal(
+            $"data.train: {path}: 3 of 201 rows are bad; data.onBadSample skips 1 % of them at most, mend the others.", problems[^1]);
         Assert.StartsWith($"{path}:199: ", problems[0]);
     }
 

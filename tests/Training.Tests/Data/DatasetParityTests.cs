@@ -32,7 +32,8 @@ public sealed class DatasetParityTests
             foreach (var row in rows)
             {
                 rowCount++;
-                if (Compare(reader, row) is { } problem) problems.Add($"{file.Name} as {kind}, row {row.GetProperty("row")}: {problem}");
+                if (Compare(reader, row) is { } problem)
+                    problems.Add($"{file.Name} as {kind}, row {row.GetProperty("row")}: {problem}");
             }
             var good = rows.Count(IsGood);
             TestContext.Current.TestOutputHelper!.WriteLine($"{file.Name} as {kind}: {good} rows to read, {rows.Length - good} to refuse");
@@ -44,7 +45,8 @@ public sealed class DatasetParityTests
     public void No_data_file_of_the_folder_is_left_out()
     {
         var there = Directory.EnumerateFiles(FixtureFolder.Path("data")).Select(path => Path.GetFileName(path)!)
-            .Where(name => Path.GetExtension(name) is ".parquet" or ".json" or ".jsonl" && name is not ("expected.json" or "metrics.jsonl"));
+            .Where(name => Path.GetExtension(name) is ".parquet" or ".json" or ".jsonl"
+                && name is not ("expected.json" or "metrics.jsonl"));
 
         Assert.Equal(there.Order(), Cases().Select(one => one.File.Name).Distinct().Order());
     }
@@ -56,7 +58,8 @@ public sealed class DatasetParityTests
         foreach (var (file, kind) in splits)
         {
             var split = file.Value.GetProperty("split");
-            var spec = Spec(kind, file) with { Train = FixtureFolder.Path("data", file.Name), EvalRows = split.GetProperty("eval_rows").GetInt32() };
+            var evalRows = split.GetProperty("eval_rows").GetInt32();
+            var spec = Spec(kind, file) with { Train = FixtureFolder.Path("data", file.Name), EvalRows = evalRows };
             using var all = Open(kind, file);
             using var training = DataSplit.OpenTraining(spec);
             using var evaluation = DataSplit.OpenEvaluation(spec)!;
@@ -66,7 +69,8 @@ public sealed class DatasetParityTests
         Assert.NotEmpty(splits);
     }
 
-    private static IEnumerable<string> Ids(IDatasetReader all, JsonElement rows) => rows.EnumerateArray().Select(row => all.Read(row.GetInt32()).Id);
+    private static IEnumerable<string> Ids(IDatasetReader all, JsonElement rows) =>
+        rows.EnumerateArray().Select(row => all.Read(row.GetInt32()).Id);
 
     private static IDatasetReader Open(string kind, JsonProperty file) =>
         Catalog<IDataset>.Find(kind, "data.kind").Open(Spec(kind, file), FixtureFolder.Path("data", file.Name));

@@ -41,7 +41,8 @@ public sealed class DocVqaTests : IDisposable
     {
         var path = Write(rows: 2, groupRows: 2, answers: SmallParquet.Texts(["answer 0", "answer 1"]));
 
-        Assert.Equal($"{path}: column(s) answers[] (text) are missing, it has image.bytes (bytes), image.path (text), query.en (text), answers (text); "
+        Assert.Equal($"{path}: column(s) answers[] (text) are missing, "
+            + "it has image.bytes (bytes), image.path (text), query.en (text), answers (text); "
             + "choose the data.kind whose columns these are.", Assert.Throws<InputException>(() => Open(path)).Message);
     }
 

@@ -17,7 +17,8 @@ internal static class ExpectedSample
 
     private static string? CompareOwn(Sample sample, List<JsonElement> turns) => turns.Count != sample.Turns.Count
         ? $"{sample.Turns.Count} turns"
-        : First(turns.Select((turn, i) => CompareTurn(sample.Turns[i], (turn.GetProperty("prompt").GetString() ?? turn.GetProperty("user").GetString())!,
+        : First(turns.Select((turn, i) => CompareTurn(
+            sample.Turns[i], (turn.GetProperty("prompt").GetString() ?? turn.GetProperty("user").GetString())!,
             [turn.GetProperty("assistant").GetString()!], turn)));
 
     /// <summary>How many of a row's texts are taken, and which bring the images, is the kind's own.</summary>
@@ -31,7 +32,8 @@ internal static class ExpectedSample
             var answer = texts[i].GetProperty("assistant").GetString()!;
             return i == 0 || sample.Kind == SampleKind.Alternatives
                 ? CompareTurn(turn, Prompts(row)[i], [answer], row)
-                : turn.Images.Count > 0 ? $"text {i + 1} has images" : CompareTexts(turn, texts[i].GetProperty("user").GetString()!, [answer]);
+                : turn.Images.Count > 0 ? $"text {i + 1} has images"
+                : CompareTexts(turn, texts[i].GetProperty("user").GetString()!, [answer]);
         }));
     }
 

@@ -37,7 +37,8 @@ public sealed class JsonFilesTests : IDisposable
     }
 
     [Theory]
-    [InlineData("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n", "a git-lfs pointer, the file itself was not fetched, not JSON; run 'git lfs pull'")]
+    [InlineData("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
+        "a git-lfs pointer, the file itself was not fetched, not JSON; run 'git lfs pull'")]
     [InlineData("<!DOCTYPE html>\n<html>", "an HTML page")]
     [InlineData("PAR1 and more", "a parquet file")]
     [InlineData("PK\u0003\u0004", "a zip archive")]
@@ -49,7 +50,8 @@ public sealed class JsonFilesTests : IDisposable
     {
         using var reader = Open(Write(Encoding.Latin1.GetBytes(Row("ü"))));
 
-        Assert.Contains("is not UTF-8 (byte 0xFC at 9), it looks like Latin-1", Assert.Throws<BadRowException>(() => reader.Read(0)).Message);
+        Assert.Contains("is not UTF-8 (byte 0xFC at 9), it looks like Latin-1",
+            Assert.Throws<BadRowException>(() => reader.Read(0)).Message);
     }
 
     [Fact]
@@ -88,7 +90,8 @@ public sealed class JsonFilesTests : IDisposable
     [InlineData("{{\"data\": [{0},\n{1}]}}")]
     public void What_Python_writes_for_missing_numbers_is_nothing(string format)
     {
-        var rows = new[] { "NaN", "-Infinity" }.Select((number, i) => Row($"{i} NaN").Replace("{\"id\"", $"{{\"score\": {number}, \"images\":{number},\"id\"")).ToArray();
+        var rows = new[] { "NaN", "-Infinity" }
+            .Select((number, i) => Row($"{i} NaN").Replace("{\"id\"", $"{{\"score\": {number}, \"images\":{number},\"id\"")).ToArray();
 
         Assert.Equal(["0 NaN", "1 NaN"], Ids(Write(string.Format(null, format, rows))));
     }
@@ -115,9 +118,11 @@ public sealed class JsonFilesTests : IDisposable
     public void A_file_without_rows_is_named(string text) => Assert.Contains("has no rows", Refusal(Write(text)));
 
     [Theory]
-    [InlineData("""{"image": "p.png", "conversations": [{"user": "u", "assistant": "a"}]}""", ":1: image is not read in this form; write images, a list of paths, in the turn")]
+    [InlineData("""{"image": "p.png", "conversations": [{"user": "u", "assistant": "a"}]}""",
+        ":1: image is not read in this form; write images, a list of paths, in the turn")]
     [InlineData("""{"conversations": [{"image": "p.png", "user": "u", "assistant": "a"}]}""", ":1: turn 1: image is not read in this form")]
-    [InlineData("""{"conversations": [{"Images": ["p.png"], "user": "u", "assistant": "a"}]}""", ":1: turn 1: Images is not read in this form")]
+    [InlineData("""{"conversations": [{"Images": ["p.png"], "user": "u", "assistant": "a"}]}""",
+        ":1: turn 1: Images is not read in this form")]
     [InlineData("""{"img_path": "p.png", "conversations": [{"user": "u", "assistant": "a"}]}""", ":1: img_path is not read in this form")]
     [InlineData("""{"conversations": [{"from": "human", "value": "u"}]}""", "choose data.kind llava")]
     [InlineData("""{"conversations": [{"role": "user", "content": "u"}]}""", "choose data.kind messages")]
@@ -132,7 +137,8 @@ public sealed class JsonFilesTests : IDisposable
     [Fact]
     public void Keys_that_mean_no_pictures_are_passed_over()
     {
-        using var reader = Open(Write("""{"system": "s", "image_id": 3, "image": null, "images": [], "photographer": "x", "conversations": [{"user": "u", "assistant": "a", "imagery": "x"}]}"""));
+        using var reader = Open(Write("""{"system": "s", "image_id": 3, "image": null, "images": [], "photographer": "x","""
+            + """ "conversations": [{"user": "u", "assistant": "a", "imagery": "x"}]}"""));
 
         Assert.Equal("s", reader.Read(0).System);
     }
@@ -154,7 +160,8 @@ public sealed class JsonFilesTests : IDisposable
 
     private static string Refusal(string path) => Assert.Throws<InputException>(() => Open(path)).Message;
 
-    private static IDatasetReader Open(string path) => Catalog<IDataset>.Find("conversations", "data.kind").Open(new() { Train = path }, path);
+    private static IDatasetReader Open(string path) =>
+        Catalog<IDataset>.Find("conversations", "data.kind").Open(new() { Train = path }, path);
 
     private string Write(string text) => Write(Encoding.UTF8.GetBytes(text));
 

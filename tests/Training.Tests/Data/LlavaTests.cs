@@ -35,32 +35,49 @@ public sealed class LlavaTests : IDisposable
     [InlineData("\"image\": [\"2\"],", "q<image>", "q<|image_1|> 2 a")]
     [InlineData("\"image\": null,", "q", "q  a")]
     [InlineData("", "q", "q  a")]
-    public void An_image_is_a_path_a_list_or_absent(string image, string question, string words) =>
-        Assert.Equal(words, Words(Read($$"""{ {{image}} "conversations": [{"from": "human", "value": "{{question}}"}, {{Answered}}]}""").Turns.Single()));
+    public void An_image_is_a_path_a_list_or_absent(string image, string question, string words)
+    {
+        var row = $$"""{ {{image}} "conversations": [{"from": "human", "value": "{{question}}"}, {{Answered}}]}""";
+
+        Assert.Equal(words, Words(Read(row).Turns.Single()));
+    }
 
     [Theory]
-    [InlineData("""{"image": ["1", "2"], "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}]}""", "has 1 <image> tag(s) for 2 image(s)")]
-    [InlineData("""{"image": "1", "conversations": [{"from": "human", "value": "<image><image>"}, {"from": "gpt", "value": "a"}]}""", "has 2 <image> tag(s) for 1 image(s)")]
-    [InlineData("""{"conversations": [{"from": "human", "value": "<|image_1|>"}, {"from": "gpt", "value": "a"}]}""", "message 1: holds <|image_1|>; write <image>")]
-    [InlineData("""{"image": "1", "conversations": [{"from": "human", "value": "<image> <|image_1|>"}, {"from": "gpt", "value": "a"}]}""", "message 1: holds <|image_1|>")]
+    [InlineData("""{"image": ["1", "2"], "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}]}""",
+        "has 1 <image> tag(s) for 2 image(s)")]
+    [InlineData("""{"image": "1", "conversations": [{"from": "human", "value": "<image><image>"}, {"from": "gpt", "value": "a"}]}""",
+        "has 2 <image> tag(s) for 1 image(s)")]
+    [InlineData("""{"conversations": [{"from": "human", "value": "<|image_1|>"}, {"from": "gpt", "value": "a"}]}""",
+        "message 1: holds <|image_1|>; write <image>")]
+    [InlineData("""{"image": "1", "conversations": [{"from": "human", "value": "<image> <|image_1|>"}, {"from": "gpt", "value": "a"}]}""",
+        "message 1: holds <|image_1|>")]
     [InlineData($$"""{"conversations": [{{Answered}}, {{Asked}}]}""", "message 1: is from gpt, expected human")]
-    [InlineData($$"""{"conversations": [{{Asked}}, {"from": "observation", "value": "o"}, {{Asked}}, {{Answered}}]}""", "message 2: is from observation, expected gpt; only system (first)")]
+    [InlineData($$"""{"conversations": [{{Asked}}, {"from": "observation", "value": "o"}, {{Asked}}, {{Answered}}]}""",
+        "message 2: is from observation, expected gpt; only system (first)")]
     [InlineData($$"""{"conversations": [{"from": "system", "value": "s"}]}""", "has a system message alone")]
-    [InlineData($$"""{"system": "s", "conversations": [{"from": "system", "value": "s"}, {{Asked}}, {{Answered}}]}""", "has a system text and a system message")]
+    [InlineData($$"""{"system": "s", "conversations": [{"from": "system", "value": "s"}, {{Asked}}, {{Answered}}]}""",
+        "has a system text and a system message")]
     [InlineData($$"""{"images": ["1"], "conversations": [{{Asked}}, {{Answered}}]}""", "images is not read in this form; write image")]
     [InlineData($$"""{"image_path": "1", "conversations": [{{Asked}}, {{Answered}}]}""", "image_path is not read in this form")]
-    [InlineData("""{"conversations": [{"from": "human", "value": "q", "image": "1"}, {"from": "gpt", "value": "a"}]}""", "message 1: image is not read in this form")]
-    [InlineData("""{"messages": [{"role": "user", "content": "q"}]}""", "conversations is missing, messages is there; choose data.kind messages")]
+    [InlineData("""{"conversations": [{"from": "human", "value": "q", "image": "1"}, {"from": "gpt", "value": "a"}]}""",
+        "message 1: image is not read in this form")]
+    [InlineData("""{"messages": [{"role": "user", "content": "q"}]}""",
+        "conversations is missing, messages is there; choose data.kind messages")]
     [InlineData("""{"conversations": [{"role": "user", "content": "q"}]}""", "message 1: from is missing (role is there")]
-    [InlineData($$"""{"image": "http://x.invalid/1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is an address on the web, which is not fetched, got http://x.invalid/1.png; download")]
-    [InlineData($$"""{"image": "s3://bucket/1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is an address on the net")]
-    [InlineData($$"""{"image": "C:\\x\\1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is a path of a Windows machine")]
-    [InlineData($$"""{"image": "data:image/png;base64,??", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""", "image 1: is a data: URL whose base64 is broken")]
+    [InlineData($$"""{"image": "http://x.invalid/1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""",
+        "image 1: is an address on the web, which is not fetched, got http://x.invalid/1.png; download")]
+    [InlineData($$"""{"image": "s3://bucket/1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""",
+        "image 1: is an address on the net")]
+    [InlineData($$"""{"image": "C:\\x\\1.png", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""",
+        "image 1: is a path of a Windows machine")]
+    [InlineData($$"""{"image": "data:image/png;base64,??", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""",
+        "image 1: is a data: URL whose base64 is broken")]
     [InlineData($$"""{"conversations": [{{Asked}}]}""", "the last of 1 messages has no answer")]
     [InlineData("""{"conversations": []}""", "conversations is empty")]
     [InlineData("""{"image": "none"}""", "conversations is missing", "no image file")]
     [InlineData($$"""{"image": {"path": "1"}, "conversations": [{{Asked}}, {{Answered}}]}""", "image is a JSON object")]
-    [InlineData($$"""{"image": [null, ""], "conversations": [{{Asked}}, 3]}""", "image 1: is null", "image 2: is empty", "message 2: is a JSON number", "0 <image>")]
+    [InlineData($$"""{"image": [null, ""], "conversations": [{{Asked}}, 3]}""",
+        "image 1: is null", "image 2: is empty", "message 2: is a JSON number", "0 <image>")]
     [InlineData($$"""{"conversations": [{{Asked}}, {"from": "gpt", "value": ""}]}""", "message 2: value is empty")]
     [InlineData("[]", "is a JSON array")]
     public void What_is_wrong_with_a_row_is_said_at_once(string row, params string[] reasons)
@@ -76,10 +93,13 @@ public sealed class LlavaTests : IDisposable
     }
 
     [Theory]
-    [InlineData("""{"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}""", "s")]
+    [InlineData($$"""{"conversations": [{"from": "system", "value": "s"}, {{Asked}}, {{Answered}}]}""", "s")]
     [InlineData("""{"system": "s", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}""", "s")]
-    [InlineData("""{"system": "s", "conversations": [{"from": "system", "value": ""}, {"from": "user", "value": "q"}, {"from": "assistant", "value": "a"}]}""", "s", true)]
-    [InlineData("""{"conversations": [{"from": "system", "value": " "}, {"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}""", "")]
+    [InlineData(
+        """{"system": "s", "conversations": [{"from": "system", "value": ""}, """
+            + """{"from": "user", "value": "q"}, {"from": "assistant", "value": "a"}]}""",
+        "s", true)]
+    [InlineData($$"""{"conversations": [{"from": "system", "value": " "}, {{Asked}}, {{Answered}}]}""", "")]
     public void What_the_system_says_belongs_to_the_sample(string row, string system, bool isTwice = false)
     {
         if (isTwice) Assert.Throws<BadRowException>(() => Read(row));
@@ -98,7 +118,8 @@ public sealed class LlavaTests : IDisposable
         Directory.CreateDirectory(Path.Combine(_folder, "sub"));
         var written = place == "FILE" ? $"file://{_folder}/1" : place;
 
-        var sample = Read($$"""{"image": "{{written}}", "image_url": "http://where.it/came/from", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""");
+        var sample = Read($$"""{"image": "{{written}}", "image_url": "http://where.it/came/from","""
+            + $$""" "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""");
 
         Assert.Equal("1", System.Text.Encoding.ASCII.GetString(sample.Turns[0].Images.Single().Read()));
     }
@@ -109,7 +130,8 @@ public sealed class LlavaTests : IDisposable
         var long64 = new string('A', 100_000);
         foreach (var name in new[] { long64, $"x/{long64}.png", $"data:image/png;base64,{long64}*" })
         {
-            var message = Assert.Throws<BadRowException>(() => Read($$"""{"image": "{{name}}", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""")).Message;
+            var row = $$"""{"image": "{{name}}", "conversations": [{"from": "human", "value": "<image>"}, {{Answered}}]}""";
+            var message = Assert.Throws<BadRowException>(() => Read(row)).Message;
             Assert.InRange(message.Length, 200, 700);
         }
     }
@@ -119,8 +141,10 @@ public sealed class LlavaTests : IDisposable
     {
         // Items longer than the buffer, on its borders, over several lines, with brackets and quotes inside texts.
         var random = new SplitMix64(1);
-        var texts = Enumerable.Range(0, 60).Select(i => $"]\\\"{{ü{i} " + new string('x', random.Below(i % 20 == 7 ? 3_000_000 : 90_000))).ToList();
-        var rows = texts.Select((text, i) => $$"""{"id": "{{i}}",{{(i % 2 == 0 ? "\n  " : "")}}"conversations": [{"from": "human", "value": "{{text}}"}, {{Answered}}]}""");
+        var texts = Enumerable.Range(0, 60)
+            .Select(i => $"]\\\"{{ü{i} " + new string('x', random.Below(i % 20 == 7 ? 3_000_000 : 90_000))).ToList();
+        var rows = texts.Select((text, i) =>
+            $$"""{"id": "{{i}}",{{(i % 2 == 0 ? "\n  " : "")}}"conversations": [{"from": "human", "value": "{{text}}"}, {{Answered}}]}""");
         using var reader = Open(Write("\uFEFF \n[" + string.Join(",\n", rows) + "\n ]\n"));
 
         Assert.Equal(60, reader.Count);

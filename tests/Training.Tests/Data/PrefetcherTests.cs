@@ -95,8 +95,8 @@ public sealed class PrefetcherTests
     }
 
     private static Prefetcher<int, string> Start(
-        IEnumerable<int> numbers, Func<int, string> prepare, long bytes = 1, long maxBytes = Prefetcher<int, string>.DefaultMaxBytes, int minItems = 1,
-        int threadCount = 1) =>
+        IEnumerable<int> numbers, Func<int, string> prepare, long bytes = 1, long maxBytes = Prefetcher<int, string>.DefaultMaxBytes,
+        int minItems = 1, int threadCount = 1) =>
         new(numbers, prepare, _ => bytes, maxBytes, minItems, threadCount);
 
     private static IEnumerable<int> Numbers(int count) => Enumerable.Range(0, count);

@@ -54,9 +54,9 @@ public sealed class RowCheckTests : IDisposable
     public void A_problem_that_names_its_row_is_not_named_twice()
     {
         var path = Write("a.jsonl", Rows(0, 1));
+        var named = $"{path}:1: an image {Broken}";
 
-        Assert.Equal($"{path}:1: an image {Broken}",
-            Assert.Throws<InputException>(() => Open(new() { Train = path }, new("named", _ => [$"{path}:1: an image {Broken}"]))).Problems[0]);
+        Assert.Equal(named, Assert.Throws<InputException>(() => Open(new() { Train = path }, new("named", _ => [named]))).Problems[0]);
     }
 
     [Fact]
@@ -99,7 +99,8 @@ public sealed class RowCheckTests : IDisposable
     public void A_data_file_that_is_written_to_while_it_is_used_is_named(string kind, bool sameLength)
     {
         var rows = Rows(0, 3).ToList();
-        var llava = rows.ConvertAll(row => row.Replace("""{"user": "u", "assistant": "a"}""", """{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}"""));
+        var llava = rows.ConvertAll(row => row.Replace(
+            """{"user": "u", "assistant": "a"}""", """{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}"""));
         var file = Write("a.json", kind == "llava" ? [$"[{string.Join(",\n", llava)}]"] : rows);
         using var reader = Catalog<IDataset>.Find(kind, "data.kind").Open(new() { Train = file }, file);
         Assert.Equal("1", reader.Read(1).Id);

@@ -48,8 +48,10 @@ public sealed class SampleOrderTests
                     worldSize = 1 + random.Below(8);
                     order = new SampleOrder(samples, batch, seed, order.Shuffles);
                 }
-                var shares = Enumerable.Range(0, worldSize).Select(rank => SampleOrder.ShareOf(order.GlobalBatch(epoch, step), rank, worldSize)).ToList();
-                taken.AddRange(Enumerable.Range(0, shares.Sum(share => share.Count)).Select(place => shares[place % worldSize][place / worldSize]));
+                var shares = Enumerable.Range(0, worldSize)
+                    .Select(rank => SampleOrder.ShareOf(order.GlobalBatch(epoch, step), rank, worldSize)).ToList();
+                taken.AddRange(Enumerable.Range(0, shares.Sum(share => share.Count))
+                    .Select(place => shares[place % worldSize][place / worldSize]));
             }
             Assert.Equal(Enumerable.Range(0, samples), taken.Order());
             Assert.Equal(new SampleOrder(samples, samples, seed, order.Shuffles).Of(epoch), taken);
@@ -74,7 +76,8 @@ public sealed class SampleOrderTests
     {
         // The reference values of SplitMix64 for seed 1234567.
         var random = new SplitMix64(1234567);
-        Assert.Equal([6457827717110365317, 3203168211198807973, 9817491932198370423], new[] { random.Next(), random.Next(), random.Next() });
+        var drawn = new[] { random.Next(), random.Next(), random.Next() };
+        Assert.Equal([6457827717110365317, 3203168211198807973, 9817491932198370423], drawn);
     }
 
     [Fact]
@@ -114,7 +117,8 @@ public sealed class SampleOrderTests
 
         Assert.Equal(["q0q1", "q1q0"], orders.Select(one => string.Concat(one.Turns.Select(turn => turn.User))).Distinct().Order());
         Assert.All(orders, one => Assert.Single(one.Turns[0].Images));
-        Assert.All(Enumerable.Range(0, 10), epoch => Assert.Equal("Is <|image_1|> blue?", TurnOrder.Shuffle(Of("Is <|image_1|> blue?"), 1, epoch).Turns[0].User));
+        Assert.All(Enumerable.Range(0, 10), epoch => Assert.Equal(
+            "Is <|image_1|> blue?", TurnOrder.Shuffle(Of("Is <|image_1|> blue?"), 1, epoch).Turns[0].User));
     }
 
     private sealed class NoImage : IImageSource

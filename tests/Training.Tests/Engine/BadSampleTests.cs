@@ -30,8 +30,9 @@ public sealed class BadSampleTests : IDisposable
     {
         var spec = Spec(onBadSample, Row("page-0000.png", new('x', 140_000)));
 
-        if (onBadSample == "skip") AssertSkipped(spec, ":181: ", "tokens do not fit the model's context of 131072, 313 of them are 1 image(s)");
-        else AssertRefused(spec, ":181: ", "tokens do not fit the model's context of 131072, 313 of them are 1 image(s)");
+        const string reason = "tokens do not fit the model's context of 131072, 313 of them are 1 image(s)";
+        if (onBadSample == "skip") AssertSkipped(spec, ":181: ", reason);
+        else AssertRefused(spec, ":181: ", reason);
     }
 
     [Theory]

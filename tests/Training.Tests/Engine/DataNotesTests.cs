@@ -14,7 +14,8 @@ public sealed class DataNotesTests(SmallRuns runs) : IClassFixture<SmallRuns>
     {
         var text = runs.Lora with { Data = new() { Train = runs.TextOnly() } };
 
-        Assert.Contains("data: 7 rows train, 1 of them without an image; none evaluates (name some in data.eval or data.evalRows)", Notes(runs.Lora));
+        Assert.Contains("data: 7 rows train, 1 of them without an image; none evaluates (name some in data.eval or data.evalRows)",
+            Notes(runs.Lora));
         Assert.DoesNotContain(Notes(runs.Lora), note => note.StartsWith("warning"));
         Assert.Contains(Notes(text), note => note.StartsWith("warning: none of the 3 rows of data.train has an image"));
         Assert.DoesNotContain(Notes(text with { Method = new() { Kind = "head" } }), note => note.StartsWith("warning"));
@@ -36,7 +37,8 @@ public sealed class DataNotesTests(SmallRuns runs) : IClassFixture<SmallRuns>
         var spec = runs.Spec with { Method = new() { Kind = "head" }, Data = data, Evaluation = new() { Metric = "loss" } };
 
         Assert.Contains(Notes(spec), note => note.StartsWith("warning: data.eval names files of data.train"));
-        Assert.Contains(Notes(spec with { Data = data with { EvalRows = 1 } }), note => note.Contains("2 rows train") && note.EndsWith("1 evaluate"));
+        Assert.Contains(Notes(spec with { Data = data with { EvalRows = 1 } }),
+            note => note.Contains("2 rows train") && note.EndsWith("1 evaluate"));
     }
 
     [Fact]
@@ -47,8 +49,8 @@ public sealed class DataNotesTests(SmallRuns runs) : IClassFixture<SmallRuns>
         Assert.Contains("warning: optimizer.warmupSteps: the run's 3 steps end within its warm-up of 50: the rate reaches 4e-5 of 1e-3; "
             + "lower it, raise epochs, or lower batch.global.", Notes(spec));
         var refusal = runs.Fail(spec with { Batch = new() { Global = 64 } }, worldSize: 1, out var output)[0];
-        Assert.Equal("optimizer.warmupSteps: nothing would be trained, 7 rows in batches of 64, 1 epoch(s), make 1 step(s) and the warm-up has more, got 50; "
-            + "lower it or batch.global, or raise epochs.", refusal);
+        Assert.Equal("optimizer.warmupSteps: nothing would be trained, 7 rows in batches of 64, 1 epoch(s), make 1 step(s) "
+            + "and the warm-up has more, got 50; lower it or batch.global, or raise epochs.", refusal);
         Assert.False(File.Exists(Path.Combine(output, "steps.jsonl")));
     }
 
@@ -58,7 +60,8 @@ public sealed class DataNotesTests(SmallRuns runs) : IClassFixture<SmallRuns>
         var model = runs.Checkpoint("model.norm.weight", _ => { });
         var file = Path.Combine(model, "tokenizer.json");
         var tokenizer = JsonNode.Parse(File.ReadAllText(file))!;
-        tokenizer["added_tokens"]!.AsArray().Add(JsonNode.Parse("""{"id": 400000, "content": "<loc_9>", "normalized": false, "special": true}"""));
+        tokenizer["added_tokens"]!.AsArray().Add(
+            JsonNode.Parse("""{"id": 400000, "content": "<loc_9>", "normalized": false, "special": true}"""));
         File.WriteAllText(file, tokenizer.ToJsonString());
         var spec = runs.Lora with
         {

@@ -68,7 +68,8 @@ public sealed class EquivalenceTests(SmallRuns runs) : IClassFixture<SmallRuns>
             for (var i = 0; i < 3; i++) differences.Add($"{key} of step {i + 1}", Math.Abs(got[i] - want[i]) / want[i], 1e-5);
         }
         differences.Add("weights", Distance(expected, actual), 1e-5);
-        differences.Report($"{method}, {loss}, {worldSize} ranks, {micro?.ToString() ?? "auto"}, {reduceEvery}, {checkpointing}, {attention}");
+        differences.Report(
+            $"{method}, {loss}, {worldSize} ranks, {micro?.ToString() ?? "auto"}, {reduceEvery}, {checkpointing}, {attention}");
     }
 
     [Fact]
@@ -111,7 +112,8 @@ public sealed class EquivalenceTests(SmallRuns runs) : IClassFixture<SmallRuns>
         using var want = SafeTensorsFile.Open(Path.Combine(expected, file));
         using var got = SafeTensorsFile.Open(Path.Combine(actual, file));
         Assert.Equal(want.Names, got.Names);
-        double Squares(Func<string, Tensor> of) => want.Names.Sum(name => of(name).to_type(ScalarType.Float64).square().sum().item<double>());
+        double Squares(Func<string, Tensor> of) =>
+            want.Names.Sum(name => of(name).to_type(ScalarType.Float64).square().sum().item<double>());
         return Math.Sqrt(Squares(name => got.View(name) - want.View(name)) / Squares(want.View));
     }
 }

@@ -12,8 +12,8 @@ public sealed class EvaluationTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("phi3v-evaluation").FullName;
     private readonly QuickstartFiles _files;
 
-    public EvaluationTests() =>
-        _files = QuickstartFiles.Create(Path.Combine(_folder, "sample"), seed: 5, new SampleSizes(TrainPages: 12, EvalPages: 19, TinySizes.Smallest));
+    public EvaluationTests() => _files = QuickstartFiles.Create(
+        Path.Combine(_folder, "sample"), seed: 5, new SampleSizes(TrainPages: 12, EvalPages: 19, TinySizes.Smallest));
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -66,8 +66,16 @@ public sealed class EvaluationTests : IDisposable
 
         var loss = before.GetProperty("loss").GetDouble();
         Assert.Equal(loss, before.GetProperty("value").GetDouble());
-        Assert.All(before.GetProperty("predictions").EnumerateArray(), sample => Assert.Equal(JsonValueKind.Null, sample.GetProperty("prediction").ValueKind));
-        var job = new EvaluateJob { Model = _files.Checkpoint, DataKind = "conversations", Data = _files.Eval, Metrics = ["loss"], NumCrops = 1 };
+        Assert.All(before.GetProperty("predictions").EnumerateArray(),
+            sample => Assert.Equal(JsonValueKind.Null, sample.GetProperty("prediction").ValueKind));
+        var job = new EvaluateJob
+        {
+            Model = _files.Checkpoint,
+            DataKind = "conversations",
+            Data = _files.Eval,
+            Metrics = ["loss"],
+            NumCrops = 1,
+        };
         Assert.Equal(JobRun.Evaluate(job).Values["loss"], loss, 1e-5);
     }
 
@@ -78,8 +86,8 @@ public sealed class EvaluationTests : IDisposable
 
         var ends = LocalRun.Train(spec, worldSize: 1, Path.Combine(_folder, "none"));
 
-        Assert.Equal((RankPhase.Failed, "evaluation.everySteps: no samples are held out, got 2; name some in data.eval or data.evalRows, or leave it out."),
-            (ends[0].Phase, ends[0].Error));
+        Assert.Equal((RankPhase.Failed, "evaluation.everySteps: no samples are held out, got 2; "
+            + "name some in data.eval or data.evalRows, or leave it out."), (ends[0].Phase, ends[0].Error));
     }
 
     private string Train(string name, RunSpec spec, int worldSize)
@@ -92,7 +100,8 @@ public sealed class EvaluationTests : IDisposable
 
     private static JsonElement Evaluation(string output, string when) => Json(output, $"eval-{when}.json");
 
-    private static JsonElement Json(string output, string file) => JsonDocument.Parse(File.ReadAllText(Path.Combine(output, file))).RootElement;
+    private static JsonElement Json(string output, string file) =>
+        JsonDocument.Parse(File.ReadAllText(Path.Combine(output, file))).RootElement;
 
     private static List<double> Losses(string output) => [.. LocalRun.Steps(output).Select(step => step.GetProperty("loss").GetDouble())];
 

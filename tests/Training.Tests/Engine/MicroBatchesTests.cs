@@ -25,7 +25,8 @@ public sealed class MicroBatchesTests
     [InlineData(2)]
     public void Nothing_makes_no_pass(int? most) => Assert.Empty(new MicroBatches(new() { Micro = most }).Cut([]));
 
-    private static EncodedSample[] Share(params int[] lengths) => [.. lengths.Select(length => new EncodedSample("a", new long[length], new long[length], []))];
+    private static EncodedSample[] Share(params int[] lengths) =>
+        [.. lengths.Select(length => new EncodedSample("a", new long[length], new long[length], []))];
 
     private static (int Start, int Count)[] Places(params int[] counts) =>
         [.. counts.Select((count, i) => (counts.Take(i).Sum(), count))];

@@ -40,13 +40,15 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         var without = runs.Finish(spec with { Data = spec.Data with { Train = runs.Changed("without", Strangen, 0, 1, 2, 6) } }, worldSize);
 
         var steps = LocalRun.Steps(skipping);
-        Assert.Equal(["", $"rank {1 % worldSize}: the loss of s4 is not finite", ""], steps.Select(step => step.GetProperty("skipped").GetString() ?? ""));
+        Assert.Equal(["", $"rank {1 % worldSize}: the loss of s4 is not finite", ""],
+            steps.Select(step => step.GetProperty("skipped").GetString() ?? ""));
         Assert.All(steps, step => Assert.True(double.IsFinite(step.GetProperty("loss").GetDouble())));
         Assert.Equal(SmallRuns.Numbers(without, "loss"), Of(steps, "loss"));
         Assert.Equal(SmallRuns.Numbers(without, "grad_norm"), Of(steps, "grad_norm"));
         Assert.Equal(Model(without), Model(skipping));
 
-        static double[] Of(IReadOnlyList<JsonElement> steps, string key) => [steps[0].GetProperty(key).GetDouble(), steps[2].GetProperty(key).GetDouble()];
+        static double[] Of(IReadOnlyList<JsonElement> steps, string key) =>
+            [steps[0].GetProperty(key).GetDouble(), steps[2].GetProperty(key).GetDouble()];
         static byte[] Model(string output) => File.ReadAllBytes(Path.Combine(output, "adapter/adapter_model.safetensors"));
     }
 
@@ -58,7 +60,8 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
 
         var words = runs.Fail(spec, worldSize: 2, out var output);
 
-        Assert.All(words, word => Assert.StartsWith("step 5, rank 1: the loss of s4 is not finite (1 steps were skipped before, optimizer.maxSkippedSteps)", word));
+        Assert.All(words, word => Assert.StartsWith(
+            "step 5, rank 1: the loss of s4 is not finite (1 steps were skipped before, optimizer.maxSkippedSteps)", word));
         Assert.Equal(4, LocalRun.Steps(output).Count);
     }
 
@@ -96,7 +99,10 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         var spec = runs.Spec with
         {
             Batch = new() { Global = 3, Micro = 1, ReduceEvery = reduceEvery },
-            Data = runs.Spec.Data with { Train = runs.Changed("broken", samples => samples[5]["conversations"]![0]!["images"] = new JsonArray(broken)) },
+            Data = runs.Spec.Data with
+            {
+                Train = runs.Changed("broken", samples => samples[5]["conversations"]![0]!["images"] = new JsonArray(broken)),
+            },
         };
 
         var words = runs.Fail(spec, worldSize: 2, out var output);
@@ -122,7 +128,8 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         Assert.Equal("gradients overflowed; the loss scale is 32768 now", objections.Handle(tally, work, 2));
         for (var step = 3; !scaler.IsExhausted; step++) objections.Handle(tally, work, step);
 
-        Assert.Contains("a summed gradient is not finite, among those of one", objections.Handle(tally, work, 50)); // the one that may be skipped
+        // The one that may be skipped.
+        Assert.Contains("a summed gradient is not finite, among those of one", objections.Handle(tally, work, 50));
         Assert.StartsWith("step 51, rank 0: ", Assert.Throws<RankFault>(() => objections.Handle(tally, work, 51)).Message);
     }
 
@@ -164,7 +171,9 @@ public sealed class ObjectionTests(SmallRuns runs) : IClassFixture<SmallRuns>
     private static TrainingState State(string precision) => new(
         new() { Precision = precision }, new([], 1), new FlatParameters([new(new("one", [1]), Decays: false)], torch.CPU), new(1, 1, 1, 0));
 
-    /// <summary>A run whose fifth sample has a token that no other has, and that token's embedding, which nobody trains, is not a number.</summary>
+    /// <summary>
+    /// A run whose fifth sample has a token that no other has, and that token's embedding, which nobody trains, is not a number.
+    /// </summary>
     private RunSpec Poisoned()
     {
         var tokenizer = Tokenizer.Load(runs.Spec.Model.Path);

@@ -28,7 +28,8 @@ public sealed class PlainLoopTests(SmallRuns runs) : IClassFixture<SmallRuns>
         Compare("loss", [.. steps.Select(step => step.Loss)], 1e-5);
         Compare("grad_norm", [.. steps.Select(step => step.Norm)], 1e-4);
         using var model = SafeTensorsFile.Open(Path.Combine(output, "model", "model.safetensors"));
-        double Squares(Func<string, Tensor> of) => weights.Keys.Sum(name => of(name).detach().to_type(ScalarType.Float64).square().sum().item<double>());
+        double Squares(Func<string, Tensor> of) =>
+            weights.Keys.Sum(name => of(name).detach().to_type(ScalarType.Float64).square().sum().item<double>());
         differences.Add("weights", Math.Sqrt(Squares(name => model.View(name) - weights[name]) / Squares(name => weights[name])), 1e-4);
         differences.Report($"{loss}, clipped to {maxGradNorm}");
 
@@ -36,7 +37,8 @@ public sealed class PlainLoopTests(SmallRuns runs) : IClassFixture<SmallRuns>
         {
             var actual = SmallRuns.Numbers(output, key);
             Assert.Equal(expected.Length, actual.Count);
-            for (var i = 0; i < expected.Length; i++) differences.Add($"{key} of step {i + 1}", Math.Abs(actual[i] - expected[i]) / expected[i], tolerance);
+            for (var i = 0; i < expected.Length; i++)
+                differences.Add($"{key} of step {i + 1}", Math.Abs(actual[i] - expected[i]) / expected[i], tolerance);
         }
     }
 

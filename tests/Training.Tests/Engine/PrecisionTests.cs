@@ -39,14 +39,16 @@ public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         Assert.All((string[])[one, two], output =>
         {
             var skipped = LocalRun.Steps(output).TakeWhile(step => step.GetProperty("skipped").GetString() is not null).Count();
-            var scales = LocalRun.Steps(output).Select((_, i) => precision == "fp16" ? 65536 / Math.Pow(2, Math.Max(0, Math.Min(i, skipped - 1))) : 1);
+            var scales = LocalRun.Steps(output)
+                .Select((_, i) => precision == "fp16" ? 65536 / Math.Pow(2, Math.Max(0, Math.Min(i, skipped - 1))) : 1);
             Assert.Equal(scales, SmallRuns.Numbers(output, "loss_scale"));
             AssertTypes(output, RankCompute.TypeOf(precision));
         });
 
         void Compare(string key, string want, string got, double tolerance)
         {
-            foreach (var (i, expectedNumber, number) in Committed(want, key).Zip(Committed(got, key), (a, b) => (a, b)).Select((pair, i) => (i, pair.a, pair.b)))
+            var steps = Committed(want, key).Zip(Committed(got, key), (a, b) => (a, b)).Select((pair, i) => (i, pair.a, pair.b));
+            foreach (var (i, expectedNumber, number) in steps)
                 differences.Add($"{key} of step {i + 1}", Math.Abs(number - expectedNumber) / expectedNumber, tolerance);
         }
     }
@@ -65,9 +67,11 @@ public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         Assert.Equal(
             ["vision tower bf16 frozen", "projector bf16 frozen", "token embedding bf16 frozen", "decoder nf4 with 8-bit scales frozen",
                 "decoder bf16 frozen", "head bf16 frozen", "vision tower adapters bf16 trained, fp32 masters",
-                "projector adapters bf16 trained, fp32 masters", "decoder adapters bf16 trained, fp32 masters", "head adapters bf16 trained, fp32 masters"],
+                "projector adapters bf16 trained, fp32 masters", "decoder adapters bf16 trained, fp32 masters",
+                "head adapters bf16 trained, fp32 masters"],
             rows.Select(row => $"{row.Part} {row.Type} {row.State}"));
-        Assert.Equal(checkpoint.Used.Sum(weight => weight.ElementCount), rows.Where(row => row.State == "frozen").Sum(row => row.Parameters));
+        Assert.Equal(checkpoint.Used.Sum(weight => weight.ElementCount),
+            rows.Where(row => row.State == "frozen").Sum(row => row.Parameters));
     }
 
     private static IReadOnlyList<double> Committed(string output, string key)
@@ -88,6 +92,7 @@ public sealed class PrecisionTests(SmallRuns runs) : IClassFixture<SmallRuns>
         }
         using var model = SafeTensorsFile.Open(Path.Combine(output, "model/model.safetensors"));
         var config = Phi3VConfig.Read(runs.Spec.Model.Path);
-        Assert.All(model.Names, name => Assert.Equal(Phi3VWeights.IsUnused(name, config) ? ScalarType.Float32 : computed, model.Type(name)));
+        Assert.All(model.Names, name =>
+            Assert.Equal(Phi3VWeights.IsUnused(name, config) ? ScalarType.Float32 : computed, model.Type(name)));
     }
 }

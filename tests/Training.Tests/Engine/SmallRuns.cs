@@ -86,7 +86,8 @@ public sealed class SmallRuns : IDisposable
         return [.. ends.Select(end => end.Error!)];
     }
 
-    public static IReadOnlyList<double> Numbers(string output, string key) => [.. LocalRun.Steps(output).Select(step => step.GetProperty(key).GetDouble())];
+    public static IReadOnlyList<double> Numbers(string output, string key) =>
+        [.. LocalRun.Steps(output).Select(step => step.GetProperty(key).GetDouble())];
 
     public void Dispose() => _folder.Dispose();
 

@@ -63,18 +63,25 @@ public sealed class TrainabilityTests(SmallRuns runs) : IClassFixture<SmallRuns>
 
         var errors = runs.Fail(spec with { Method = spec.Method with { Targets = ["fc1"] } }, worldSize: 2, out var output);
 
-        Assert.All(errors, error => Assert.StartsWith("declared trainable, but no sample of the epoch has an image: vision tower adapters", error));
+        Assert.All(errors, error =>
+            Assert.StartsWith("declared trainable, but no sample of the epoch has an image: vision tower adapters", error));
         Assert.Single(LocalRun.Steps(output));
     }
 
     [Fact]
     public void They_are_judged_by_the_first_step_that_has_some()
     {
-        var spec = runs.Spec with { Data = runs.Spec.Data with { Train = runs.Changed("later", _ => { }, 2, 0, 1) }, Batch = new() { Global = 1 } };
+        var spec = runs.Spec with
+        {
+            Data = runs.Spec.Data with { Train = runs.Changed("later", _ => { }, 2, 0, 1) },
+            Batch = new() { Global = 1 },
+        };
 
-        var steps = Groups(runs.Finish(spec)).ToDictionary(group => group.GetProperty("name").GetString()!, group => group.GetProperty("step").GetInt64());
+        var steps = Groups(runs.Finish(spec)).ToDictionary(
+            group => group.GetProperty("name").GetString()!, group => group.GetProperty("step").GetInt64());
 
-        Assert.Equal([2, 2, 1, 1, 1], ((string[])["vision tower", "projector", "token embedding", "decoder", "head"]).Select(name => steps[name]));
+        Assert.Equal([2, 2, 1, 1, 1],
+            ((string[])["vision tower", "projector", "token embedding", "decoder", "head"]).Select(name => steps[name]));
     }
 
     [Fact]
@@ -91,7 +98,8 @@ public sealed class TrainabilityTests(SmallRuns runs) : IClassFixture<SmallRuns>
     [Fact]
     public void A_group_without_a_gradient_is_refused_by_name()
     {
-        var fault = Assert.Throws<RankFault>(() => StepOnce(hadImages: true, rate: 0.1, name => name.StartsWith("model.vision", StringComparison.Ordinal) ? 0 : 1));
+        var fault = Assert.Throws<RankFault>(() => StepOnce(
+            hadImages: true, rate: 0.1, name => name.StartsWith("model.vision", StringComparison.Ordinal) ? 0 : 1));
         Assert.Equal("declared trainable, but got no gradient in step 1: projector (1 tensors); "
             + "choose a method.kind or method.targets that trains what the data can teach.", fault.Message);
 
@@ -114,7 +122,8 @@ public sealed class TrainabilityTests(SmallRuns runs) : IClassFixture<SmallRuns>
 
     private static IReadOnlyList<(string Name, double? Change)> StepOnce(bool hadImages, double rate, Func<string, float> gradient)
     {
-        var entries = Trained.Select(t => new FlatEntry(t.Tensor, true) { Unit = t.Module, NeedsImages = t.Part == ModelPart.Projector }).ToList();
+        var entries = Trained
+            .Select(t => new FlatEntry(t.Tensor, true) { Unit = t.Module, NeedsImages = t.Part == ModelPart.Projector }).ToList();
         using var folder = new TemporaryFolder();
         using var collective = new LoopbackCollective(1);
         using var rank = new OptimizerRank(entries, 0, 1, new());

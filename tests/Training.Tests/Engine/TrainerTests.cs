@@ -12,7 +12,8 @@ public sealed class TrainerTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("phi3v-trainer").FullName;
     private readonly QuickstartFiles _files;
 
-    public TrainerTests() => _files = QuickstartFiles.Create(Path.Combine(_folder, "sample"), seed: 3, new SampleSizes(TrainPages: 11, EvalPages: 3, TinySizes.Smallest));
+    public TrainerTests() => _files = QuickstartFiles.Create(
+        Path.Combine(_folder, "sample"), seed: 3, new SampleSizes(TrainPages: 11, EvalPages: 3, TinySizes.Smallest));
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -36,7 +37,8 @@ public sealed class TrainerTests : IDisposable
     {
         var first = Run("first", worldSize: 2, "full", "sample");
         var second = Run("second", worldSize: 2, "full", "sample");
-        Assert.Equal(File.ReadAllBytes(Path.Combine(first, "model/model.safetensors")), File.ReadAllBytes(Path.Combine(second, "model/model.safetensors")));
+        Assert.Equal(File.ReadAllBytes(Path.Combine(first, "model/model.safetensors")),
+            File.ReadAllBytes(Path.Combine(second, "model/model.safetensors")));
         Assert.Equal(Losses(first), Losses(second));
     }
 
@@ -70,7 +72,11 @@ public sealed class TrainerTests : IDisposable
     public void A_run_leaves_every_artefact()
     {
         var output = Run("artefacts", worldSize: 2, "lora", "sample");
-        string[] expected = ["run.yaml", "steps.jsonl", "trainability.json", "eval-before.json", "eval-after.json", "report.json", "report.md", "adapter/adapter_config.json", "adapter/adapter_model.safetensors"];
+        string[] expected =
+        [
+            "run.yaml", "steps.jsonl", "trainability.json", "eval-before.json", "eval-after.json", "report.json", "report.md",
+            "adapter/adapter_config.json", "adapter/adapter_model.safetensors",
+        ];
         Assert.All(expected, file => Assert.True(new FileInfo(Path.Combine(output, file)) is { Exists: true, Length: > 0 }, file));
         Assert.Empty(Directory.EnumerateFiles(output, "*.partial"));
     }
@@ -121,7 +127,11 @@ public sealed class TrainerTests : IDisposable
         ["image"] = new JsonArray([.. row["conversations"]!.AsArray().SelectMany(Images).Select(path => (JsonNode)path)]),
         ["conversations"] = new JsonArray([.. row["conversations"]!.AsArray().SelectMany(turn => (JsonNode[])
         [
-            new JsonObject { ["from"] = "human", ["value"] = string.Concat(Images(turn).Select(_ => "<image>\n")) + turn!["user"]!.GetValue<string>() },
+            new JsonObject
+            {
+                ["from"] = "human",
+                ["value"] = string.Concat(Images(turn).Select(_ => "<image>\n")) + turn!["user"]!.GetValue<string>(),
+            },
             new JsonObject { ["from"] = "gpt", ["value"] = turn["assistant"]!.GetValue<string>() },
         ])]),
     };

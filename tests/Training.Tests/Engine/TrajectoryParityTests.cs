@@ -114,7 +114,8 @@ public sealed class TrajectoryParityTests : IDisposable
         foreach (var tensor in reference.Names.Where(model.Contains))
         {
             var (want, whole) = (reference.View(tensor), model.View(tensor).to_type(ScalarType.Float32));
-            if (reference.Contains("rows") && !want.shape.SequenceEqual(whole.shape)) whole = whole.index_select(0, reference.View("rows").to_type(ScalarType.Int64));
+            if (reference.Contains("rows") && !want.shape.SequenceEqual(whole.shape))
+                whole = whole.index_select(0, reference.View("rows").to_type(ScalarType.Int64));
             differences.RelativeNorm(tensor, whole, want, 1e-4, floor: 1e-12);
         }
     }
@@ -136,7 +137,8 @@ public sealed class TrajectoryParityTests : IDisposable
             var sample = data.Read(i);
             var loss = model.Model.Loss(inputs.For(encoder.EncodeForTraining(sample, spec.Seed, epoch: 0)));
             if (recorded["final_sample_losses"]![sample.Id] is { } expected)
-                differences.Add(string.Create(CultureInfo.InvariantCulture, $"final loss of {sample.Id}"), Math.Abs(loss - (double)expected), 1e-4);
+                differences.Add(string.Create(CultureInfo.InvariantCulture, $"final loss of {sample.Id}"),
+                    Math.Abs(loss - (double)expected), 1e-4);
         }
     }
 }

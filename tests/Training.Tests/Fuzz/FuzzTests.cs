@@ -31,7 +31,8 @@ public sealed class FuzzTests
     {
         using var folder = new TemporaryFolder();
         using (NewDisposeScope())
-            SafeTensorsWriter.Write(folder["sound"], [("a.weight", ones(4, 3)), ("b", ones(2, dtype: ScalarType.BFloat16)), ("c", zeros(0, 5))]);
+            SafeTensorsWriter.Write(folder["sound"],
+                [("a.weight", ones(4, 3)), ("b", ones(2, dtype: ScalarType.BFloat16)), ("c", zeros(0, 5))]);
         var sound = File.ReadAllBytes(folder["sound"]);
         var headerEnd = 8 + (int)BinaryPrimitives.ReadInt64LittleEndian(sound);
 
@@ -62,12 +63,15 @@ public sealed class FuzzTests
         var whole = File.ReadAllText(folder["tokenizer.json"]);
         var small = SmallTokenizer.WithoutBytes(whole);
 
-        Fuzz("tokenizer.json", Tokenizers, mutator => mutator.Mutate(Encoding.UTF8.GetBytes(mutator.Below(4) == 0 ? whole : small)), damaged =>
+        Fuzz("tokenizer.json", Tokenizers, Damage, damaged =>
         {
             File.WriteAllBytes(folder["tokenizer.json"], damaged);
             var tokenizer = Tokenizer.Load(folder.Path);
-            tokenizer.Decode(tokenizer.Encode("aab bc<|x|>  <|x|>> aé😀\ud800 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", addBos: true), skipSpecial: false);
+            var tokens = tokenizer.Encode("aab bc<|x|>  <|x|>> aé😀\ud800 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", addBos: true);
+            tokenizer.Decode(tokens, skipSpecial: false);
         });
+
+        byte[] Damage(Mutator mutator) => mutator.Mutate(Encoding.UTF8.GetBytes(mutator.Below(4) == 0 ? whole : small));
     }
 
     [Fact]
@@ -76,13 +80,17 @@ public sealed class FuzzTests
         var files = ImageFiles.All.ToList();
         foreach (var (name, file) in files) Assert.True(ImageEncoder.Encode(file, 4, name).TokenCount > 0, name);
 
-        Fuzz("images", Images, mutator => mutator.Below(8) == 0 ? ImageFiles.FalsePng(mutator) : mutator.Mutate(files[mutator.Below(files.Count)].Value), damaged =>
+        Fuzz("images", Images, Damage, damaged =>
         {
             var size = ImageDecoder.ReadSize(damaged, "damaged", upright: true);
             var image = ImageDecoder.Decode(damaged, "damaged", upright: true);
             Assert.Equal(size, (image.Width, image.Height));
             ImageEncoder.Encode(image, 4, "damaged");
         });
+
+        byte[] Damage(Mutator mutator) => mutator.Below(8) == 0
+            ? ImageFiles.FalsePng(mutator)
+            : mutator.Mutate(files[mutator.Below(files.Count)].Value);
     }
 
     private static void Fuzz(string what, int count, Func<Mutator, byte[]> make, Action<byte[]> read)
@@ -111,7 +119,8 @@ public sealed class FuzzTests
             (slowest, largest) = (took > slowest ? took : slowest, Math.Max(largest, growth));
         }
         TestContext.Current.TestOutputHelper?.WriteLine(
-            $"{count} damaged {what}: {accepted} read, the rest refused; slowest {slowest.TotalMilliseconds:f0} ms, most memory {largest >> 20} MiB");
+            $"{count} damaged {what}: {accepted} read, the rest refused; "
+            + $"slowest {slowest.TotalMilliseconds:f0} ms, most memory {largest >> 20} MiB");
         Assert.InRange(accepted, 1, count - 1);
     }
 

@@ -7,7 +7,10 @@ internal sealed class Mutator(ulong seed)
 
     // Numbers and structure that parsers trip over, for files that are text.
     private static readonly string[] Words =
-        ["-1", "1e99", "NaN", "null", "true", "9223372036854775807", "18446744073709551616", "\"\"", "[]", "{}", "[", "{", "\"", "\\ud800", ",", "0"];
+    [
+        "-1", "1e99", "NaN", "null", "true", "9223372036854775807", "18446744073709551616", "\"\"", "[]", "{}", "[", "{", "\"",
+        "\\ud800", ",", "0",
+    ];
 
     private readonly SplitMix64 _random = new(seed);
 
@@ -44,7 +47,8 @@ internal sealed class Mutator(ulong seed)
     private void ReplaceToken(List<byte> bytes, int at)
     {
         var end = at;
-        while (end < bytes.Count && end - at < 24 && (char.IsLetterOrDigit((char)bytes[end]) || bytes[end] is (byte)'"' or (byte)'_')) end++;
+        while (end < bytes.Count && end - at < 24
+            && (char.IsLetterOrDigit((char)bytes[end]) || bytes[end] is (byte)'"' or (byte)'_')) end++;
         bytes.RemoveRange(at, end - at);
         bytes.InsertRange(at, Words[Below(Words.Length)].Select(letter => (byte)letter));
     }

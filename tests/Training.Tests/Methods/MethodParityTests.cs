@@ -35,7 +35,9 @@ public sealed class MethodParityTests
         Assert.Equal(NamesIn(run, "decayed"), decayed.Select(tensor => tensor.Tensor.Name).Order(StringComparer.Ordinal));
     }
 
-    /// <summary>A declaration is no training: a full run declares weights that no forward pass reads, the head's run all of the decoder.</summary>
+    /// <summary>
+    /// A declaration is no training: a full run declares weights that no forward pass reads, the head's run all of the decoder.
+    /// </summary>
     private static IEnumerable<string> NamesIn(JsonElement run, string list) => run.GetProperty(list).EnumerateArray()
         .Select(name => name.GetString()!)
         .Where(name => run.GetProperty("first_step_gradient_norms").GetProperty(name).ValueKind != JsonValueKind.Null)

@@ -15,7 +15,8 @@ public sealed class MethodRefusalTests
     {
         var trained = Find("frozen-vision").Plan(Weights, new()).Trained;
 
-        Assert.Equal(Weights.Where(weight => !weight.Name.Contains("embed_tokens", StringComparison.Ordinal)), trained.Select(t => t.Tensor));
+        Assert.Equal(Weights.Where(weight => !weight.Name.Contains("embed_tokens", StringComparison.Ordinal)),
+            trained.Select(t => t.Tensor));
         Assert.All(trained, t => Assert.True(t.Part is ModelPart.Decoder or ModelPart.Head));
     }
 
@@ -40,8 +41,8 @@ public sealed class MethodRefusalTests
     }
 
     [Fact]
-    public void Full_refuses_a_frozen_vision_model() =>
-        Assert.StartsWith("method.freezeVision: ", Assert.Throws<InputException>(() => Find("full").Plan(Weights, new() { FreezeVision = true })).Message);
+    public void Full_refuses_a_frozen_vision_model() => Assert.StartsWith("method.freezeVision: ",
+        Assert.Throws<InputException>(() => Find("full").Plan(Weights, new() { FreezeVision = true })).Message);
 
     [Theory]
     [InlineData("qkv_proj", "model.layers.0.self_attn.qkv_proj", "model.layers.1.self_attn.qkv_proj", "model.layers.2.self_attn.qkv_proj")]
@@ -65,11 +66,13 @@ public sealed class MethodRefusalTests
     [Fact]
     public void Unknown_targets_are_refused_with_those_there_are()
     {
-        var problems = Assert.Throws<InputException>(() => Find("lora").Plan(Weights, new() { Targets = ["q", "kv_proj", "qkv_proj", "embed_tokens"] })).Problems;
+        var spec = new MethodSpec { Targets = ["q", "kv_proj", "qkv_proj", "embed_tokens"] };
+
+        var problems = Assert.Throws<InputException>(() => Find("lora").Plan(Weights, spec)).Problems;
 
         Assert.Equal(3, problems.Count);
-        Assert.Equal("method.targets: matches no linear layer, got q; choose some of q_proj, k_proj, v_proj, out_proj, fc1, fc2, img_projection.0, "
-            + "img_projection.2, qkv_proj, o_proj, gate_up_proj, down_proj, lm_head.", problems[0]);
+        Assert.Equal("method.targets: matches no linear layer, got q; choose some of q_proj, k_proj, v_proj, out_proj, fc1, fc2, "
+            + "img_projection.0, img_projection.2, qkv_proj, o_proj, gate_up_proj, down_proj, lm_head.", problems[0]);
         Assert.Contains("got kv_proj", problems[1]);
         Assert.Contains("got embed_tokens", problems[2]);
     }
@@ -79,8 +82,9 @@ public sealed class MethodRefusalTests
     {
         var spec = new MethodSpec { Targets = ["fc1"], FreezeVision = true };
 
-        Assert.Equal("method.targets: matches no linear layer outside the frozen vision model, got fc1; choose some of qkv_proj, o_proj, gate_up_proj, "
-            + "down_proj, lm_head.", Assert.Throws<InputException>(() => Find("lora").Plan(Weights, spec)).Message);
+        Assert.Equal("method.targets: matches no linear layer outside the frozen vision model, got fc1; "
+            + "choose some of qkv_proj, o_proj, gate_up_proj, down_proj, lm_head.",
+            Assert.Throws<InputException>(() => Find("lora").Plan(Weights, spec)).Message);
     }
 
     [Fact]
@@ -94,8 +98,8 @@ public sealed class MethodRefusalTests
     }
 
     [Fact]
-    public void Lora_quantises_nothing() => Assert.StartsWith(
-        "method.doubleQuantization: lora ", Assert.Throws<InputException>(() => Find("lora").Plan(Weights, new() { DoubleQuantization = true })).Message);
+    public void Lora_quantises_nothing() => Assert.StartsWith("method.doubleQuantization: lora ",
+        Assert.Throws<InputException>(() => Find("lora").Plan(Weights, new() { DoubleQuantization = true })).Message);
 
     [Fact]
     public void Dora_adds_a_magnitude_behind_each_pair()

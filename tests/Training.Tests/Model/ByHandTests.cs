@@ -69,9 +69,13 @@ public sealed class ByHandTests
             _ => _ => true,
         };
         var weights = TinyModel.Weights(isTrained);
-        var leaves = Phi3VWeights.List(TinyModel.Config).Where(info => isTrained(info.Name)).ToDictionary(info => info.Name, info => weights[info.Name]);
+        var leaves = Phi3VWeights.List(TinyModel.Config)
+            .Where(info => isTrained(info.Name)).ToDictionary(info => info.Name, info => weights[info.Name]);
         if (what.StartsWith("adapters", StringComparison.Ordinal))
-            foreach (var (name, leaf) in TinyAdapters.Attach(weights, [.. TinyAdapters.Everywhere, .. TinyAdapters.InDecoder.Take(4)])) leaves[name] = leaf;
+        {
+            string[] modules = [.. TinyAdapters.Everywhere, .. TinyAdapters.InDecoder.Take(4)];
+            foreach (var (name, leaf) in TinyAdapters.Attach(weights, modules)) leaves[name] = leaf;
+        }
         foreach (var leaf in leaves.Values) leaf.grad = zeros_like(leaf); // as a gradient store does
         using var model = new Phi3VModel(TinyModel.Config, weights, options);
         ModelInput[] inputs = [TinyModel.Text(9), TinyModel.TwoImages(), TinyModel.Text(30)];

@@ -41,7 +41,8 @@ public sealed class DoraTests
         var y = ours.Map(Dropped).Forward(ours.X, Rows);
         var x = Dropout.Apply(plain.X, Dropped, Rows, Salt);
         var ratio = plain.M / (plain.W + Scale * plain.B.mm(plain.A)).detach().norm(1);
-        var expected = plain.X.mm(plain.W.t()) + plain.Bias + (ratio - 1) * x.mm(plain.W.t()) + ratio * x.mm(plain.A.t()).mm(plain.B.t()) * Scale;
+        var expected = plain.X.mm(plain.W.t()) + plain.Bias + (ratio - 1) * x.mm(plain.W.t())
+            + ratio * x.mm(plain.A.t()).mm(plain.B.t()) * Scale;
 
         Compare(ours, y, plain, expected);
     }
@@ -54,7 +55,8 @@ public sealed class DoraTests
         foreach (var module in TinyAdapters.Everywhere)
         {
             var shape = weights[module + ".weight"].shape;
-            weights.Attach(module, new(TinyModel.Random("A", 3, shape[1]), zeros(shape[0], 3), Scale) { Magnitude = weights.RowNorms(module) });
+            var (a, b) = (TinyModel.Random("A", 3, shape[1]), zeros(shape[0], 3));
+            weights.Attach(module, new(a, b, Scale) { Magnitude = weights.RowNorms(module) });
         }
         using var adapted = new Phi3VModel(TinyModel.Config, weights);
         using var plain = new Phi3VModel(TinyModel.Config, TinyModel.Weights());

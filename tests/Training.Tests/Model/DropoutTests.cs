@@ -87,12 +87,17 @@ public sealed class DropoutTests
             Assert.Equal(expected.ForwardBackward(input, 1), model.ForwardBackward(input, 1));
             Assert.NotEqual(loss, model.ForwardBackward(seeded, 1), 1e-5);
             var options = new TextGenerationOptions { MaxNewTokens = 3, IgnoreEos = true };
-            Assert.Equal(Assert.Single(expected.Generate([input], options)).LogProbabilities, Assert.Single(model.Generate([seeded], options)).LogProbabilities);
+            Assert.Equal(Assert.Single(expected.Generate([input], options)).LogProbabilities,
+                Assert.Single(model.Generate([seeded], options)).LogProbabilities);
         }
     }
 
     private static ModelInput[] Inputs() =>
-        [TinyModel.Text(9) with { DropoutSeed = 5 }, TinyModel.TwoImages() with { DropoutSeed = 6 }, TinyModel.Text(20) with { DropoutSeed = 7 }];
+    [
+        TinyModel.Text(9) with { DropoutSeed = 5 },
+        TinyModel.TwoImages() with { DropoutSeed = 6 },
+        TinyModel.Text(20) with { DropoutSeed = 7 },
+    ];
 
     private static (double[] Losses, Dictionary<string, Tensor> Gradients) Run(
         ActivationCheckpointing checkpointing, bool dora, params ModelInput[][] passes)

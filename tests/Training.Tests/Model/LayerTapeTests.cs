@@ -12,7 +12,8 @@ public sealed class LayerTapeTests
     [InlineData(false, false, true, false)]
     [InlineData(true, false, false, false)]
     [InlineData(true, false, false, true)]
-    public void Backward_layer_by_layer_is_autograd_over_the_whole(bool inputTrained, bool firstTrained, bool secondTrained, bool thirdTrained)
+    public void Backward_layer_by_layer_is_autograd_over_the_whole(
+        bool inputTrained, bool firstTrained, bool secondTrained, bool thirdTrained)
     {
         Compare(inputTrained, [firstTrained, secondTrained, thirdTrained], recomputes: false);
         Compare(inputTrained, [firstTrained, secondTrained, thirdTrained], recomputes: true);
@@ -74,7 +75,8 @@ public sealed class LayerTapeTests
         var tape = new LayerTape(records: true, inputNeedsGradient: inputTrained);
 
         var y = input;
-        foreach (var (weight, isTrained) in ours.Zip(trained)) y = tape.Run(y, new(x => Layer(x, weight), isTrained) { Recomputes = recomputes, Unit = "one" });
+        foreach (var (weight, isTrained) in ours.Zip(trained))
+            y = tape.Run(y, new(x => Layer(x, weight), isTrained) { Recomputes = recomputes, Unit = "one" });
         var below = tape.Backward(TinyModel.Random("gradient", 5, 4));
 
         autograd.backward([whole.Aggregate(input, Layer)], [TinyModel.Random("gradient", 5, 4)]);

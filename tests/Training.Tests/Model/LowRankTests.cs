@@ -17,7 +17,8 @@ public sealed class LowRankTests
         foreach (var map in Phi3VWeights.List(TinyModel.Config).Where(WeightRules.IsAdapted))
         {
             var module = WeightRules.ModuleOf(map.Name);
-            var update = new LowRank(TinyModel.Random(module + "A", 2, map.Shape[1]) * 0.3, TinyModel.Random(module + "B", map.Shape[0], 2) * 0.3, 1.5)
+            var (a, b) = (TinyModel.Random(module + "A", 2, map.Shape[1]), TinyModel.Random(module + "B", map.Shape[0], 2));
+            var update = new LowRank(a * 0.3, b * 0.3, 1.5)
             {
                 Magnitude = dora ? 1 + TinyModel.Random(module + "m", map.Shape[0]).abs() : null,
             };

@@ -10,7 +10,8 @@ public sealed class ModelParityTests
 {
     /// <summary>
     /// The part of a case's largest gradient norm below which a gradient is nothing but rounding. In exact arithmetic the tower's key
-    /// biases have none at all, since softmax does not see them: a norm of 1e-9 of the largest stands there, and the smallest real one is 1e-4 of it.
+    /// biases have none at all, since softmax does not see them: a norm of 1e-9 of the largest stands there, and the smallest real one is
+    /// 1e-4 of it.
     /// </summary>
     private const double GradientFloor = 5e-5;
 
@@ -45,7 +46,8 @@ public sealed class ModelParityTests
         if (test.Expected.Contains("vision_features")) differences.Absolute("vision_features", Features(got, test), test.Expected, 1e-4);
         if (test.Expected.Contains("projector_output")) differences.Absolute("projector_output", Tokens(got, test), test.Expected, 1e-4);
         differences.Absolute("embeddings", got.Embeddings.index_select(0, rows), test.Expected, 1e-4);
-        for (var i = 0; i < got.Layers.Count; i++) differences.Absolute($"layer_{i}", got.Layers[i].index_select(0, rows), test.Expected, 1e-4);
+        for (var i = 0; i < got.Layers.Count; i++)
+            differences.Absolute($"layer_{i}", got.Layers[i].index_select(0, rows), test.Expected, 1e-4);
         differences.Absolute("final_norm", got.FinalNorm.index_select(0, rows), test.Expected, 1e-4);
         differences.Absolute("logits", got.Logits, test.Expected, 2e-4);
         differences.Add("loss", Math.Abs(model.Loss(test.Input) - (double)test.Json["loss"]!), 2e-4);
@@ -113,7 +115,8 @@ public sealed class ModelParityTests
         ReferenceFolder.SkipIfAbsent(modelName);
         using var scope = NewDisposeScope();
         var tests = Cases.Select(row => ReferenceCase.Open(row.Data))
-            .Where(test => (string)test.Json["model"]! == modelName && test.Json["config_overrides"]!.AsObject().Count == 0 && test.Generation is not null).ToList();
+            .Where(test => (string)test.Json["model"]! == modelName && test.Json["config_overrides"]!.AsObject().Count == 0
+                && test.Generation is not null).ToList();
         if (tests.Count == 0) Assert.Skip($"{modelName}: no case generates with the model as it is.");
         var prompts = tests.Select(test => test.GenerationInput()).ToList();
         var options = new TextGenerationOptions { MaxNewTokens = 4, IgnoreEos = true };

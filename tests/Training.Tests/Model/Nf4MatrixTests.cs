@@ -41,7 +41,8 @@ public sealed class Nf4MatrixTests
         owned.ForEach(one => one.Dispose());
     }
 
-    private static (double[] Losses, Dictionary<string, Tensor> Gradients) Run(ModelWeights weights, ActivationCheckpointing checkpointing, bool dora)
+    private static (double[] Losses, Dictionary<string, Tensor> Gradients) Run(
+        ModelWeights weights, ActivationCheckpointing checkpointing, bool dora)
     {
         var trained = TinyAdapters.Attach(weights, TinyAdapters.InDecoder, dora: dora);
         using var model = new Phi3VModel(TinyModel.Config, weights, new() { Checkpointing = checkpointing });

@@ -94,8 +94,8 @@ public sealed class PackedPassTests
         long[] ids = [2, .. Enumerable.Repeat(-1L, image.TokenCount), 4, 5];
         return
         [
-            TinyModel.Text(9), TinyModel.TwoImages(), text with { Labels = [.. text.Ids.Select(_ => ModelInput.Ignored)] }, TinyModel.Text(30),
-            new(ids, [.. ids.Select(id => id == 5 ? id : ModelInput.Ignored)], [image]), TinyModel.Text(5),
+            TinyModel.Text(9), TinyModel.TwoImages(), text with { Labels = [.. text.Ids.Select(_ => ModelInput.Ignored)] },
+            TinyModel.Text(30), new(ids, [.. ids.Select(id => id == 5 ? id : ModelInput.Ignored)], [image]), TinyModel.Text(5),
         ];
     }
 
@@ -110,7 +110,8 @@ public sealed class PackedPassTests
     {
         var weights = TinyModel.Weights(trained);
         using var model = new Phi3VModel(TinyModel.Config, weights, options);
-        var losses = passes.SelectMany(pass => model.ForwardBackward(pass, [.. pass.Select(input => 10.0 / input.Ids.Length)]).Means).ToArray();
+        var losses = passes
+            .SelectMany(pass => model.ForwardBackward(pass, [.. pass.Select(input => 10.0 / input.Ids.Length)]).Means).ToArray();
         return (losses, Names.Where(name => weights[name].grad is not null).ToDictionary(name => name, name => weights[name].grad!));
     }
 

@@ -167,7 +167,8 @@ public sealed class Phi3VModelTests
         var oneByOne = model.Generate(prompts, options);
 
         // Alone, an answer is the same to the last bit.
-        Assert.Equal(prompts.Select(prompt => model.Generate([prompt], options)[0].LogProbabilities), oneByOne.Select(answer => answer.LogProbabilities));
+        Assert.Equal(prompts.Select(prompt => model.Generate([prompt], options)[0].LogProbabilities),
+            oneByOne.Select(answer => answer.LogProbabilities));
     }
 
     [Fact]
@@ -182,7 +183,8 @@ public sealed class Phi3VModelTests
         var stopped = model.Generate(prompts, new() { MaxNewTokens = 8, StopIds = [end] });
 
         Assert.True(stopped[0].Tokens.Count < 8);
-        Assert.All(free.Zip(stopped), pair => Assert.Equal(pair.First.Tokens.TakeWhile(token => token != end), pair.Second.Tokens.TakeWhile(token => token != end)));
+        Assert.All(free.Zip(stopped), pair => Assert.Equal(
+            pair.First.Tokens.TakeWhile(token => token != end), pair.Second.Tokens.TakeWhile(token => token != end)));
     }
 
     [Fact]

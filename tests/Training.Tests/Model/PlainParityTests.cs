@@ -25,13 +25,15 @@ public sealed class PlainParityTests
         var got = model.Inspect(input, [.. Enumerable.Range(0, input.Ids.Length).Select(i => (long)i)]);
         var loss = model.ForwardBackward(input, 1);
 
-        for (var i = 0; i < got.Layers.Count; i++) differences.RelativeNorm($"layer {i}", got.Layers[i], expected.Layers[i].detach(), 1e-4, floor: 1);
+        for (var i = 0; i < got.Layers.Count; i++)
+            differences.RelativeNorm($"layer {i}", got.Layers[i], expected.Layers[i].detach(), 1e-4, floor: 1);
         differences.RelativeNorm("logits", got.Logits, expected.Logits.detach(), 1e-4, floor: 1);
         differences.Add("loss", Math.Abs(loss - expectedLoss.item<float>()), 2e-4);
         foreach (var name in Phi3VWeights.List(TinyModel.Config).Select(info => info.Name))
         {
             differences.Same($"whether {name} has a gradient", weights[name].grad is null == own[name].grad is null);
-            if (weights[name].grad is { } gradient && own[name].grad is { } ours) differences.RelativeNorm(name, ours, gradient, 1e-3, floor);
+            if (weights[name].grad is { } gradient && own[name].grad is { } ours)
+                differences.RelativeNorm(name, ours, gradient, 1e-3, floor);
         }
         differences.Report(what);
     }

@@ -58,7 +58,8 @@ internal sealed class PlainPhi3V(Phi3VConfig config, ModelWeights weights)
     private Tensor Patches(Tensor crops)
     {
         var tower = config.Vision;
-        var patches = nn.functional.conv2d(crops, weights[Tower + "embeddings.patch_embedding.weight"], strides: [14, 14]).flatten(2).transpose(1, 2);
+        var patches = nn.functional.conv2d(crops, weights[Tower + "embeddings.patch_embedding.weight"], strides: [14, 14])
+            .flatten(2).transpose(1, 2);
         var first = weights[Tower + "embeddings.class_embedding"].expand(crops.shape[0], 1, tower.HiddenSize);
         var x = cat([first, patches], 1) + weights[Tower + "embeddings.position_embedding.weight"];
         x = LayerNorm(x, Tower + "pre_layrnorm");

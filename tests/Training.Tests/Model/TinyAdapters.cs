@@ -26,7 +26,8 @@ internal static class TinyAdapters
     ];
 
     /// <returns>The trained tensors by name.</returns>
-    public static Dictionary<string, Tensor> Attach(ModelWeights weights, IEnumerable<string> modules, double dropout = 0, bool dora = false)
+    public static Dictionary<string, Tensor> Attach(
+        ModelWeights weights, IEnumerable<string> modules, double dropout = 0, bool dora = false)
     {
         var trained = new Dictionary<string, Tensor>();
         foreach (var module in modules)

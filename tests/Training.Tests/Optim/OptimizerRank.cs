@@ -8,7 +8,8 @@ namespace Phi3VCluster.Training.Tests.Optim;
 internal sealed class OptimizerRank : IDisposable
 {
     public OptimizerRank(
-        IReadOnlyList<FlatEntry> entries, int rank, int worldSize, OptimizerSpec spec, bool scattered = false, ScalarType type = ScalarType.Float32)
+        IReadOnlyList<FlatEntry> entries, int rank, int worldSize, OptimizerSpec spec, bool scattered = false,
+        ScalarType type = ScalarType.Float32)
     {
         Parameters = new FlatParameters(entries, CPU, type);
         using (var generator = new Generator(1))
@@ -30,10 +31,12 @@ internal sealed class OptimizerRank : IDisposable
 
     /// <summary>The rank's own elements of a flat buffer, piece by piece.</summary>
     public float[] OwnOf(Tensor flat) =>
-        [.. Gradients.Layout.Pieces.SelectMany(piece => flat.narrow(0, piece.Flat.Offset, piece.Flat.Count).to_type(ScalarType.Float32).data<float>().ToArray())];
+        [.. Gradients.Layout.Pieces.SelectMany(piece =>
+            flat.narrow(0, piece.Flat.Offset, piece.Flat.Count).to_type(ScalarType.Float32).data<float>().ToArray())];
 
     public float[] OwnOf(double[] flat) =>
-        [.. Gradients.Layout.Pieces.SelectMany(piece => flat.AsSpan((int)piece.Flat.Offset, (int)piece.Flat.Count).ToArray()).Select(x => (float)x)];
+        [.. Gradients.Layout.Pieces
+            .SelectMany(piece => flat.AsSpan((int)piece.Flat.Offset, (int)piece.Flat.Count).ToArray()).Select(x => (float)x)];
 
     /// <summary>A pass whose gradients are these, as backward leaves them: unit by unit from the last to the first.</summary>
     public void Pass(float[] gradients)

@@ -55,17 +55,22 @@ public sealed class ExifTests
     [Fact]
     public void The_orientation_is_found_in_every_container_and_in_xmp_where_exif_says_nothing()
     {
-        byte[] jpeg = ImageFiles.Encoded(SKEncodedImageFormat.Jpeg), webp = ImageFiles.Encoded(SKEncodedImageFormat.Webp), png = ImageFiles.Encoded(SKEncodedImageFormat.Png);
+        byte[] jpeg = ImageFiles.Encoded(SKEncodedImageFormat.Jpeg);
+        byte[] webp = ImageFiles.Encoded(SKEncodedImageFormat.Webp);
+        byte[] png = ImageFiles.Encoded(SKEncodedImageFormat.Png);
         var six = SmallExif.Block(6, bigEndian: false);
 
         Assert.Equal(6, ExifOrientation.Of(SmallExif.InWebP(webp, "EXIF", six)));
         Assert.Equal(6, ExifOrientation.Of(SmallExif.InWebP(webp, "EXIF", [.. "Exif\0\0"u8, .. six])));
         Assert.Equal(8, ExifOrientation.Of(SmallExif.WithXmp(jpeg, "<rdf tiff:Orientation=\"8\"/>")));
         Assert.Equal(6, ExifOrientation.Of(SmallExif.WithXmp(SmallExif.InJpeg(jpeg, six), "<rdf tiff:Orientation=\"8\"/>")));
-        Assert.Equal(3, ExifOrientation.Of(SmallExif.InPng(png, "iTXt", [.. "XML:com.adobe.xmp\0\0\0\0\0<tiff:Orientation>3</tiff:Orientation>"u8])));
-        Assert.All(new[] { jpeg, webp, png, [], [0xFF, 0xD8], SmallExif.InJpeg(jpeg, [1, 2, 3]) }, file => Assert.Equal(1, ExifOrientation.Of(file)));
+        Assert.Equal(3, ExifOrientation.Of(
+            SmallExif.InPng(png, "iTXt", [.. "XML:com.adobe.xmp\0\0\0\0\0<tiff:Orientation>3</tiff:Orientation>"u8])));
+        Assert.All(new[] { jpeg, webp, png, [], [0xFF, 0xD8], SmallExif.InJpeg(jpeg, [1, 2, 3]) },
+            file => Assert.Equal(1, ExifOrientation.Of(file)));
     }
 
     private static string Rows(RgbxImage image) =>
-        string.Join(' ', image.Pixels.Where((_, i) => i % 4 == 0).Select(red => (char)red).Chunk(image.Width).Select(row => new string(row)));
+        string.Join(' ', image.Pixels.Where((_, i) => i % 4 == 0).Select(red => (char)red)
+            .Chunk(image.Width).Select(row => new string(row)));
 }

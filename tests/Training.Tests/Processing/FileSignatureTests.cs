@@ -14,8 +14,10 @@ public sealed class FileSignatureTests
     [InlineData("%PDF-1.7\n", "is a PDF; save its pages as PNG")]
     [InlineData("<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\">", "is an SVG drawing; save it as PNG")]
     [InlineData("  <!DOCTYPE html><html>", "is an HTML page")]
-    [InlineData("version https://git-lfs.github.com/spec/v1\noid", "is a git-lfs pointer, the file itself was not fetched; run 'git lfs pull'")]
+    [InlineData("version https://git-lfs.github.com/spec/v1\noid",
+        "is a git-lfs pointer, the file itself was not fetched; run 'git lfs pull'")]
     [InlineData("no picture", "not an image that can be read, got 10 bytes that begin with 'no pictu'")]
     public void A_file_that_is_no_picture_we_read_is_named(string beginning, string words) =>
-        Assert.Contains($"p.jpg: {words}", Assert.Throws<InputException>(() => ImageDecoder.Decode(Encoding.Latin1.GetBytes(beginning), "p.jpg")).Message);
+        Assert.Contains($"p.jpg: {words}",
+            Assert.Throws<InputException>(() => ImageDecoder.Decode(Encoding.Latin1.GetBytes(beginning), "p.jpg")).Message);
 }

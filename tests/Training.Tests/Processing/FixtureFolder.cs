@@ -21,7 +21,8 @@ internal static class FixtureFolder
 
     /// <summary>Fails with the first few of all that did not agree; fails too when nothing was looked at.</summary>
     public static void AssertNone(IReadOnlyList<string> problems, int looked) =>
-        Assert.True(looked > 0 && problems.Count == 0, $"{problems.Count} problems in {looked} cases:\n{string.Join('\n', problems.Take(20))}");
+        Assert.True(looked > 0 && problems.Count == 0,
+            $"{problems.Count} problems in {looked} cases:\n{string.Join('\n', problems.Take(20))}");
 
     private static string? Beside()
     {

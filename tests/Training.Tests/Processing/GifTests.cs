@@ -24,8 +24,9 @@ public sealed class GifTests
     private static byte[] Decode(byte[] file) => [.. ImageDecoder.Decode(file, "g.gif").Pixels.Where((_, i) => i % 4 != 3)];
 
     /// <summary>A GIF of four colours whose pixels are written without compression: a clear code before each.</summary>
-    private static byte[] Gif(byte width, byte height, byte left, byte top, byte frameWidth, byte frameHeight, byte[] pixels, byte? transparent = null,
-        bool localPalette = false)
+    private static byte[] Gif(
+        byte width, byte height, byte left, byte top, byte frameWidth, byte frameHeight, byte[] pixels,
+        byte? transparent = null, bool localPalette = false)
     {
         const int clear = 4, end = 5, bits = 3;
         var (packed, at) = (new byte[2 * pixels.Length + 8], 0);

@@ -32,7 +32,8 @@ public sealed class ImageParityTests
                 var furthest = Rgb(image).Zip(expected, (a, b) => Math.Abs(a - b)).Max();
                 if (furthest > levels.GetInt32()) problems.Add($"{name}: {furthest} levels off");
             }
-            else if (FixtureFolder.Sha256(Rgb(image)) != one.GetProperty("decoded_rgb_sha256").GetString()) problems.Add($"{name}: other pixels");
+            else if (FixtureFolder.Sha256(Rgb(image)) != one.GetProperty("decoded_rgb_sha256").GetString())
+                problems.Add($"{name}: other pixels");
         }
         FixtureFolder.AssertNone(problems, cases.Count);
     }
@@ -45,10 +46,12 @@ public sealed class ImageParityTests
         {
             var name = $"{one.GetProperty("image").GetString()} at {one.GetProperty("num_crops")}";
             var image = Encode(one);
-            if (image.Height != one.GetProperty("image_size_height_width")[0].GetInt32()
-                || image.Width != one.GetProperty("image_size_height_width")[1].GetInt32()) problems.Add($"{name}: {image.Height}×{image.Width}");
+            var size = one.GetProperty("image_size_height_width");
+            if (image.Height != size[0].GetInt32() || image.Width != size[1].GetInt32())
+                problems.Add($"{name}: {image.Height}×{image.Width}");
             if (image.TokenCount != one.GetProperty("tokens").GetInt32()) problems.Add($"{name}: {image.TokenCount} tokens");
-            if (FixtureFolder.Sha256(image.Rgb) != one.GetProperty("resized_padded_sha256").GetString()) problems.Add($"{name}: other bytes");
+            if (FixtureFolder.Sha256(image.Rgb) != one.GetProperty("resized_padded_sha256").GetString())
+                problems.Add($"{name}: other bytes");
         }
         FixtureFolder.AssertNone(problems, cases.Count);
     }
@@ -67,8 +70,10 @@ public sealed class ImageParityTests
             // The original hands over a single tile twice, as itself and as the global crop.
             if (means.Count == 2) means.RemoveAt(1);
             var got = crops.to(ScalarType.Float64).mean([1, 2, 3]).data<double>().ToArray();
-            if (got.Length != means.Count || got.Zip(means, (a, b) => Math.Abs(a - b)).Max() > FloatTolerance) problems.Add($"{name}: means {got.Length}");
-            if (one.TryGetProperty("floats", out var file)) CompareFloats(name, crops, FixtureFolder.Path("processor", file.GetString()!), problems);
+            if (got.Length != means.Count || got.Zip(means, (a, b) => Math.Abs(a - b)).Max() > FloatTolerance)
+                problems.Add($"{name}: means {got.Length}");
+            if (one.TryGetProperty("floats", out var file))
+                CompareFloats(name, crops, FixtureFolder.Path("processor", file.GetString()!), problems);
         }
         FixtureFolder.AssertNone(problems, cases.Count);
     }

@@ -38,7 +38,8 @@ public sealed class ImageTests
     [InlineData(SmallPng.GreyAlpha, 8, new byte[] { 200, 128, 7, 0 }, new byte[] { 200, 200, 200, 7, 7, 7 })]
     [InlineData(SmallPng.Rgb, 16, new byte[] { 200, 0, 100, 255, 50, 1, 7, 128, 8, 127, 9, 200 }, new byte[] { 200, 100, 50, 7, 8, 9 })]
     [InlineData(SmallPng.Grey, 16, new byte[] { 200, 250, 7, 129 }, new byte[] { 200, 200, 200, 7, 7, 7 })]
-    [InlineData(SmallPng.RgbAlpha, 16, new byte[] { 200, 0, 100, 255, 50, 1, 0, 0, 7, 128, 8, 127, 9, 200, 0, 9 }, new byte[] { 200, 100, 50, 7, 8, 9 })]
+    [InlineData(SmallPng.RgbAlpha, 16, new byte[] { 200, 0, 100, 255, 50, 1, 0, 0, 7, 128, 8, 127, 9, 200, 0, 9 },
+        new byte[] { 200, 100, 50, 7, 8, 9 })]
     [InlineData(SmallPng.Grey, 1, new byte[] { 0b0100_0000 }, new byte[] { 0, 0, 0, 255, 255, 255 })]
     [InlineData(SmallPng.Grey, 2, new byte[] { 0b0110_0000 }, new byte[] { 85, 85, 85, 170, 170, 170 })]
     public void Every_kind_of_png_becomes_plain_rgb_and_alpha_is_never_blended(byte colourType, byte bitDepth, byte[] row, byte[] rgb)
@@ -60,8 +61,9 @@ public sealed class ImageTests
     public void What_is_cut_short_or_no_image_is_refused_by_name()
     {
         var whole = Png(Noise(64, 64));
+        var half = whole[..(whole.Length / 2)];
 
-        Assert.Contains("page.png", Assert.Throws<InputException>(() => ImageDecoder.Decode(whole[..(whole.Length / 2)], "page.png")).Message);
+        Assert.Contains("page.png", Assert.Throws<InputException>(() => ImageDecoder.Decode(half, "page.png")).Message);
         Assert.Contains("empty", Assert.Throws<InputException>(() => ImageDecoder.Decode([], "page.png")).Message);
         Assert.Contains("'Hello'", Assert.Throws<InputException>(() => ImageDecoder.Decode("Hello"u8.ToArray(), "page.png")).Message);
         Assert.Contains("48656C00", Assert.Throws<InputException>(() => ImageDecoder.Decode("Hel\0"u8.ToArray(), "page.png")).Message);
@@ -97,7 +99,8 @@ public sealed class ImageTests
     [InlineData(2200, 1700, 4, 672, 672, 757)]
     [InlineData(336, 336, 1, 336, 336, 313)]
     [InlineData(100, 3000, 16, 336, 5376, 2653)]
-    public void Sizes_give_the_layout_of_the_hd_transform(int width, int height, int numCrops, int paddedWidth, int paddedHeight, int tokens)
+    public void Sizes_give_the_layout_of_the_hd_transform(
+        int width, int height, int numCrops, int paddedWidth, int paddedHeight, int tokens)
     {
         var layout = ImageLayout.For(width, height, numCrops, "page");
 
@@ -188,7 +191,9 @@ public sealed class ImageTests
         return new(pixels, image.Height, image.Width);
     }
 
-    /// <summary>One output value at a time, from the definition: triangle weights, normalised, 22-bit integers, rounded between the axes.</summary>
+    /// <summary>
+    /// One output value at a time, from the definition: triangle weights, normalised, 22-bit integers, rounded between the axes.
+    /// </summary>
     private static byte[] SlowResize(RgbxImage image, int width, int height, bool rowsFirst)
     {
         if (rowsFirst) return SlowWidth(Transposed(SlowWidth(Transposed(image), height)), width).Pixels;

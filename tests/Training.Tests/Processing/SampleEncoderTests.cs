@@ -26,7 +26,8 @@ public sealed class SampleEncoderTests : IDisposable
 
         var encoded = _encoder.EncodeForTraining(sample, seed: 1, epoch: 0);
 
-        long[] before = _tokenizer.Encode("<|user|>\n", addBos: true), after = _tokenizer.Encode("\nabc<|end|>\n<|assistant|>\n", addBos: true);
+        long[] before = _tokenizer.Encode("<|user|>\n", addBos: true);
+        long[] after = _tokenizer.Encode("\nabc<|end|>\n<|assistant|>\n", addBos: true);
         var answer = _tokenizer.Encode("ab<|end|>\n<|endoftext|>", addBos: false);
         long[] prompt = [.. before, .. Enumerable.Repeat(-1L, OneCropTokens), .. after];
         Assert.Equal([.. prompt, .. answer], encoded.InputIds);
@@ -62,7 +63,8 @@ public sealed class SampleEncoderTests : IDisposable
         ];
         Assert.Equal(expected, encoded.InputIds);
         Assert.Empty(encoded.Labels);
-        Assert.Equal(_encoder.EncodeForEvaluation(new("s", [sample.Turns[0]])).InputIds, _encoder.EncodeForEvaluation(sample, turn: 0).InputIds);
+        Assert.Equal(
+            _encoder.EncodeForEvaluation(new("s", [sample.Turns[0]])).InputIds, _encoder.EncodeForEvaluation(sample, turn: 0).InputIds);
     }
 
     [Fact]
@@ -72,12 +74,15 @@ public sealed class SampleEncoderTests : IDisposable
 
         long[] trained =
         [
-            .. _tokenizer.Encode("<|system|>\nab<|end|>\n<|user|>\na<|end|>\n<|assistant|>\n", addBos: true), .. _tokenizer.Encode("b<|end|>\n<|endoftext|>", addBos: false),
-            .. _tokenizer.Encode("<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true), .. _tokenizer.Encode("c<|end|>\n<|endoftext|>", addBos: false),
+            .. _tokenizer.Encode("<|system|>\nab<|end|>\n<|user|>\na<|end|>\n<|assistant|>\n", addBos: true),
+            .. _tokenizer.Encode("b<|end|>\n<|endoftext|>", addBos: false),
+            .. _tokenizer.Encode("<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true),
+            .. _tokenizer.Encode("c<|end|>\n<|endoftext|>", addBos: false),
         ];
         Assert.Equal(trained, _encoder.EncodeForTraining(sample, seed: 1, epoch: 0).InputIds);
-        Assert.Equal(_tokenizer.Encode("<|system|>\nab<|end|>\n<|user|>\na<|end|>\n<|assistant|>\nb<|end|>\n<|endoftext|><|end|>\n<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true),
-            _encoder.EncodeForEvaluation(sample).InputIds);
+        var asked = "<|system|>\nab<|end|>\n<|user|>\na<|end|>\n<|assistant|>\nb<|end|>\n<|endoftext|><|end|>\n"
+            + "<|user|>\nb<|end|>\n<|assistant|>\n";
+        Assert.Equal(_tokenizer.Encode(asked, addBos: true), _encoder.EncodeForEvaluation(sample).InputIds);
     }
 
     [Theory]
@@ -94,11 +99,14 @@ public sealed class SampleEncoderTests : IDisposable
         long[] end =
         [
             .. Enumerable.Repeat(-1L, OneCropTokens),
-            .. _tokenizer.Encode($"\na<|end|>\n<|assistant|>\nb {tag}<|end|>\n<|endoftext|><|end|>\n<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true),
+            .. _tokenizer.Encode(
+                $"\na<|end|>\n<|assistant|>\nb {tag}<|end|>\n<|endoftext|><|end|>\n<|user|>\nb<|end|>\n<|assistant|>\n", addBos: true),
         ];
         Assert.Equal(end, prompt.InputIds[^end.Length..]);
         var measure = new SampleMeasure(_tokenizer);
-        Assert.Equal((labelled.InputIds.Length, prompt.InputIds.Length), (measure.ForTraining(sample, _ => OneCropTokens), measure.ForEvaluation(sample, _ => OneCropTokens)));
+        Assert.Equal(
+            (labelled.InputIds.Length, prompt.InputIds.Length),
+            (measure.ForTraining(sample, _ => OneCropTokens), measure.ForEvaluation(sample, _ => OneCropTokens)));
     }
 
     [Fact]
@@ -134,7 +142,8 @@ public sealed class SampleEncoderTests : IDisposable
         var length = _encoder.EncodeForTraining(sample, seed: 1, epoch: 0).InputIds.Length;
 
         Assert.Equal(length, new SampleEncoder(_tokenizer, 1, maxTokens: length).EncodeForTraining(sample, 1, 0).InputIds.Length);
-        var error = Assert.Throws<InputException>(() => new SampleEncoder(_tokenizer, 1, maxTokens: length - 1).EncodeForTraining(sample, 1, 0));
+        var error = Assert.Throws<InputException>(
+            () => new SampleEncoder(_tokenizer, 1, maxTokens: length - 1).EncodeForTraining(sample, 1, 0));
         Assert.Contains($"{length} tokens", error.Message);
     }
 
@@ -183,8 +192,10 @@ public sealed class SampleEncoderTests : IDisposable
     {
         var tall = SmallExif.InPng(ImageTests.Png(ImageTests.Noise(40, 10)), "eXIf", SmallExif.Block(6, bigEndian: true));
 
-        var sizes = new[] { false, true }.Select(upright => new SampleEncoder(_tokenizer, 4, 5000)
-            .EncodeForTraining(new("s", [new([new Stored(tall, upright)], "a", ["b"])]), 1, 0).Images[0]).Select(image => (image.Width, image.Height));
+        var sizes = new[] { false, true }
+            .Select(upright => new SampleEncoder(_tokenizer, 4, 5000)
+                .EncodeForTraining(new("s", [new([new Stored(tall, upright)], "a", ["b"])]), 1, 0).Images[0])
+            .Select(image => (image.Width, image.Height));
 
         Assert.Equal([(1344, 336), (336, 1344)], sizes);
     }

@@ -108,7 +108,8 @@ public sealed class SampleMeasureTests : IDisposable
         var packed = SmallTiff.Write(new byte[18], 3, 2, bigEndian: false, compression: 34712);
         var bomb = SmallPng.Write(60_000, 60_000, 1, SmallPng.Grey, new byte[60_000]);
 
-        Assert.Contains("its compression (JP2000) is not read", Assert.Throws<InputException>(() => ImageDecoder.ReadSize(packed, "t.tif")).Message);
+        Assert.Contains("its compression (JP2000) is not read",
+            Assert.Throws<InputException>(() => ImageDecoder.ReadSize(packed, "t.tif")).Message);
         Assert.Contains("60000×60000", Assert.Throws<InputException>(() => ImageDecoder.ReadSize(bomb, "bomb.png")).Message);
     }
 
@@ -137,7 +138,9 @@ public sealed class SampleMeasureTests : IDisposable
     {
         var images = new List<IImageSource>();
         for (var left = random.Below(3); left > 0; left--)
-            images.Add(Drawn(20 + random.Below(300), 20 + random.Below(300), SKEncodedImageFormat.Png, (ushort)(1 + random.Below(8)), random.Below(2) == 1));
+            images.Add(Drawn(
+                20 + random.Below(300), 20 + random.Below(300),
+                SKEncodedImageFormat.Png, (ushort)(1 + random.Below(8)), random.Below(2) == 1));
         var user = Text(ref random);
         if (images.Count > 0 && random.Below(2) == 1)
             user = $"{Text(ref random)}{string.Concat(Enumerable.Range(1, images.Count).Reverse().Select(ImageTags.Of))}{user}";

@@ -8,14 +8,21 @@ internal static class SmallExif
 {
     public static byte[] Block(ushort orientation, bool bigEndian)
     {
-        byte[] block = [.. "II*\0"u8, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0, (byte)orientation, (byte)(orientation >> 8), 0, 0, 0, 0, 0, 0];
-        return bigEndian ? [.. "MM\0*"u8, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, (byte)(orientation >> 8), (byte)orientation, .. block[20..]] : block;
+        byte[] block =
+        [
+            .. "II*\0"u8, 8, 0, 0, 0, 1, 0,
+            0x12, 0x01, 3, 0, 1, 0, 0, 0, (byte)orientation, (byte)(orientation >> 8), 0, 0, 0, 0, 0, 0,
+        ];
+        return bigEndian
+            ? [.. "MM\0*"u8, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, (byte)(orientation >> 8), (byte)orientation, .. block[20..]]
+            : block;
     }
 
     /// <summary>Behind the first marker, as cameras have it.</summary>
     public static byte[] InJpeg(byte[] jpeg, byte[] block) => WithSegment(jpeg, [.. "Exif\0\0"u8, .. block]);
 
-    public static byte[] WithXmp(byte[] jpeg, string packet) => WithSegment(jpeg, [.. "http://ns.adobe.com/xap/1.0/\0"u8, .. Encoding.UTF8.GetBytes(packet)]);
+    public static byte[] WithXmp(byte[] jpeg, string packet) =>
+        WithSegment(jpeg, [.. "http://ns.adobe.com/xap/1.0/\0"u8, .. Encoding.UTF8.GetBytes(packet)]);
 
     /// <summary>Before the last chunk.</summary>
     public static byte[] InPng(byte[] png, string chunk, byte[] content)

@@ -10,7 +10,8 @@ internal static class SmallPng
     public const byte Grey = 0, Rgb = 2, Palette = 3, GreyAlpha = 4, RgbAlpha = 6;
 
     /// <param name="rows">Height rows of packed samples, 16-bit ones big-endian.</param>
-    public static byte[] Write(int width, int height, byte bitDepth, byte colourType, byte[] rows, byte[]? palette = null, byte[]? transparency = null)
+    public static byte[] Write(
+        int width, int height, byte bitDepth, byte colourType, byte[] rows, byte[]? palette = null, byte[]? transparency = null)
     {
         using var file = new MemoryStream();
         file.Write([0x89, (byte)'P', (byte)'N', (byte)'G', 13, 10, 26, 10]);

@@ -37,7 +37,8 @@ public sealed class TiffTests
         ["white is zero"] = Grey(1) with { Colours = Photometric.MINISWHITE },
         ["white is zero 8 bits"] = Grey(8) with { Colours = Photometric.MINISWHITE },
         ["fax 3"] = Grey(1) with { Colours = Photometric.MINISWHITE, Compression = Compression.CCITTFAX3 },
-        ["fax 3 two-dimensional"] = Grey(1) with { Colours = Photometric.MINISWHITE, Compression = Compression.CCITTFAX3, Group3 = Group3Opt.ENCODING2D },
+        ["fax 3 two-dimensional"] =
+            Grey(1) with { Colours = Photometric.MINISWHITE, Compression = Compression.CCITTFAX3, Group3 = Group3Opt.ENCODING2D },
         ["fax 4"] = Grey(1) with { Colours = Photometric.MINISWHITE, Compression = Compression.CCITTFAX4, RowsPerStrip = Height },
         ["fax huffman"] = Grey(1) with { Colours = Photometric.MINISWHITE, Compression = Compression.CCITTRLE },
         ["palette 8 bits"] = Palette(8),
@@ -60,7 +61,8 @@ public sealed class TiffTests
         Assert.Equal((Width, Height), ImageDecoder.ReadSize(file, "t.tif"));
         for (var y = 0; y < Height; y++)
             for (var x = 0; x < Width; x++)
-                for (var c = 0; c < 3; c++) Assert.Equal((x, y, c, Expected(tiff, x, y, c)), (x, y, c, image.Pixels[(y * Width + x) * 4 + c]));
+                for (var c = 0; c < 3; c++)
+                    Assert.Equal((x, y, c, Expected(tiff, x, y, c)), (x, y, c, image.Pixels[(y * Width + x) * 4 + c]));
     }
 
     [Fact]
@@ -70,8 +72,9 @@ public sealed class TiffTests
         Assert.Equal([0, 0, 0], First(new(1, 1, 8, 4, Photometric.SEPARATED), 0, 0, 0, 255));
         Assert.Equal([77, 52, 27], First(new(1, 1, 8, 4, Photometric.SEPARATED), 100, 150, 200, 128));
         Assert.Equal([200, 100, 255], First(new(1, 1, 8, 4, Photometric.RGB) { ExtraSamples = [1] }, 100, 50, 150, 127));
-        Assert.Equal([12, 12, 12], First(new(1, 1, 32, 1, Photometric.MINISBLACK) { IsFloat = true }, BitConverter.SingleToUInt32Bits(12.9f)));
-        Assert.Equal([255, 255, 255], First(new(1, 1, 32, 1, Photometric.MINISBLACK) { IsFloat = true }, BitConverter.SingleToUInt32Bits(1e9f)));
+        var floats = new WrittenTiff(1, 1, 32, 1, Photometric.MINISBLACK) { IsFloat = true };
+        Assert.Equal([12, 12, 12], First(floats, BitConverter.SingleToUInt32Bits(12.9f)));
+        Assert.Equal([255, 255, 255], First(floats, BitConverter.SingleToUInt32Bits(1e9f)));
     }
 
     [Fact]
@@ -86,7 +89,8 @@ public sealed class TiffTests
     }
 
     [Fact]
-    public void A_page_is_turned_as_it_says() => Assert.Equal((Height, Width), ImageDecoder.ReadSize((Rgb with { Orientation = 6 }).Write((_, _, _) => 1), "t.tif"));
+    public void A_page_is_turned_as_it_says() =>
+        Assert.Equal((Height, Width), ImageDecoder.ReadSize((Rgb with { Orientation = 6 }).Write((_, _, _) => 1), "t.tif"));
 
     [Theory]
     [InlineData("lzw")]
@@ -111,13 +115,15 @@ public sealed class TiffTests
         var count = 1 << bits;
         return new(Width, Height, bits, 1, Photometric.PALETTE)
         {
-            Palette = [.. Enumerable.Range(0, 3).Select(c => Enumerable.Range(0, count).Select(i => (ushort)(Colour(i, c) << 8 | 7)).ToArray())],
+            Palette = [.. Enumerable.Range(0, 3).Select(c =>
+                Enumerable.Range(0, count).Select(i => (ushort)(Colour(i, c) << 8 | 7)).ToArray())],
         };
     }
 
     private static byte Colour(int index, int c) => (byte)(index * (c + 3) * 7 + 11 * c);
 
-    private static uint Value(WrittenTiff tiff, int x, int y, int c) => (uint)((x * 2654435761L + y * 40503L + c * 977L) >> 3) & (uint)((1L << tiff.Bits) - 1);
+    private static uint Value(WrittenTiff tiff, int x, int y, int c) =>
+        (uint)((x * 2654435761L + y * 40503L + c * 977L) >> 3) & (uint)((1L << tiff.Bits) - 1);
 
     private static byte Expected(WrittenTiff tiff, int x, int y, int c)
     {

@@ -22,7 +22,8 @@ public sealed class TokenizerParityTests
             if (line.GetProperty("text").GetString() is { } text)
             {
                 if (!tokenizer.Encode(text, addBos: false).SequenceEqual(bare)) problems.Add($"ids of {text}");
-                if (!tokenizer.Encode(text, addBos: true).SequenceEqual(Ids(line.GetProperty("ids")))) problems.Add($"ids with BOS of {text}");
+                if (!tokenizer.Encode(text, addBos: true).SequenceEqual(Ids(line.GetProperty("ids"))))
+                    problems.Add($"ids with BOS of {text}");
             }
             Same(line, "decoded", tokenizer.Decode(bare, skipSpecial: true), problems);
             Same(line, "decoded_with_special", tokenizer.Decode(bare, skipSpecial: false), problems);
@@ -46,18 +47,23 @@ public sealed class TokenizerParityTests
             var numCrops = line.GetProperty("num_crops").GetInt32();
             var tokens = line.GetProperty("image_sizes_width_height").EnumerateArray()
                 .Select(size => ImageLayout.For(size[0].GetInt32(), size[1].GetInt32(), numCrops, "image").TokenCount).ToList();
-            if (!tokens.SequenceEqual(line.GetProperty("image_tokens").EnumerateArray().Select(t => t.GetInt32()))) problems.Add($"tokens of {prompt}");
+            if (!tokens.SequenceEqual(line.GetProperty("image_tokens").EnumerateArray().Select(t => t.GetInt32())))
+                problems.Add($"tokens of {prompt}");
             var ids = new List<long>();
             encoder.Encode(TaggedPrompt.Of(prompt), tokens, ids, "prompt");
-            var expected = line.GetProperty("prompt_ids_runs").EnumerateArray().SelectMany(r => Enumerable.Repeat(r[0].GetInt64(), r[1].GetInt32()));
+            var expected = line.GetProperty("prompt_ids_runs").EnumerateArray()
+                .SelectMany(r => Enumerable.Repeat(r[0].GetInt64(), r[1].GetInt32()));
             if (!ids.SequenceEqual(expected)) problems.Add($"ids of {prompt}");
             var answer = line.GetProperty("answer").GetString() + ChatTemplate.AnswerEnd;
-            if (!tokenizer.Encode(answer, addBos: false).SequenceEqual(Ids(line.GetProperty("answer_ids")))) problems.Add($"ids of {answer}");
+            if (!tokenizer.Encode(answer, addBos: false).SequenceEqual(Ids(line.GetProperty("answer_ids"))))
+                problems.Add($"ids of {answer}");
         }
         FixtureFolder.AssertNone(problems, count);
     }
 
-    /// <summary>The same file as newer libraries save it: the texts that begin with no blank and hold no added token have the same ids.</summary>
+    /// <summary>
+    /// The same file as newer libraries save it: the texts that begin with no blank and hold no added token have the same ids.
+    /// </summary>
     [Fact]
     public void A_file_saved_anew_and_one_with_tokens_added_have_the_originals_ids()
     {
@@ -67,9 +73,11 @@ public sealed class TokenizerParityTests
             var original = FixtureFolder.Path("..", "reference", "phi-3-vision-128k-instruct");
             var file = JsonNode.Parse(File.ReadAllText(Path.Combine(original, "tokenizer.json")))!;
             var added = file["added_tokens"]!.AsArray();
-            added.Add(JsonNode.Parse("""{"id": 32045, "content": "<loc_1>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": true, "special": false}"""));
+            added.Add(JsonNode.Parse("""{"id": 32045, "content": "<loc_1>", "single_word": false, "lstrip": false,"""
+                + """ "rstrip": false, "normalized": true, "special": false}"""));
             var grown = Load(folder, file);
-            (file["normalizer"], file["pre_tokenizer"]) = (null, JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}"""));
+            var metaspace = JsonNode.Parse("""{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false}""");
+            (file["normalizer"], file["pre_tokenizer"]) = (null, metaspace);
             var anew = Load(folder, file);
             var contents = added.Select(token => token!["content"]!.GetValue<string>()).ToList();
             var (problems, count) = (new List<string>(), 0);

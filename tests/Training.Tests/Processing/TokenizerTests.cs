@@ -155,7 +155,8 @@ public sealed class TokenizerTests : IDisposable
 internal static class SmallTokenizer
 {
     private static readonly string[] Words = ["▁", "a", "b", "c", "\n", "aa", "bc", "ab", "▁a"];
-    private static readonly string[] Added = ["<unk>", "<s>", "<|x|>", "<|x|>>", "plain", "<|end|>", "<|endoftext|>", "<|user|>", "<|assistant|>"];
+    private static readonly string[] Added =
+        ["<unk>", "<s>", "<|x|>", "<|x|>>", "plain", "<|end|>", "<|endoftext|>", "<|user|>", "<|assistant|>"];
 
     public static IReadOnlyList<(string, string)> Merges { get; } = [("b", "c"), ("a", "a"), ("a", "b")];
 
@@ -168,14 +169,19 @@ internal static class SmallTokenizer
         var json = JsonNode.Parse(file)!;
         var model = json["model"]!.AsObject();
         model["byte_fallback"] = false;
-        foreach (var token in Tokens.Where(token => token.StartsWith("<0x", StringComparison.Ordinal))) model["vocab"]!.AsObject().Remove(token);
+        foreach (var token in Tokens.Where(token => token.StartsWith("<0x", StringComparison.Ordinal)))
+            model["vocab"]!.AsObject().Remove(token);
         return json.ToJsonString();
     }
 
-    public static Tokenizer Load(string folder, bool mergesAsPairs = false, string normalizer = "Prepend", (string Scheme, bool Splits)? metaspace = null,
+    public static Tokenizer Load(
+        string folder, bool mergesAsPairs = false, string normalizer = "Prepend", (string Scheme, bool Splits)? metaspace = null,
         string? addedNormalized = null)
     {
-        object[] steps = [new { type = normalizer, prepend = "▁" }, new { type = "Replace", pattern = new { String = " " }, content = "▁" }];
+        object[] steps =
+        [
+            new { type = normalizer, prepend = "▁" }, new { type = "Replace", pattern = new { String = " " }, content = "▁" },
+        ];
         object[] decoders =
         [
             new { type = "Replace", pattern = new { String = "▁" }, content = " " }, new { type = "ByteFallback" }, new { type = "Fuse" },
@@ -183,10 +189,20 @@ internal static class SmallTokenizer
         ];
         var file = new
         {
-            added_tokens = Added.Select((content, id) =>
-                new { id, content, single_word = false, lstrip = false, rstrip = content == "<|x|>>", normalized = content == addedNormalized, special = content != "plain" }),
+            added_tokens = Added.Select((content, id) => new
+            {
+                id,
+                content,
+                single_word = false,
+                lstrip = false,
+                rstrip = content == "<|x|>>",
+                normalized = content == addedNormalized,
+                special = content != "plain",
+            }),
             normalizer = metaspace is null ? new { type = "Sequence", normalizers = steps } : null,
-            pre_tokenizer = metaspace is { } space ? new { type = "Metaspace", replacement = "▁", prepend_scheme = space.Scheme, split = space.Splits } : null,
+            pre_tokenizer = metaspace is { } space
+                ? new { type = "Metaspace", replacement = "▁", prepend_scheme = space.Scheme, split = space.Splits }
+                : null,
             post_processor = new { type = "TemplateProcessing", single = new object[] { new { SpecialToken = new { id = "<s>" } } } },
             decoder = new { type = "Sequence", decoders },
             model = new

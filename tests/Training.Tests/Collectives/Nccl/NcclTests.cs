@@ -271,7 +271,8 @@ public sealed class NcclTests
     [InlineData("it is not there")]
     public void An_address_reads_back_as_it_was_written(string lack)
     {
-        var address = new NcclAddress("tcp://[fd00::7]:29500/k", "tcp://[fd00::7]:29501/k", NcclAddress.ThisHost, "0000:3B:00.0", 22809, lack);
+        var address = new NcclAddress(
+            "tcp://[fd00::7]:29500/k", "tcp://[fd00::7]:29501/k", NcclAddress.ThisHost, "0000:3B:00.0", 22809, lack);
 
         Assert.Equal(address, NcclAddress.Parse(address.ToString()));
         Assert.Equal(address.ToString().Trim(), address.ToString()); // it travels through files and pipes

@@ -51,8 +51,8 @@ internal sealed unsafe class StandIn : ICollectiveBackend, IDisposable
     }
 
     /// <summary>As <c>auto</c> opens it: without a device where this machine has none.</summary>
-    public ICollectiveEndpoint OpenOrTcp(int? device) =>
-        new NcclEndpoint("127.0.0.1", device is { } some ? new(_nccl, Streams(some), Memory) : null, device is null ? "it was left at home" : "", orTcp: true);
+    public ICollectiveEndpoint OpenOrTcp(int? device) => new NcclEndpoint("127.0.0.1",
+        device is { } some ? new(_nccl, Streams(some), Memory) : null, device is null ? "it was left at home" : "", orTcp: true);
 
     public CudaStreams Streams(int device) => new(_library, device);
 
@@ -69,7 +69,8 @@ internal sealed unsafe class StandIn : ICollectiveBackend, IDisposable
 
     /// <summary>Work of libtorch's on a stream: after a while the numbers are these.</summary>
     public void FillLater(nint stream, nint data, long count, float value, TimeSpan delay) =>
-        ((delegate* unmanaged<nint, nint, long, float, int, void>)Export("standin_fill_later"))(stream, data, count, value, (int)delay.TotalMicroseconds);
+        ((delegate* unmanaged<nint, nint, long, float, int, void>)Export("standin_fill_later"))(
+            stream, data, count, value, (int)delay.TotalMicroseconds);
 
     public void Dispose() => Assert.Equal("", Misuse); // the library stays: threads of it may still be about to return
 
@@ -86,7 +87,9 @@ internal sealed unsafe class StandIn : ICollectiveBackend, IDisposable
             using var compiler = Process.Start(start)!;
             compiler.WaitForExit();
             AppDomain.CurrentDomain.ProcessExit += (_, _) => File.Delete(target);
-            return compiler.ExitCode == 0 ? (target, "") : throw new InvalidOperationException($"cc could not compile {Source()}; see its output");
+            return compiler.ExitCode == 0
+                ? (target, "")
+                : throw new InvalidOperationException($"cc could not compile {Source()}; see its output");
         }
         catch (System.ComponentModel.Win32Exception missing)
         {

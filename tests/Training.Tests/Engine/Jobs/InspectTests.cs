@@ -15,7 +15,8 @@ public sealed class InspectTests : IDisposable
     private readonly TemporaryFolder _folder = new();
     private readonly QuickstartFiles _files;
 
-    public InspectTests() => _files = QuickstartFiles.Create(_folder["sample"], seed: 5, new SampleSizes(TrainPages: 7, EvalPages: 2, TinySizes.Smallest));
+    public InspectTests() => _files = QuickstartFiles.Create(
+        _folder["sample"], seed: 5, new SampleSizes(TrainPages: 7, EvalPages: 2, TinySizes.Smallest));
 
     private InspectJob Job => new() { DataKind = "conversations", Data = _files.Train, Model = _files.Checkpoint };
 
@@ -28,9 +29,11 @@ public sealed class InspectTests : IDisposable
 
         var encoder = new SampleEncoder(Tokenizer.Load(_files.Checkpoint), numCrops: 1, maxTokens: 131072);
         using var data = Catalog<IDataset>.Find("conversations", "data.kind").Open(new() { Train = _files.Train }, _files.Train);
-        var lengths = Enumerable.Range(0, data.Count).Select(i => encoder.EncodeForTraining(data.Read(i), 1, 0).InputIds.Length).Order().ToList();
+        var lengths = Enumerable.Range(0, data.Count)
+            .Select(i => encoder.EncodeForTraining(data.Read(i), 1, 0).InputIds.Length).Order().ToList();
         Assert.Equal(new(lengths[0], lengths[3], lengths[6], lengths[6]), result.Good.Tokens);
-        Assert.Equal((7, 0, 7, 28, 28), (result.Rows, result.BadRows, result.Good.Images, result.Good.Questions, result.Good.Answers.Count));
+        Assert.Equal((7, 0, 7, 28, 28),
+            (result.Rows, result.BadRows, result.Good.Images, result.Good.Questions, result.Good.Answers.Count));
         Assert.Equal((false, 131072, 1), (result.TokensAreEstimated, result.Context, result.NumCrops));
         Assert.Equal([new(336, 336, 7, CropColumns: 1, CropRows: 1, Tokens: 313)], result.Good.ImageSizes);
         Assert.Equal(7, result.Good.Histogram.Sum(bin => bin.Rows));
@@ -97,10 +100,12 @@ public sealed class InspectTests : IDisposable
     public void Own_images_are_turned_and_found_where_it_is_said(bool rotate, int width, int height)
     {
         Directory.CreateDirectory(_folder["pictures"]);
-        File.WriteAllBytes(_folder["pictures/p.png"], SmallExif.InPng(ImageTests.Png(ImageTests.Noise(400, 200)), "eXIf", SmallExif.Block(6, bigEndian: true)));
+        var picture = ImageTests.Png(ImageTests.Noise(400, 200));
+        File.WriteAllBytes(_folder["pictures/p.png"], SmallExif.InPng(picture, "eXIf", SmallExif.Block(6, bigEndian: true)));
         File.WriteAllLines(_folder["a.jsonl"], [Row("p.png", "u", "a")]);
+        var job = Job with { Data = _folder["a.jsonl"], ImageRoot = _folder["pictures"], ExifRotate = rotate, NumCrops = 4 };
 
-        var result = JobRun.Inspect(Job with { Data = _folder["a.jsonl"], ImageRoot = _folder["pictures"], ExifRotate = rotate, NumCrops = 4 });
+        var result = JobRun.Inspect(job);
 
         var size = Assert.Single(result.Good.ImageSizes);
         Assert.Equal((width, height, 4), (size.Width, size.Height, result.NumCrops));
@@ -111,7 +116,14 @@ public sealed class InspectTests : IDisposable
     {
         File.WriteAllBytes(_folder["dark.png"], Plain(600, 450, SKColors.DarkBlue)); // 3 × 2 crops of at most 6
         File.WriteAllBytes(_folder["light.png"], Plain(300, 300, SKColors.LightGreen));
-        File.WriteAllLines(_folder["a.jsonl"], ["{}", Row("dark.png", "Was ist das, 何ですか 😀?", "ü"), Row(null, "u", "a"), Row("light.png", "u", "a"), Row("light.png", "v", "b")]);
+        File.WriteAllLines(_folder["a.jsonl"],
+        [
+            "{}",
+            Row("dark.png", "Was ist das, 何ですか 😀?", "ü"),
+            Row(null, "u", "a"),
+            Row("light.png", "u", "a"),
+            Row("light.png", "v", "b"),
+        ]);
 
         var result = JobRun.Inspect(Job with { Data = _folder["a.jsonl"], Pages = 2, NumCrops = 6 });
 
@@ -132,9 +144,11 @@ public sealed class InspectTests : IDisposable
     [Fact]
     public void All_that_is_wrong_with_the_options_is_said_at_once()
     {
-        var problems = JobRun.Refused(new InspectJob { DataKind = "", Data = "", NumCrops = 0, Pages = 61, Model = "nowhere", ImageRoot = "nowhere" });
+        var problems = JobRun.Refused(
+            new InspectJob { DataKind = "", Data = "", NumCrops = 0, Pages = 61, Model = "nowhere", ImageRoot = "nowhere" });
 
-        Assert.Equal(["KIND", "--num-crops", "--pages", "--model", "--image-root"], problems.Split('\n').Select(problem => problem.Split(':')[0]));
+        Assert.Equal(["KIND", "--num-crops", "--pages", "--model", "--image-root"],
+            problems.Split('\n').Select(problem => problem.Split(':')[0]));
     }
 
     [Fact]

@@ -44,7 +44,8 @@ public sealed class JobParityTests : IDisposable
         Assert.Equal(tokens, got.Tokens);
         Assert.Equal((string)expected["text"]!, got.Text);
         Assert.Equal((int)expected["prompt_tokens"]!, got.PromptTokens);
-        Assert.All(got.LogProbabilities.Zip(expected["log_probabilities"]!.AsArray()), pair => Assert.Equal((double)pair.Second!, pair.First, 5e-4));
+        Assert.All(got.LogProbabilities.Zip(expected["log_probabilities"]!.AsArray()),
+            pair => Assert.Equal((double)pair.Second!, pair.First, 5e-4));
         var asked = JobRun.Generate(raw with { IsRaw = false, Prompt = (string)turn["user"]!, MaxNewTokens = 1 });
         Assert.Equal((got.PromptTokens, got.Tokens[0]), (asked.PromptTokens, asked.Tokens[0]));
         Assert.Equal(got.LogProbabilities[0], asked.LogProbabilities[0], 1e-5);

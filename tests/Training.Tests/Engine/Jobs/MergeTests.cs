@@ -17,10 +17,14 @@ public sealed class MergeTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("phi3v-merge").FullName;
     private readonly QuickstartFiles _files;
 
-    public MergeTests() => _files = QuickstartFiles.Create(At("sample"), seed: 5, new SampleSizes(TrainPages: 1, EvalPages: 2, TinySizes.Smallest));
+    public MergeTests() => _files = QuickstartFiles.Create(
+        At("sample"), seed: 5, new SampleSizes(TrainPages: 1, EvalPages: 2, TinySizes.Smallest));
 
     public static TheoryData<int, bool, bool> Adapters => new(
-        from seed in Enumerable.Range(0, 3) from dora in (bool[])[false, true] from vision in (bool[])[false, true] select (seed, dora, vision));
+        from seed in Enumerable.Range(0, 3)
+        from dora in (bool[])[false, true]
+        from vision in (bool[])[false, true]
+        select (seed, dora, vision));
 
     public static IEnumerable<TheoryDataRow<string?>> Runs => ReferenceFolder.Folders("trajectories", "adapter/adapter_config.json");
 
@@ -42,7 +46,8 @@ public sealed class MergeTests : IDisposable
         var merged = JobRun.Generate(question with { Model = At("merged") });
         Assert.Equal(adapted.Tokens, merged.Tokens);
         Assert.All(adapted.LogProbabilities.Zip(merged.LogProbabilities), pair => Assert.Equal(pair.First, pair.Second, 1e-4));
-        Assert.True(Math.Abs(plain.LogProbabilities[0] - adapted.LogProbabilities[0]) > 1e-2, "the adapter changes too little to prove anything");
+        Assert.True(Math.Abs(plain.LogProbabilities[0] - adapted.LogProbabilities[0]) > 1e-2,
+            "the adapter changes too little to prove anything");
         AssertSameLosses(new() { DataKind = "conversations", Data = _files.Eval, Metrics = ["loss"] }, Job, 1e-4);
     }
 
@@ -50,11 +55,16 @@ public sealed class MergeTests : IDisposable
     public void An_adapter_that_PEFT_saved_is_merged_without_a_change_in_loss(string? name)
     {
         ReferenceFolder.SkipIfAbsent(name);
-        var job = Job with { Model = ReferenceFolder.PathOf("model", "tiny"), Adapter = ReferenceFolder.PathOf("trajectories", name!, "adapter") };
+        var job = Job with
+        {
+            Model = ReferenceFolder.PathOf("model", "tiny"),
+            Adapter = ReferenceFolder.PathOf("trajectories", name!, "adapter"),
+        };
 
         JobRun.Merge(job);
 
-        AssertSameLosses(new() { DataKind = "conversations", Data = ReferenceFolder.PathOf("trajectories", "data.jsonl"), NumCrops = 1, Metrics = ["loss"] }, job, 1e-4);
+        var data = ReferenceFolder.PathOf("trajectories", "data.jsonl");
+        AssertSameLosses(new() { DataKind = "conversations", Data = data, NumCrops = 1, Metrics = ["loss"] }, job, 1e-4);
     }
 
     [Theory]
@@ -72,7 +82,8 @@ public sealed class MergeTests : IDisposable
         using var merged = CheckpointFolder.Open(At("merged"));
         Assert.Equal(source.Names.Order(), merged.Names.Order());
         Assert.All(merged.Names, tensor => Assert.Equal(type, merged.Type(tensor)));
-        Assert.Equal((source.Names.Count, merged.Names.Sum(tensor => merged.View(tensor).numel() * merged.View(tensor).ElementSize)), (result.Tensors, result.Bytes));
+        var bytes = merged.Names.Sum(tensor => merged.View(tensor).numel() * merged.View(tensor).ElementSize);
+        Assert.Equal((source.Names.Count, bytes), (result.Tensors, result.Bytes));
         Assert.Equal(name, (string?)JsonNode.Parse(File.ReadAllText(Path.Combine(At("merged"), "config.json")))!["torch_dtype"]);
         Assert.True(source.View("model.norm.weight").to_type(type).eq(merged.View("model.norm.weight")).all().item<bool>());
         Assert.Equal(Others(_files.Checkpoint), Others(At("merged")));

@@ -14,7 +14,8 @@ public sealed class ModelJobsTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("phi3v-jobs").FullName;
     private readonly QuickstartFiles _files;
 
-    public ModelJobsTests() => _files = QuickstartFiles.Create(At("sample"), seed: 3, new SampleSizes(TrainPages: 2, EvalPages: 3, TinySizes.Smallest));
+    public ModelJobsTests() => _files = QuickstartFiles.Create(
+        At("sample"), seed: 3, new SampleSizes(TrainPages: 2, EvalPages: 3, TinySizes.Smallest));
 
     private string Page => Directory.EnumerateFiles(_folder, "page-*.png", SearchOption.AllDirectories).Order().First();
 
@@ -74,7 +75,8 @@ public sealed class ModelJobsTests : IDisposable
         var job = Questions() with { Metrics = ["loss"] };
         var plain = JobRun.Evaluate(job).Values["loss"];
 
-        Assert.Equal(plain, JobRun.Evaluate(job with { Adapter = Adapter("zero", Adapted, inputs: 16, outputs: 16, value: 0) }).Values["loss"], 1e-9);
+        var same = JobRun.Evaluate(job with { Adapter = Adapter("zero", Adapted, inputs: 16, outputs: 16, value: 0) }).Values["loss"];
+        Assert.Equal(plain, same, 1e-9);
         var adapted = JobRun.Evaluate(job with { Adapter = Adapter("ones", Adapted, inputs: 16, outputs: 16, value: 1) }).Values["loss"];
         Assert.True(Math.Abs(plain - adapted) > 1e-4, $"{plain} and {adapted}");
     }
@@ -107,8 +109,9 @@ public sealed class ModelJobsTests : IDisposable
     {
         Assert.Contains($"{Adapted} must be [16, 16], got [24, 16]",
             JobRun.Refused(Question() with { Adapter = Adapter("wide", Adapted, inputs: 16, outputs: 24, value: 1) }));
-        Assert.Contains("there is no linear layer model.layers.7.self_attn.o_proj",
-            JobRun.Refused(Question() with { Adapter = Adapter("deep", "model.layers.7.self_attn.o_proj", inputs: 16, outputs: 16, value: 1) }));
+        const string absent = "model.layers.7.self_attn.o_proj";
+        Assert.Contains($"there is no linear layer {absent}",
+            JobRun.Refused(Question() with { Adapter = Adapter("deep", absent, inputs: 16, outputs: 16, value: 1) }));
         Assert.Contains("there is no linear layer model.embed_tokens",
             JobRun.Refused(Question() with { Adapter = Adapter("table", "model.embed_tokens", inputs: 16, outputs: 16, value: 1) }));
     }
@@ -116,9 +119,19 @@ public sealed class ModelJobsTests : IDisposable
     [Fact]
     public void All_that_is_missing_is_said_at_once()
     {
-        var problems = JobRun.Refused(new GenerateJob { Model = At("no-model"), Adapter = At("no-adapter"), Images = [At("no.png")], NumCrops = 0, MaxNewTokens = 0 });
+        var job = new GenerateJob
+        {
+            Model = At("no-model"),
+            Adapter = At("no-adapter"),
+            Images = [At("no.png")],
+            NumCrops = 0,
+            MaxNewTokens = 0,
+        };
 
-        Assert.Equal(["--num-crops", "--max-new-tokens", "--prompt", "--model", "--adapter", "--image"], problems.Split('\n').Select(p => p.Split(':')[0]));
+        var problems = JobRun.Refused(job);
+
+        Assert.Equal(["--num-crops", "--max-new-tokens", "--prompt", "--model", "--adapter", "--image"],
+            problems.Split('\n').Select(p => p.Split(':')[0]));
     }
 
     [Fact]
@@ -139,9 +152,11 @@ public sealed class ModelJobsTests : IDisposable
     public void A_prompt_beyond_the_context_is_refused_and_so_is_an_answer()
     {
         var config = Path.Combine(_files.Checkpoint, "config.json");
-        File.WriteAllText(config, File.ReadAllText(config).Replace("\"max_position_embeddings\": 131072", "\"max_position_embeddings\": 40"));
+        var text = File.ReadAllText(config);
+        File.WriteAllText(config, text.Replace("\"max_position_embeddings\": 131072", "\"max_position_embeddings\": 40"));
 
-        Assert.Contains("do not fit the model's context of 40", JobRun.Refused(Question() with { Prompt = new string('x', 100), MaxNewTokens = 1 }));
+        Assert.Contains("do not fit the model's context of 40",
+            JobRun.Refused(Question() with { Prompt = new string('x', 100), MaxNewTokens = 1 }));
         Assert.Contains("--max-new-tokens: the model's context is 40 tokens", JobRun.Refused(Question() with { MaxNewTokens = 39 }));
     }
 
@@ -159,7 +174,8 @@ public sealed class ModelJobsTests : IDisposable
         var problems = JobRun.Refused(Questions() with { DataKind = "docs", Metrics = ["loss", "bleu"] });
 
         Assert.Contains("--metrics: unknown, got bleu; choose one of loss, accuracy, anls.", problems);
-        Assert.Contains("--data: unknown kind, got docs; choose one of cauldron-docvqa, conversations, docvqa, hateful-memes, llava, messages, nlvr2.", problems);
+        Assert.Contains("--data: unknown kind, got docs; "
+            + "choose one of cauldron-docvqa, conversations, docvqa, hateful-memes, llava, messages, nlvr2.", problems);
     }
 
     [Fact]
@@ -192,7 +208,14 @@ public sealed class ModelJobsTests : IDisposable
 
     private GenerateJob Question() => new() { Model = _files.Checkpoint, Prompt = "Which?" };
 
-    private EvaluateJob Questions() => new() { Model = _files.Checkpoint, DataKind = "conversations", Data = _files.Eval, Metrics = ["loss"], MaxNewTokens = 3 };
+    private EvaluateJob Questions() => new()
+    {
+        Model = _files.Checkpoint,
+        DataKind = "conversations",
+        Data = _files.Eval,
+        Metrics = ["loss"],
+        MaxNewTokens = 3,
+    };
 
     private string Adapter(string name, string module, int inputs, int outputs, float value)
     {

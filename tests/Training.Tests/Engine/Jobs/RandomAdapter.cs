@@ -26,15 +26,18 @@ internal sealed record RandomAdapter(int Seed, bool Dora, bool Vision)
         return maps.Count;
     }
 
-    private static IEnumerable<(string, Tensor)> Parts(TensorInfo map, CheckpointFolder source, AdapterSettings settings, Generator generator)
+    private static IEnumerable<(string, Tensor)> Parts(
+        TensorInfo map, CheckpointFolder source, AdapterSettings settings, Generator generator)
     {
         var (module, weight) = (WeightRules.ModuleOf(map.Name), empty(map.Shape));
         source.CopyTo(map.Name, weight);
-        var (a, b) = (randn([settings.Rank, map.Shape[1]], generator: generator), randn([map.Shape[0], settings.Rank], generator: generator));
+        var a = randn([settings.Rank, map.Shape[1]], generator: generator);
+        var b = randn([map.Shape[0], settings.Rank], generator: generator);
         b *= 0.5 * weight.norm() / (settings.Scale * b.mm(a).norm());
         yield return ($"{module}.lora_A.weight", a);
         yield return ($"{module}.lora_B.weight", b);
         if (settings.UsesDora)
-            yield return ($"{module}.lora_magnitude_vector", linalg.vector_norm(weight, dims: [1]) * (1 + 0.2 * randn([map.Shape[0]], generator: generator)));
+            yield return ($"{module}.lora_magnitude_vector",
+                linalg.vector_norm(weight, dims: [1]) * (1 + 0.2 * randn([map.Shape[0]], generator: generator)));
     }
 }

@@ -6,7 +6,9 @@ using Phi3VCluster.Training.Native.Kernels;
 
 namespace Phi3VCluster.Training.Tests.Native.Kernels;
 
-/// <summary>The kernels' own source, compiled as C++ with emulation.h before it, over host memory. Slow: a thread for each of theirs.</summary>
+/// <summary>
+/// The kernels' own source, compiled as C++ with emulation.h before it, over host memory. Slow: a thread for each of theirs.
+/// </summary>
 internal sealed unsafe partial class EmulatedModule : IKernelModule
 {
     private static readonly Lock OneAtATime = new(); // what is shared within a block is static
@@ -27,7 +29,8 @@ internal sealed unsafe partial class EmulatedModule : IKernelModule
         {
             lock (OneAtATime)
                 fixed (ulong* slots = arguments)
-                    if (_emulate((byte*)name, (int)blocks, threads, slots) != 0) throw new InvalidOperationException($"there is no kernel {kernel}");
+                    if (_emulate((byte*)name, (int)blocks, threads, slots) != 0)
+                        throw new InvalidOperationException($"there is no kernel {kernel}");
         }
         finally
         {
@@ -44,7 +47,8 @@ internal sealed unsafe partial class EmulatedModule : IKernelModule
             var kernels = CudaKernels.Source();
             var names = KernelName().Matches(kernels).Select(match => $"KERNEL({match.Groups[1].Value})");
             File.WriteAllText(source, $"#include \"{Header()}\"\n{kernels}\n{string.Join('\n', names)}\n");
-            var start = new ProcessStartInfo("c++", ["-std=c++20", "-O1", "-DEMULATED", "-w", "-shared", "-fPIC", "-pthread", "-o", target, source])
+            string[] options = ["-std=c++20", "-O1", "-DEMULATED", "-w", "-shared", "-fPIC", "-pthread", "-o", target, source];
+            var start = new ProcessStartInfo("c++", options)
             {
                 RedirectStandardError = true,
             };
