@@ -30,7 +30,15 @@ internal static class SiloHost
         if (settings.Redis is not null) await OtherSilos.RequireNoneInTheWayAsync(app.Services, settings);
         EndSurely.WhenStopping(app.Lifetime, settings.DrainGrace + EndPatience);
         if (settings.UntilStdinCloses) StandardInput.WhenItEnds(app.Lifetime.StopApplication);
-        await app.StartAsync();
+        try
+        {
+            await app.StartAsync();
+        }
+        catch (Exception error) when (SiloPorts.WasTaken(error))
+        {
+            throw new InputException($"--gateway-port, --silo-port, --http-port: one of {settings.GatewayPort}, {settings.SiloPort} and "
+                + $"{settings.HttpPort} was taken by another program at this moment; start it again, or choose others.");
+        }
         if (settings.Redis is not null) await OtherSilos.RequireFirstAsync(app.Services, settings);
         var stopped = app.WaitForShutdownAsync();
         await Task.WhenAny(app.Services.GetRequiredService<Heartbeat>().Registered, stopped);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
 using Phi3VCluster.Spec;
 
 namespace Phi3VCluster.Silo;
@@ -7,6 +8,11 @@ namespace Phi3VCluster.Silo;
 /// <summary>Finds out before anything starts whether the silo's ports can be had.</summary>
 internal static class SiloPorts
 {
+    /// <summary>Whether a start failed since another program has taken a port after it was found free.</summary>
+    public static bool WasTaken(Exception error) =>
+        error is AddressInUseException or SocketException { SocketErrorCode: SocketError.AddressAlreadyInUse }
+        || (error.InnerException is { } inner && WasTaken(inner));
+
     /// <returns>The settings with every 0 replaced by a free port.</returns>
     /// <exception cref="InputException">Ports that are in use; all of them.</exception>
     public static SiloSettings Claim(SiloSettings settings)

@@ -11,7 +11,7 @@ namespace Phi3VCluster.Client.Silo;
 internal sealed class LocalSilo : IAsyncDisposable
 {
     private const string FolderPrefix = "phi3v-local-";
-    private const int SignalBase = 128;
+    private const int SignalBase = 128, MostTries = 5;
 
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan AbandonedAge = TimeSpan.FromDays(1);
@@ -46,16 +46,25 @@ internal sealed class LocalSilo : IAsyncDisposable
         TemporaryFolder.Check();
         RemoveAbandonedFolders();
         var folder = Directory.CreateTempSubdirectory($"{FolderPrefix}{Environment.ProcessId}-").FullName;
+        logFile ??= Path.Combine(folder, "silo.log");
         try
         {
-            var ports = FreePorts.Free(3);
-            logFile ??= Path.Combine(folder, "silo.log");
-            var options = new SiloOptions(ports[0], ports[1], ports[2], "local", ranks, folder, logFile, UntilStdinCloses: true)
+            for (var tries = 1; ; tries++)
             {
-                UsesGpus = usesGpus,
-            };
-            return new(await SiloProcess.StartAsync(options, interrupted), folder, logFile, new("127.0.0.1", ports[0]),
-                ports[2]);
+                var ports = FreePorts.Free(3);
+                var options = new SiloOptions(ports[0], ports[1], ports[2], "local", ranks, folder, logFile, UntilStdinCloses: true)
+                {
+                    UsesGpus = usesGpus,
+                };
+                try
+                {
+                    return new(await SiloProcess.StartAsync(options, interrupted), folder, logFile, new("127.0.0.1", ports[0]), ports[2]);
+                }
+                catch (InputException refused) when (tries < MostTries && refused.Problems.All(IsOfPorts))
+                {
+                    // Another program took one after it was found free; nobody has asked for these.
+                }
+            }
         }
         catch
         {
@@ -64,6 +73,8 @@ internal sealed class LocalSilo : IAsyncDisposable
             throw;
         }
     }
+
+    private static bool IsOfPorts(string problem) => problem.Split(':')[0].EndsWith("-port", StringComparison.Ordinal);
 
     public async ValueTask DisposeAsync()
     {
