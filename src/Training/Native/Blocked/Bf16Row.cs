@@ -100,7 +100,7 @@ internal static unsafe class Bf16Row
         return sum;
     }
 
-    /// <summary>e^x within 3e-6 relative: 2^n by the exponent's bits, 2^f of the rest by Taylor's series. 0 below e^-87.</summary>
+    /// <summary>e^x within 3e-6 relative: 2^n by the exponent's bits, 2^f of the rest by Taylor's series. Never below 2^-126.</summary>
     private static Vector512<float> Exp(Vector512<float> x)
     {
         var power = Vector512.MaxNative(Vector512.Create(-126f), x * float.Log2(float.E));
