@@ -24,11 +24,14 @@ public enum AttentionKernel
     Eager,
 }
 
-/// <summary>How a model computes; none of it changes what it computes.</summary>
+/// <summary>How a model computes; none of it changes what it computes, but for rounding.</summary>
 public sealed record ComputeOptions
 {
     public ActivationCheckpointing Checkpointing { get; init; } = ActivationCheckpointing.None;
     public AttentionKernel Attention { get; init; } = AttentionKernel.Fused;
+
+    /// <summary>Products of the decoder's layers with 8-bit numbers (<see cref="Fp8Matrix"/>), all but the last layer's.</summary>
+    public bool Fp8 { get; init; }
 
     /// <summary>
     /// Layers with a backward written by hand over these kernels; null lets the device choose: the CUDA kernels where they can be had for

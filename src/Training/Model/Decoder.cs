@@ -1,3 +1,4 @@
+using Phi3VCluster.Spec;
 using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
@@ -25,8 +26,11 @@ internal sealed class Decoder : IDisposable
         _layers =
         [
             .. Enumerable.Range(0, config.LayerCount)
-                .Select(i => new DecoderLayer(config, weights, Phi3VWeights.DecoderLayer(i), options.Attention, _kernels)),
+                .Select(i => new DecoderLayer(config, weights, Phi3VWeights.DecoderLayer(i), options, _kernels)),
         ];
+        if (options.Fp8 && !(_kernels is { HasFp8: true } && _layers.All(layer => layer.IsByHand)))
+            throw new InputException("fp8: 8-bit products need a GPU of compute capability 9.0 (H100, H200), a PyTorch with NVRTC, bf16, "
+                + "and adapters without DoRA and dropout; take fp8 out, or change what is missing.");
         _head = weights.Linear(Phi3VWeights.Head);
         Rope = new(config);
     }
@@ -100,7 +104,11 @@ internal sealed class Decoder : IDisposable
     /// <summary>Of the last layer's output, which it norms first; [R, V] float32.</summary>
     public Tensor Logits(Tensor x_RD, DropoutRows? dropout = null) => _head.Forward(Norm(x_RD), dropout).to_type(ScalarType.Float32);
 
-    public void Dispose() => Rope.Dispose();
+    public void Dispose()
+    {
+        foreach (var layer in _layers) layer.Dispose();
+        Rope.Dispose();
+    }
 
     private static Tensor CrossEntropy(Tensor logits_RV, long[] labels_R) =>
         nn.functional.cross_entropy(logits_RV, tensor(labels_R, device: logits_RV.device), reduction: nn.Reduction.None);

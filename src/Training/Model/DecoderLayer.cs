@@ -8,7 +8,7 @@ namespace Phi3VCluster.Training.Model;
 // Shapes: L positions of the pack, R rows asked for (L, or fewer), D width, H heads of queries, K heads of keys and values, S head size.
 
 /// <summary>One pre-norm block of the decoder: h = x + attention(norm(x)), then h + mlp(norm(h)), a SwiGLU (Shazeer, 2020).</summary>
-internal sealed class DecoderLayer
+internal sealed class DecoderLayer : IDisposable
 {
     private readonly Phi3VConfig _config;
     private readonly AttentionKernel _kernel;
@@ -16,18 +16,24 @@ internal sealed class DecoderLayer
     private readonly Tensor _norm1, _norm2;
     private readonly Linear _qkv, _o, _gateUp, _down;
     private readonly DecoderLayerByHand? _byHand;
+    private readonly List<IDisposable> _eightBit = [];
 
     /// <param name="name">Of the layer, with its dot.</param>
     /// <param name="kernels">Null leaves backward to autograd.</param>
-    public DecoderLayer(Phi3VConfig config, ModelWeights weights, string name, AttentionKernel kernel, ILayerKernels? kernels)
+    public DecoderLayer(Phi3VConfig config, ModelWeights weights, string name, ComputeOptions options, ILayerKernels? kernels)
     {
-        (_config, _kernel, _unit) = (config, kernel, Phi3VWeights.UnitOf(name));
+        (_config, _kernel, _unit) = (config, options.Attention, Phi3VWeights.UnitOf(name));
         (_norm1, _norm2) = (weights[name + "input_layernorm.weight"], weights[name + "post_attention_layernorm.weight"]);
         (_qkv, _o) = (weights.Linear(name + "self_attn.qkv_proj"), weights.Linear(name + "self_attn.o_proj"));
         (_gateUp, _down) = (weights.Linear(name + "mlp.gate_up_proj"), weights.Linear(name + "mlp.down_proj"));
-        if (kernels is not null && ((Linear[])[_qkv, _o, _gateUp, _down]).All(map => map.CanGoByHand))
-            _byHand = new(config, _norm1, _norm2, _qkv, _o, _gateUp, _down, kernels);
+        if (kernels is null || !((Linear[])[_qkv, _o, _gateUp, _down]).All(map => map.CanGoByHand)) return;
+        _byHand = new(config, _norm1, _norm2, ByHand(_qkv), ByHand(_o), ByHand(_gateUp), ByHand(_down), kernels);
+
+        Linear ByHand(Linear map) => options.Fp8 ? map.InFp8(kernels, _eightBit.Add) : map;
     }
+
+    /// <summary>Whether backward is written out; what <see cref="ComputeOptions.Fp8"/> asks for is there only then.</summary>
+    public bool IsByHand => _byHand is not null;
 
     private bool AttentionIsTrained => _norm1.requires_grad || _qkv.IsTrained || _o.IsTrained;
 
@@ -100,6 +106,8 @@ internal sealed class DecoderLayer
         var rotated = pass.Rope.Rotate(packed[0].view(-1, heads + kvHeads, size)).split([heads, kvHeads], 1); // q and k in one go
         return (rotated[0], rotated[1], packed[1].view(-1, kvHeads, size));
     }
+
+    public void Dispose() => _eightBit.ForEach(copies => copies.Dispose());
 
     private void RestoreAttention()
     {

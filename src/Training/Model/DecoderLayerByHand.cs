@@ -18,6 +18,7 @@ internal sealed class DecoderLayerByHand(
     /// <param name="keepsMlp">False computes the MLP's first product again in backward: half the memory.</param>
     public HandWritten Run(Tensor x_LD, DecoderPass pass, bool keepsMlp)
     {
+        foreach (var map in (Linear[])[qkv, o, gateUp, down]) map.Begin(pass.Values);
         var (_, normed, rms1) = kernels.RmsNorm(x_LD, null, norm1, _epsilon);
         var qkv_LC = qkv.ForwardByHand(normed, out var qkvLow);
         normed.Dispose();

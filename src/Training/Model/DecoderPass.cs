@@ -8,6 +8,9 @@ namespace Phi3VCluster.Training.Model;
 /// <param name="Selection">The rows that the last layer computes; null where all are wanted.</param>
 internal sealed record DecoderPass(SequencePack Pack, RopeTable Rope, RowSelection? Selection)
 {
+    /// <summary>Stands for the weights' values as they are: passes that share it have the same.</summary>
+    public object Values { get; init; } = new();
+
     /// <summary>Seeds of the samples' dropout; null without dropout.</summary>
     public IReadOnlyList<ulong>? DropoutSeeds { get; init; }
 

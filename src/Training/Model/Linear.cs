@@ -16,30 +16,41 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
     /// <returns>[rows, out].</returns>
     public Tensor Forward(Tensor x, DropoutRows? dropout = null)
     {
-        var w = weight.Value;
-        if (adapter is null) return nn.functional.linear(x, w, bias);
+        if (adapter is null) return weight.Map(x, bias);
         var dropped = Dropped(x, dropout);
-        if (adapter.Magnitude is not null) return Decomposed(adapter, x, dropped, w);
-        return adapter.Add(nn.functional.linear(x, w, bias), dropped);
+        if (adapter.Magnitude is not null) return Decomposed(adapter, x, dropped, weight.Value);
+        return adapter.Add(weight.Map(x, bias), dropped);
     }
 
     /// <summary>residual + the map of x; without a bias, the GEMM adds the residual itself.</summary>
     public Tensor ForwardAdd(Tensor x, Tensor residual, DropoutRows? dropout = null)
     {
         if (bias is not null || adapter is { Magnitude: not null }) return Forward(x, dropout).Plus(residual);
-        var y = addmm(residual, x, weight.Value.t(), 1, 1);
+        var y = weight.MapOnto(x, residual);
         return adapter is null ? y : adapter.Add(y, Dropped(x, dropout));
     }
 
     /// <summary>Whether its gradients are known without a graph.</summary>
     public bool CanGoByHand => adapter is null or { Magnitude: null, Dropout: 0 };
 
+    /// <summary>The same map with products of 8-bit numbers; by hand only.</summary>
+    /// <param name="own">Takes over the 8-bit copies.</param>
+    public Linear InFp8(ILayerKernels kernels, Action<IDisposable> own)
+    {
+        var matrix = new Fp8Matrix(weight, kernels);
+        own(matrix);
+        return new(matrix, bias, adapter, salt);
+    }
+
+    /// <inheritdoc cref="MatrixWeight.Begin"/>
+    public void Begin(object values) => weight.Begin(values);
+
     /// <summary><see cref="Forward"/> without a graph.</summary>
     /// <param name="low">The input through the adapter's A [rows, rank], which backward wants; null without an adapter.</param>
     public Tensor ForwardByHand(Tensor x, out Tensor? low)
     {
         low = null;
-        var y = nn.functional.linear(x, weight.Value, bias);
+        var y = weight.Map(x, bias);
         return adapter is null ? y : adapter.Add(y, x, out low);
     }
 
@@ -53,7 +64,7 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
             mapped.Accumulate(residual);
             return mapped;
         }
-        var y = addmm(residual, x, weight.Value.t(), 1, 1);
+        var y = weight.MapOnto(x, residual);
         return adapter is null ? y : adapter.Add(y, x, out low);
     }
 
@@ -62,7 +73,7 @@ internal sealed class Linear(MatrixWeight weight, Tensor? bias, LowRank? adapter
     /// <param name="onto">Another map's gradient of the same input, which this one's is added to.</param>
     public Tensor InputGradient(Tensor dy, out Tensor? through, Tensor? onto = null)
     {
-        var dx = onto is null ? dy.mm(weight.Value) : onto.addmm_(dy, weight.Value, 1, 1);
+        var dx = weight.MapBack(dy, onto);
         through = adapter?.Backward(dy, dx);
         return dx;
     }

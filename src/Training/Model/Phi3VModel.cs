@@ -14,6 +14,7 @@ public sealed class Phi3VModel : IDisposable
     private readonly TokenEmbedding _embedding;
     private readonly ImageEmbedding _images;
     private readonly Decoder _decoder;
+    private object? _held;
 
     /// <param name="weights">All weights set and all adapters attached; they stay the caller's and must outlive the model.</param>
     public Phi3VModel(Phi3VConfig config, ModelWeights weights, ComputeOptions? options = null)
@@ -39,6 +40,12 @@ public sealed class Phi3VModel : IDisposable
     internal Decoder Decoder => _decoder;
 
     /// <summary>
+    /// A promise that no weight's value changes until the result is disposed: what is made of values, such as 8-bit copies, is made once
+    /// for all passes.
+    /// </summary>
+    public IDisposable HoldValues() => new Held(this);
+
+    /// <summary>
     /// One pass over sequences of any lengths, packed end to end: adds the gradients of Σ weight · (mean cross-entropy over a sequence's
     /// supervised positions) to the grad of every trained leaf. A sequence without supervised positions has loss 0 and adds nothing.
     /// </summary>
@@ -58,7 +65,7 @@ public sealed class Phi3VModel : IDisposable
         var images = ImageTokens(vision, pass.Inputs);
         var text = new LayerTape(records: true, inputNeedsGradient: _embedding.IsTrained || vision.NeedsGradient, unitDone, stop);
         var x_LD = _embedding.Forward(layout, images);
-        var decoding = _decoder.PassOver(pass.Pack, x_LD) with { DropoutSeeds = pass.DropoutSeeds };
+        var decoding = _decoder.PassOver(pass.Pack, x_LD) with { DropoutSeeds = pass.DropoutSeeds, Values = _held ?? new() };
         var losses_R = _decoder.Losses(text, _decoder.Forward(text, x_LD, decoding), pass.Labels, decoding.OfRows);
         var values_R = losses_R.detach();
         var forward = Stopwatch.GetElapsedTime(started);
@@ -150,6 +157,15 @@ public sealed class Phi3VModel : IDisposable
         DropoutRows? Rows(Func<ImageCrops, long> count) => dropout is not null && PackedInputs.Seeds(dropout) is { } seeds
             ? new([.. dropout.Select(input => input.Images.Sum(count))], seeds)
             : null;
+    }
+
+    private sealed class Held : IDisposable
+    {
+        private readonly Phi3VModel _model;
+
+        public Held(Phi3VModel model) => (_model = model)._held = this;
+
+        public void Dispose() => _model._held = null;
     }
 }
 

@@ -27,6 +27,7 @@ public readonly struct AtenValue
     public static implicit operator AtenValue(ScalarType type) => new(AtenKind.Bits, (ulong)(long)type);
 
     public static AtenValue Optional(Tensor? tensor) => tensor is null ? None : new(AtenKind.OptionalTensor, reference: tensor);
+    public static AtenValue Optional(ScalarType type) => new(AtenKind.OptionalBits, (ulong)(long)type);
     public static AtenValue Optional(double number) => new(AtenKind.OptionalBits, BitConverter.DoubleToUInt64Bits(number));
 
     public override string ToString() => Kind switch

@@ -23,7 +23,10 @@ public static unsafe class TensorMemory
     /// Another tensor over the same elements, which autograd takes for a stranger: writing through it is no change of the first. The first,
     /// contiguous, must live as long.
     /// </summary>
-    public static Tensor Alias(Tensor tensor) => Over(Pointer(tensor), tensor.shape, tensor.dtype, tensor.device);
+    public static Tensor Alias(Tensor tensor) => Alias(tensor, tensor.dtype);
+
+    /// <summary>The same of another type whose elements are as large.</summary>
+    internal static Tensor Alias(Tensor tensor, ScalarType type) => Over(Pointer(tensor), tensor.shape, type, tensor.device);
 
     private static Tensor Over(nint data, ReadOnlySpan<long> shape, ScalarType type, Device device)
     {

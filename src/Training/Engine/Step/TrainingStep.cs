@@ -71,6 +71,7 @@ internal sealed class TrainingStep(
         var weights = LossWeights.Of(spec.Loss, work.Share, batch.SampleCount, collective);
         var passes = microBatches.Cut(work.Share);
         var losses = new List<Action>();
+        using var held = model.HoldValues();
         var rounds = gradients.ReducesEveryPass ? RankMessages.Largest(collective, passes.Count) : passes.Count;
         clock.Enter(Phase.Forward);
         for (var i = 0; i < rounds; i++)

@@ -15,6 +15,9 @@ internal sealed class CudaKernels : ILayerKernels
     /// <summary>16-bit numbers that travel together: widths are multiples of it.</summary>
     public const int Vector = 8;
 
+    /// <summary>Compute capability 9: libtorch has products with a scale for each row for it, and it is where they were timed.</summary>
+    public const int LeastFp8Capability = 9;
+
     private const int Block = 256;
 
     private static readonly ConcurrentDictionary<(int Device, ScalarType Type), CudaKernels> Made = new();
@@ -141,6 +144,19 @@ internal sealed class CudaKernels : ILayerKernels
     public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1) =>
         CublasProduct.Accumulate(sum_NK, dy_TN, x_TK, scale);
 
+    public bool HasFp8 { get; init; }
+
+    public Fp8Rows Quantize(Tensor x_TK)
+    {
+        var (rows, width) = (x_TK.shape[0], x_TK.shape[1]);
+        var (bytes, scales) = (
+            empty([rows, width], ScalarType.Byte, x_TK.device), empty([rows, 1], ScalarType.Float32, x_TK.device));
+        _module.Launch("quantize_rows", rows, Block, P(x_TK), P(bytes), P(scales), (ulong)(width / Vector));
+        return new(bytes, scales);
+    }
+
+    public Tensor Product(Fp8Rows x_TK, Fp8Rows w_NK, ScalarType type, bool fast) => Fp8Rows.Product(x_TK, w_NK, type, fast);
+
     /// <summary>
     /// Whether optimizer kernels can take a range: 16-byte loads need numbers in fours, and their 16-bit copies in eights.
     /// </summary>
@@ -189,6 +205,7 @@ internal sealed class CudaKernels : ILayerKernels
         return new(new CudaModule(device, Nvrtc.Compile(Source(), $"sm_{major}{minor}", defines)), Cuda.ProcessorCount(device))
         {
             LengthMultiple = major >= PlannedAttention.LeastCapability ? PlannedAttention.Tile : 1,
+            HasFp8 = major >= LeastFp8Capability,
         };
     }
 

@@ -56,6 +56,16 @@ internal interface ILayerKernels
     /// <summary>sum += scale·dyᵀ·x, the gradient of a matrix.</summary>
     /// <param name="sum_NK">Float32.</param>
     void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1);
+
+    /// <summary>Whether the device multiplies 8-bit numbers with a scale for each row.</summary>
+    bool HasFp8 { get; }
+
+    /// <summary>Rounds each row to 8 bits, its largest magnitude to the largest that there is.</summary>
+    Fp8Rows Quantize(Tensor x_TK);
+
+    /// <summary>x·wᵀ.</summary>
+    /// <param name="fast">See <see cref="Fp8Rows.Product"/>.</param>
+    Tensor Product(Fp8Rows x_TK, Fp8Rows w_NK, ScalarType type, bool fast);
 }
 
 /// <summary>Where sequences laid end to end begin and end.</summary>

@@ -109,6 +109,20 @@ internal sealed class PlainKernels : ILayerKernels
     public void AccumulateProduct(Tensor sum_NK, Tensor dy_TN, Tensor x_TK, double scale = 1) =>
         sum_NK.Accumulate(dy_TN.t().mm(x_TK).Times(scale));
 
+    public bool HasFp8 => true;
+
+    public Fp8Rows Quantize(Tensor x_TK)
+    {
+        var x = x_TK.to_type(ScalarType.Float32);
+        var largest = x.abs().amax([1], keepdim: true);
+        var most = ones_like(largest).Times(Fp8Rows.Largest);
+        var isZero = largest.eq(zeros_like(largest));
+        var scales = where(isZero, ones_like(largest), largest.div(most));
+        return new(Fp8Rows.ToBytes(x.mul(where(isZero, ones_like(largest), most.div(largest)))), scales);
+    }
+
+    public Tensor Product(Fp8Rows x_TK, Fp8Rows w_NK, ScalarType type, bool fast) => x_TK.Numbers().mm(w_NK.Numbers().t()).to_type(type);
+
     private static Tensor One(Tensor q_LHS, Tensor k_LKS, Tensor v_LKS, bool causal, double scale) => AtenOps
         .Attention(Heads(q_LHS), Heads(k_LKS), Heads(v_LKS), mask: null, causal, scale, q_LHS.shape[1] != k_LKS.shape[1])
         .squeeze(0).transpose(0, 1);

@@ -110,6 +110,24 @@ public sealed class CudaKernelsTests : IDisposable
     }
 
     [Fact]
+    public void Rows_in_8_bits()
+    {
+        var x = Random(Rows, Width);
+        x[1].zero_();
+        x[2].mul_(tensor(1e-4f)); // the row has numbers that are subnormal beside its largest
+        x[2, 7] = tensor(300f);
+        x[3, 5] = tensor(float.NaN);
+
+        var (found, expected) = (_kernels.Quantize(x), _plain.Quantize(x));
+
+        Assert.Equal(expected.Scales.data<float>(), found.Scales.data<float>());
+        Assert.Equal(expected.Bytes.data<byte>(), found.Bytes.data<byte>());
+        AssertClose(Wide(x[0]), found.Numbers()[0], 4e-2);
+        Assert.True(found.Numbers()[1].eq(zeros(1)).all().item<bool>());
+        Assert.True(found.Numbers()[3].isnan().all().item<bool>());
+    }
+
+    [Fact]
     public void Adamw_with_copies_and_square_sums()
     {
         const int count = 4096;

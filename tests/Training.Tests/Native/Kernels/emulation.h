@@ -48,6 +48,19 @@ static float high(uint32_t v) { v &= 0xffff0000u; float f; std::memcpy(&f, &v, 4
 static uint32_t rounded(float f) { uint32_t v; std::memcpy(&v, &f, 4); return (v + 0x7fff + (v >> 16 & 1)) >> 16; }
 static uint32_t pair(float l, float h) { return rounded(h) << 16 | rounded(l); }
 
+// e4m3, rounded to nearest even and kept within ±448 as cvt.rn.satfinite does.
+static uint32_t byteOf(float f)
+{
+    uint32_t sign = std::signbit(f) ? 0x80 : 0;
+    if (std::isnan(f)) return sign | 0x7f;
+    float size = std::min(std::fabs(f), 448.0f);
+    int exponent = size > 0 ? std::max(std::ilogb(size), -6) : -6;
+    int steps = (int)std::nearbyint(std::ldexp(size, 3 - exponent)); // 8 a power of two
+    if (steps == 16) { steps = 8; exponent++; }
+    return sign | (steps < 8 ? steps : (exponent + 7) << 3 | (steps - 8));
+}
+static uint32_t pairOfBytes(float l, float h) { return byteOf(h) << 8 | byteOf(l); }
+
 // As cuLaunchKernel takes them: one 8-byte slot a parameter.
 using Kernel = void (*)(const uint64_t *);
 static std::map<std::string, Kernel> kernels;
