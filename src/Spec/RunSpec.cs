@@ -15,6 +15,10 @@ public sealed record RunSpec
     /// Type the model computes in: fp32 | bf16 | fp16; auto, what suits the device. Trained values always have float32 masters.
     /// </summary>
     public string Precision { get; init; } = "fp32";
+    /// <summary>
+    /// Products of the decoder's layers, forward and for their inputs' gradients, of 8-bit numbers (e4m3, a scale for each row); with bf16.
+    /// </summary>
+    public bool Fp8 { get; init; }
     /// <summary>Attention kernel: auto takes the fastest that works; flash | eager.</summary>
     public string Attention { get; init; } = "auto";
     /// <summary>What backward computes again instead of keeping it: none | selective (the MLP halves of layers) | full (whole layers);

@@ -42,7 +42,9 @@ public static class RunSpecValidation
         if (!IsName(s.Name))
             yield return $"name: must be 1 to {LongestName} letters, digits, '-', '_' or '.', a letter or digit first, got \"{s.Name}\"; " +
                 "write for example docvqa-lora.";
-        if (s.Precision is not ("auto" or "fp32" or "bf16" or "fp16"))
+        if (s.Precision == "fp8")
+            yield return "precision: 8 bits are for some products alone, got fp8; write precision: bf16 and fp8: true.";
+        else if (s.Precision is not ("auto" or "fp32" or "bf16" or "fp16"))
             yield return OneOf("precision", s.Precision, "auto", "fp32", "bf16", "fp16");
         if (s.Attention is not ("auto" or "flash" or "eager")) yield return OneOf("attention", s.Attention, "auto", "flash", "eager");
         if (s is { Precision: "fp16", Attention: "flash" })
@@ -50,9 +52,21 @@ public static class RunSpecValidation
                 "write auto, or precision: bf16.";
         if (s.ActivationCheckpointing is not ("auto" or "none" or "selective" or "full"))
             yield return OneOf("activationCheckpointing", s.ActivationCheckpointing, "auto", "none", "selective", "full");
+        foreach (var (setting, instead) in s.Fp8 ? NotWithFp8(s) : [])
+            yield return $"fp8: 8-bit products do not go with {setting}, got true; write {instead}, or fp8: false.";
         if (s.Epochs < 1) yield return AtLeast("epochs", 1, s.Epochs);
         if (s.MaxSteps < 1) yield return AtLeast("maxSteps", 1, s.MaxSteps.Value);
         if (Blank(s.Output)) yield return Required("output", "the folder that receives the results");
+    }
+
+    private static IEnumerable<(string Setting, string Instead)> NotWithFp8(RunSpec s)
+    {
+        if (s.Precision is "fp32" or "fp16") yield return ($"precision: {s.Precision}", "precision: bf16");
+        if (s.Method.Kind == "qlora") yield return ("4-bit weights (method.kind: qlora)", "method.kind: lora");
+        if (s.Method.Dora) yield return ("method.dora", "method.dora: false");
+        if (s.Method.Dropout > 0) yield return ("method.dropout", "method.dropout: 0");
+        if (s.Attention == "eager") yield return ("attention: eager", "attention: auto");
+        if (s.Cluster.Device == "cpu") yield return ("cluster.device: cpu", "cluster.device: cuda");
     }
 
     private static IEnumerable<string> Model(ModelSpec s)

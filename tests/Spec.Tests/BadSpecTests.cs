@@ -41,7 +41,19 @@ public sealed class BadSpecTests
         "batch.global: must give each of cluster.maxRanks = 4 ranks a sample, got 3; raise it or lower cluster.maxRanks.")]
     [InlineData("cluster: { minRanks: 3, maxRanks: 2 }", "cluster.maxRanks: must be at least cluster.minRanks = 3, got 2; raise it.")]
     [InlineData("cluster: { device: tpu }", "cluster.device: must be auto, cpu or cuda, got tpu; did you mean cpu?")]
-    [InlineData("precision: fp8", "precision: must be auto, fp32, bf16 or fp16, got fp8; write auto.")]
+    [InlineData("precision: fp4", "precision: must be auto, fp32, bf16 or fp16, got fp4; write auto.")]
+    [InlineData("precision: fp8", "precision: 8 bits are for some products alone, got fp8; write precision: bf16 and fp8: true.")]
+    [InlineData("fp8: true", "fp8: 8-bit products do not go with precision: fp32, got true; write precision: bf16, or fp8: false.")]
+    [InlineData("fp8: true\nprecision: bf16\nmethod: { kind: qlora }",
+        "fp8: 8-bit products do not go with 4-bit weights (method.kind: qlora), got true; write method.kind: lora, or fp8: false.")]
+    [InlineData("fp8: true\nprecision: auto\nmethod: { kind: lora, dropout: 0.1 }",
+        "fp8: 8-bit products do not go with method.dropout, got true; write method.dropout: 0, or fp8: false.")]
+    [InlineData("fp8: true\nprecision: bf16\nmethod: { kind: lora, dora: true }",
+        "fp8: 8-bit products do not go with method.dora, got true; write method.dora: false, or fp8: false.")]
+    [InlineData("fp8: true\nprecision: bf16\nattention: eager",
+        "fp8: 8-bit products do not go with attention: eager, got true; write attention: auto, or fp8: false.")]
+    [InlineData("fp8: true\nprecision: bf16\ncluster: { device: cpu }",
+        "fp8: 8-bit products do not go with cluster.device: cpu, got true; write cluster.device: cuda, or fp8: false.")]
     [InlineData("attention: fast", "attention: must be auto, flash or eager, got fast; write auto.")]
     [InlineData("precision: fp16\nattention: flash",
         "attention: flash attention overflows in fp16 (the recipe's known issue), got flash with precision fp16; "

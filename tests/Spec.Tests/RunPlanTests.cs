@@ -45,6 +45,34 @@ public sealed class RunPlanTests
         Assert.Equal((0, true), (plan.ExposedRatio, plan.Fits));
     }
 
+    [Theory]
+    [InlineData("lora", 3, false, 42.9, 7.53)]
+    [InlineData("lora", 3, true, 49.9, 8.86)]
+    [InlineData("frozen-vision", 3, false, 85.2, 7.96)]
+    [InlineData("frozen-vision", 3, true, 92.3, 9.26)]
+    [InlineData("full", 2, false, 95.6, 6.26)]
+    [InlineData("full", 2, true, 102.6, 7.03)]
+    public void Long_passes_and_8_bits_are_what_an_H200_reached(string method, int micro, bool fp8, double gigabytes, double speed)
+    {
+        var (spec, card) = (TimedRun(method, micro, "none") with { Fp8 = fp8 }, GpuCard.Find("h200", "--gpu"));
+        var memory = MemoryEstimate.Of(spec, 1, isAmpere: true, page: Timed);
+        var plan = RunPlan.Of(spec, ModelSizes.Released, PlanTarget.Of(card), 1, 1, Timed);
+
+        Assert.InRange((memory.Certain + memory.Activations + memory.Workspace) / 1e9, 0.98 * gigabytes, 1.02 * gigabytes);
+        Assert.InRange(plan.ImagesPerSecond, 0.9 * speed, 1.1 * speed);
+    }
+
+    [Fact]
+    public void Cards_that_were_never_timed_with_8_bits_are_refused_them()
+    {
+        var spec = TimedRun("lora", 1, "none") with { Fp8 = true };
+
+        var plan = RunPlan.Of(spec, ModelSizes.Released, PlanTarget.Of(GpuCard.Find("a100-80gb", "--gpu")), 1, 1, Timed);
+
+        Assert.Equal(["fp8: a100-80gb has no 8-bit products with a scale for each row, got true; write false, or take H100 or H200."],
+            plan.Problems);
+    }
+
     [Fact]
     public void Operations_of_a_page_are_those_that_the_bench_counts()
     {

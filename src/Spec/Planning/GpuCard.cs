@@ -53,18 +53,21 @@ public sealed record GpuCard(string Id, string Name, int Gigabytes, double Visib
         },
         new("h100-80gb", "H100", 80, 79.1, true)
         {
-            IsMeasured = true, HalfRate = 989 * Tera, SingleRate = 67 * Tera, Memory = 3350 * Giga,
+            IsMeasured = true, HasFp8 = true, HalfRate = 989 * Tera, SingleRate = 67 * Tera, Memory = 3350 * Giga,
             Machine = "ND96isr H100 v5", Link = 450 * Giga, Network = 400 * Giga,
         },
         new("h200-141gb", "H200", 141, 139.8, true)
         {
-            IsMeasured = true, HalfRate = 989 * Tera, SingleRate = 67 * Tera, Memory = 4800 * Giga,
+            IsMeasured = true, HasFp8 = true, HalfRate = 989 * Tera, SingleRate = 67 * Tera, Memory = 4800 * Giga,
             Machine = "ND96isr H200 v5", Link = 450 * Giga, Network = 400 * Giga,
         },
     ];
 
     /// <summary>Whether steps of the released size were timed on one.</summary>
     public bool IsMeasured { get; init; }
+
+    /// <summary>Whether it takes <see cref="RunSpec.Fp8"/>.</summary>
+    public bool HasFp8 { get; init; }
 
     /// <summary>Operations a second of 16-bit products that are summed in float32.</summary>
     public double HalfRate { get; init; }

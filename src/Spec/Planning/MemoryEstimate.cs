@@ -15,6 +15,8 @@ public sealed record MemoryEstimate(double Weights, double Gradients, double Opt
     public const double AnswerCaches = 4L << 30;
 
     private const double Nf4Bytes = 0.5 + 4.0 / 64, DoubleNf4Bytes = 0.5 + 1.0 / 64 + 4.0 / (64 * 256);
+    /// <summary>Of a value of the decoder's layers but the last: one copy with scales for the way forward, one for the way back.</summary>
+    private const double Fp8Bytes = 2;
     /// <summary>Attention written out: bytes a score needs for a moment, of one layer.</summary>
     private const double ScoreBytes = 16;
 
@@ -48,7 +50,7 @@ public sealed record MemoryEstimate(double Weights, double Gradients, double Opt
         var shard = OptimizerSharding.IsSharded(spec, trained) ? (double)trained / ranks : trained;
         var (activations, moment) = ActivationsOf(spec, model, bytes, page, isAmpere && IsByHand(spec));
         return new(
-            WeightsOf(spec.Method, model, trained, bytes),
+            WeightsOf(spec.Method, model, trained, bytes) + (spec.Fp8 ? Fp8Bytes * (model.Layers - 1.0) * model.LayerMatrices : 0),
             spec.Batch.ReduceEvery == "micro" ? 4 * (shard + 2 * unit) : 4.0 * trained,
             (spec.Precision == "fp32" ? 8 : 12) * shard,
             activations, moment);

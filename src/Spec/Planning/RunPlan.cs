@@ -80,6 +80,9 @@ public sealed record RunPlan(
             yield return spec.Precision == "bf16"
                 ? $"precision: {card.Name} does not multiply bf16, got bf16; write fp16, or take cards of compute capability 8.0."
                 : $"attention: {card.Name} has no flash attention, got flash; write auto.";
+        if (spec.Fp8 && target.Card is not { HasFp8: true })
+            yield return $"fp8: {target.Name} has no 8-bit products with a scale for each row, got true; write false, or take H100 or "
+                + "H200.";
         if (spec.Cluster.Device == (target.Card is null ? "cuda" : "cpu"))
             yield return $"cluster.device: the plan is for {target.Name}, got {spec.Cluster.Device}; write auto.";
         if (spec.Batch.Global < plan.Gpus)

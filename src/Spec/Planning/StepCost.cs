@@ -22,6 +22,10 @@ public sealed record StepCost(
     private const double ByAutograd = 2.2;
     /// <summary>A score that is written out: product, mask, softmax in float32, product, and back.</summary>
     private const double ScoreBytes = 50;
+    /// <summary>
+    /// Time of an 8-bit product beside a 16-bit one's, and bytes for each value that is rounded for it: 2 read, 1 written.
+    /// </summary>
+    private const double Fp8Share = 0.57, Fp8Bytes = 3;
     /// <summary>Norm, AdamW with masters, 16-bit copies and zeroing.</summary>
     private const double UpdateBytes = 34;
     /// <summary>Four bits and their scale are read, 16 bits are written, there and back.</summary>
@@ -38,7 +42,8 @@ public sealed record StepCost(
         var (decoderLayers, towerLayers) = (
             2.0 * model.Layers * model.LayerMatrices * tokens,
             2.0 * model.TowerLayers * model.TowerLayerMatrices * patches);
-        var products = decoder * decoderLayers + tower * (towerLayers + 2.0 * model.ProjectorMatrices * tokens)
+        var inFp8 = spec.Fp8 ? Math.Min(decoder, 2) * decoderLayers * (model.Layers - 1) / model.Layers : 0;
+        var products = inFp8 * (Fp8Share - 1) + decoder * decoderLayers + tower * (towerLayers + 2.0 * model.ProjectorMatrices * tokens)
             + (decoder > 1 ? Again(decoderLayers, 2.0 * model.Width / model.LayerMatrices * model.Intermediate) : 0)
             + (tower > 1 ? Again(towerLayers, (double)model.TowerWidth / model.TowerLayerMatrices * model.TowerIntermediate) : 0);
         var thin = !hasAdapters ? 0 : 6.0 * spec.Method.Rank
@@ -52,6 +57,7 @@ public sealed record StepCost(
             elementBytes * (isByHand ? 1 : ByAutograd)
                 * (DecoderUnits * tokens * model.Width * model.Layers * (decoder > 1 ? 1 : 1 / 3.0)
                     + TowerUnits * patches * model.TowerWidth * model.TowerLayers * (tower > 1 ? 1 : 1 / 3.0))
+                + (spec.Fp8 ? Fp8Bytes * tokens * model.Layers * model.LayerEnds * (decoder > 1 ? 1 : 0.5) : 0)
                 + (spec.Attention == "eager" ? ScoreBytes * (model.Layers * model.Heads * tokens * tokens
                     + model.TowerLayers * model.TowerHeads * patches * ModelSizes.CropPositions) : 0),
             kind == "qlora" ? UnpackBytes * model.Layers * model.LayerMatrices * (policy == "none" ? 1 : 1.5) : 0,

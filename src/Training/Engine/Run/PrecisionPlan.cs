@@ -24,7 +24,16 @@ internal sealed record PrecisionPlan(IReadOnlyList<PrecisionRow> Rows)
         var ofRun = plan.Trained.GroupBy(t => (t.Part, IsAdapter: t.Role != TrainedRole.Weight)).OrderBy(group => group.Key.Part)
             .Select(group => Row(Words(group.Key.Part) + (group.Key.IsAdapter ? " adapters" : ""), [.. group.Select(t => t.Tensor)],
                 spec.Precision, "trained" + masters, bytes));
-        return new([.. ofModel, .. ofRun]);
+        return new([.. ofModel, .. ofRun, .. spec.Fp8 ? InFp8(weights) : []]);
+    }
+
+    /// <summary>The copies that products are made of, beside the matrices themselves: two, with scales for either way.</summary>
+    private static IEnumerable<PrecisionRow> InFp8(IReadOnlyList<TensorInfo> weights)
+    {
+        var layers = weights.Where(weight => WeightRules.PartOf(weight.Name) == ModelPart.Decoder && weight.Shape.Length == 2)
+            .GroupBy(weight => int.Parse(weight.Name.Split('.')[2], CultureInfo.InvariantCulture)).OrderBy(layer => layer.Key).ToList();
+        if (layers.Count > 1)
+            yield return Row("decoder's products", [.. layers.SkipLast(1).SelectMany(layer => layer)], "fp8", "copies", 2);
     }
 
     /// <summary>E.g. "decoder".</summary>
