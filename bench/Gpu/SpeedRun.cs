@@ -26,11 +26,15 @@ internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, 
 
     private const int Steps = 7, WarmUps = 3;
 
-    public string Kernels => Plans ? Attention : $"{Attention}, flash alone";
+    /// <summary>The decoder's products in 8 bits.</summary>
+    public bool Fp8 { get; init; }
+
+    public string Kernels => (Plans ? Attention : $"{Attention}, flash alone") + (Fp8 ? ", fp8" : "");
 
     public (double ImagesPerSecond, double SlowestOverMedian, long PeakBytes, IReadOnlyList<double> Losses) Measure()
     {
         using var scope = NewDisposeScope();
+        manual_seed(42); // the same weights for every run: losses compare
         CudaAllocator.EmptyCache();
         CudaAllocator.ResetPeak(0);
         PlannedAttention.Patience = Plans ? PatienceOfAShortRun : int.MaxValue;
@@ -39,6 +43,7 @@ internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, 
             Model = new() { Path = "random weights", NumCrops = StepSamples.NumCrops },
             Method = new() { Kind = Method, Rank = 64, Alpha = 128 },
             Precision = "bf16",
+            Fp8 = Fp8,
             Attention = Attention,
             ActivationCheckpointing = Checkpointing,
             Batch = new() { Global = Pages, Micro = Micro },

@@ -52,11 +52,13 @@ internal sealed class SpeedCheck : IGpuCheck
     private static IEnumerable<SpeedRun> Runs(long bytes)
     {
         var isLarge = bytes > 100L << 30;
-        yield return new("lora", 2, "none") { Plans = false }; // to tell what plans bring
-        yield return new("lora", 2, "none");
-        yield return new("frozen-vision", isLarge ? 2 : 1, "none");
+        yield return new("lora", 3, "none");
+        yield return new("lora", 3, "none") { Fp8 = true };
+        yield return new("frozen-vision", isLarge ? 3 : 1, "none");
+        yield return new("frozen-vision", isLarge ? 3 : 1, isLarge ? "none" : "selective") { Fp8 = true };
         yield return new("full", isLarge ? 2 : 1, isLarge ? "none" : "selective");
-        yield return new("qlora", 2, "none");
+        if (isLarge) yield return new("full", 2, "none") { Fp8 = true };
+        yield return new("qlora", 3, "none");
     }
 
     private static double Ceiling()

@@ -1,6 +1,8 @@
 using System.Text.Json;
 using Phi3VCluster.Samples;
 using Phi3VCluster.Spec;
+using Phi3VCluster.Training.Native;
+using Phi3VCluster.Training.Native.Kernels;
 
 namespace Phi3VCluster.Bench.Gpu.Checks;
 
@@ -27,7 +29,9 @@ internal sealed class TrainingCheck : IGpuCheck
             foreach (var method in (string[])["full", "frozen-vision", "lora", "qlora"])
             {
                 var host = Losses(Spec(files, method, "fp32", "cpu"), Path.Combine(folder, $"{method}-cpu"));
-                foreach (var (precision, most) in ((string, double)[])[("fp32", 1e-4), ("bf16", 5e-2), ("fp16", 2e-2)])
+                var hasFp8 = method != "qlora" && Cuda.Capability(0).Major >= CudaKernels.LeastFp8Capability;
+                var ways = ((string, double)[])[("fp32", 1e-4), ("bf16", 5e-2), ("fp16", 2e-2), ("fp8", 0.1)];
+                foreach (var (precision, most) in hasFp8 ? ways : ways[..3])
                 {
                     var device = Losses(Spec(files, method, precision, "cuda"), Path.Combine(folder, $"{method}-{precision}"));
                     // In fp16 the first steps may be skipped until the loss scale fits: from then on the runs differ.
@@ -49,7 +53,8 @@ internal sealed class TrainingCheck : IGpuCheck
     {
         Model = new() { Path = files.Checkpoint, NumCrops = 1 },
         Method = new() { Kind = method, Rank = 4, Alpha = 8 },
-        Precision = precision,
+        Precision = precision == "fp8" ? "bf16" : precision,
+        Fp8 = precision == "fp8",
         Data = new() { Train = files.Train, Eval = method == "lora" ? files.Eval : null },
         Batch = new() { Global = Batch },
         Optimizer = new() { LearningRate = 1e-3, Schedule = "constant", WarmupSteps = 0 },
