@@ -101,6 +101,34 @@ public sealed partial class RecoveryTests(SmallRuns runs, ITestOutputHelper outp
         Same(Whole(method, "replicated", seats: 2), output, exactly: false);
     }
 
+    /// <summary>
+    /// What a newcomer is given is what the others have, moments and counts too; and the sums go on over as many ranks as before.
+    /// </summary>
+    [Theory]
+    [InlineData("lora")]
+    [InlineData("full")]
+    [InlineData("qlora")]
+    public void New_seats_in_the_places_of_all_that_were_there_go_on_to_the_last_bit(string method)
+    {
+        var spec = Spec(method, "replicated") with { Epochs = 20 };
+        using var expected = Begin(spec, seats: 2, out var whole);
+        expected.Until("the run ends", p => p.Phase == RankPhase.Finished);
+        using var run = Begin(spec, seats: 2, out var output);
+        foreach (var lost in (int[])[0, 1])
+        {
+            run.Until("steps are committed", p => p.Phase == RankPhase.Training && p.Step > 5 * (lost + 1));
+            run.Forget(lost); // it writes no state: as if its node had died
+            run.Until("the other parks", p => p.Phase == RankPhase.Parked);
+            run.Take(1);
+            run.Until("the new one is ready", p => p.Phase == RankPhase.Parked);
+            run.Join($"seat {lost} was lost");
+        }
+        run.Until("the run ends", p => p.Phase == RankPhase.Finished);
+
+        Assert.Equal([1, 2, 3], LocalRun.Steps(output).Select(step => step.GetProperty("generation").GetInt32()).Distinct());
+        Same(whole, output, exactly: true);
+    }
+
     [Theory, MemberData(nameof(Kinds))]
     public void A_run_that_lost_all_seats_goes_on_from_its_checkpoint(string method, string state)
     {
@@ -245,6 +273,29 @@ public sealed partial class RecoveryTests(SmallRuns runs, ITestOutputHelper outp
         Assert.All(ends, end => Assert.Equal((null, null, true), (end.healthy, end.Item3, end.IsWhole)));
         Assert.All(ends, end => Assert.StartsWith("warning: rank 1 held other values than rank 0", end.Item2));
         Assert.Equal(ends[0].Hash, ends[1].Hash);
+    }
+
+    /// <summary>
+    /// A seat that froze at a commit comes back to others who have done that step again without it: over fewer ranks sums have another
+    /// order, and values other last bits.
+    /// </summary>
+    [Fact]
+    public void Ranks_that_committed_a_step_in_two_generations_go_on_from_one_of_them()
+    {
+        var (spec, output) = (Spec("full", "replicated"), Whole("full", "replicated", seats: 1));
+        var ends = Ranks.Run(new TcpBackend(), 2, ring =>
+        {
+            using var home = Home(spec, output);
+            void Exchange() => new StateExchange(home, ring, source: 0, ShardLayout.Replicated(home.State.Parameters.Count)).Run();
+            Exchange();
+            home.State.Advance(home.State.Records[^1] with { Step = 11, Generation = 2 + ring.Rank });
+            if (ring.Rank == 1) home.State.Parameters.Values.narrow(0, 3, 1).fill_(7);
+            Exchange();
+            return (Hash: Convert.ToHexString(home.State.Optimizer.Hash()), home.State.Records[^1].Generation);
+        });
+
+        Assert.Equal(ends[0], ends[1]);
+        Assert.Equal(2, ends[0].Generation);
     }
 
     private RunHome Home(RunSpec spec, string output)

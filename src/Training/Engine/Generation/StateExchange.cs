@@ -45,7 +45,7 @@ internal sealed class StateExchange(RunHome home, ICollective collective, int so
             if (home.State.IsTorn || home.State.Position != TrainingPosition.Start) home.StartAnew();
             home.State.Own(layout); // every rank has the start, or has just made it
         }
-        else if (standings.Any(one => one.Step != target.Step || !one.IsLive)
+        else if (standings.Any(one => (one.Step, one.Committed) != (target.Step, target.Committed) || !one.IsLive)
             || !home.State.Optimizer.Layout.Pieces.SequenceEqual(layout.Pieces))
         {
             Transfer();
@@ -61,7 +61,8 @@ internal sealed class StateExchange(RunHome home, ICollective collective, int so
     private Standing Own()
     {
         var offer = home.Offer("", 0);
-        return new(offer.Step, offer.Stage, offer.IsLive, home.Fingerprint, offer.IsLive ? home.State.Hash() : "");
+        var committed = offer.IsLive && home.State.Records is [.., var last] ? last.Generation : 0;
+        return new(offer.Step, offer.Stage, offer.IsLive, home.Fingerprint, offer.IsLive ? home.State.Hash() : "", committed);
     }
 
     private string Scalars() => home.Unread?.Manifest.Scalars ?? home.State.Scalars();
@@ -134,5 +135,8 @@ internal sealed class StateExchange(RunHome home, ICollective collective, int so
     private IReadOnlyList<byte[]> Exchange(byte[] message) => [.. RankMessages.Exchange(collective, message)];
 
     /// <summary>What a rank comes with.</summary>
-    private sealed record Standing(long Step, TrainingStage Stage, bool IsLive, string Fingerprint, string Hash);
+    /// <param name="Committed">
+    /// The generation that committed its last step: who did that step anew, over fewer ranks, has values with other last bits.
+    /// </param>
+    private sealed record Standing(long Step, TrainingStage Stage, bool IsLive, string Fingerprint, string Hash, long Committed);
 }
