@@ -25,33 +25,35 @@ internal sealed class ChaosCommand : Command
             Description = "lora, whose state every rank has; or full, in parts.",
             DefaultValueFactory = _ => "lora",
         };
+        var keep = new Option<string?>("--keep") { Description = "A new folder for files, records and logs, which then stay." };
         var json = new Option<bool>("--json") { Description = "One JSON document instead of a table." };
-        foreach (var option in (Option[])[faults, seed, load, seconds, method, json]) Options.Add(option);
+        foreach (var option in (Option[])[faults, seed, load, seconds, method, keep, json]) Options.Add(option);
         SetAction(parsed =>
         {
             using var busy = new BusyMachine(parsed.GetValue(load));
             var least = TimeSpan.FromSeconds(parsed.GetValue(seconds));
-            return Run(parsed.GetValue(method)!, parsed.GetValue(faults), parsed.GetValue(seed), least, parsed.GetValue(json));
+            var kept = parsed.GetValue(keep);
+            var folder = kept is null ? Directory.CreateTempSubdirectory("phi3v-chaos-") : Directory.CreateDirectory(kept);
+            try
+            {
+                var run = new ChaosRun(folder.FullName, parsed.GetValue(method)!, parsed.GetValue(faults), parsed.GetValue(seed), least);
+                return Run(run, parsed.GetValue(json));
+            }
+            finally
+            {
+                if (kept is null) folder.Delete(recursive: true);
+            }
         });
     }
 
-    private static int Run(string method, int faults, int seed, TimeSpan least, bool json)
+    private static int Run(ChaosRun run, bool json)
     {
-        var folder = Directory.CreateTempSubdirectory("phi3v-chaos-").FullName;
-        try
-        {
-            var report = new ChaosRun(folder, method, faults, seed, least).Play(
-                fault => Console.Error.WriteLine(
-                    $"{fault.Kind} of {fault.Node}: longest gap {fault.LongestGap} s, well after {fault.SettledAfter} s"));
-            if (json) Console.WriteLine(JsonSerializer.Serialize(report, SnakeCase));
-            else Show(report);
-            return report is { SamplesTwice: 0, SamplesMissing: 0, PartsLeft: 0, ProcessesLeft: 0 }
-                && report.Faults.All(fault => fault.SettledAfter is not null) ? 0 : 1;
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
+        var report = run.Play(fault => Console.Error.WriteLine(
+            $"step {fault.Step}: {fault.Kind} of {fault.Node}: longest gap {fault.LongestGap} s, well after {fault.SettledAfter} s"));
+        if (json) Console.WriteLine(JsonSerializer.Serialize(report, SnakeCase));
+        else Show(report);
+        return report is { SamplesTwice: 0, SamplesMissing: 0, PartsLeft: 0, ProcessesLeft: 0, FromReplay.Largest: 0 }
+            && report.Faults.All(fault => fault.SettledAfter is not null) ? 0 : 1;
     }
 
     private static void Show(ChaosReport report)
@@ -64,11 +66,16 @@ internal sealed class ChaosCommand : Command
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{report.Method}, seed {report.Seed}: {report.Steps} steps in {report.Generations} generations, "
             + $"{report.StepsLost} of them lost; samples twice in an epoch {report.SamplesTwice}, missing {report.SamplesMissing}; "
-            + $"loss from the undisturbed run's at most {report.LossDifference:G3}; "
+            + $"losses: {Losses(report)}; "
             + $"a silo's threads {report.HeldBefore.Threads} before, {report.HeldAfter.Threads} after, "
             + $"its open files {report.HeldBefore.Files} before, {report.HeldAfter.Files} after; "
             + $"half-written files left {report.PartsLeft}, processes {report.ProcessesLeft}"));
     }
+
+    private static string Losses(ChaosReport report) => string.Create(CultureInfo.InvariantCulture,
+        $"difference from a run over as many ranks at each step, to which nothing happened, {report.FromReplay.Words("the")}; "
+        + $"from the undisturbed run's {report.FromUndisturbed.Words($"more than {ChaosRun.Slight:G1}")} "
+        + $"(two undisturbed runs, on three ranks and on two, are at most {report.Rounding:G3} apart)");
 
     private static string Range(IEnumerable<double> seconds)
     {
