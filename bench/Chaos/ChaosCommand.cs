@@ -52,7 +52,7 @@ internal sealed class ChaosCommand : Command
             $"step {fault.Step}: {fault.Kind} of {fault.Node}: longest gap {fault.LongestGap} s, well after {fault.SettledAfter} s"));
         if (json) Console.WriteLine(JsonSerializer.Serialize(report, SnakeCase));
         else Show(report);
-        return report is { SamplesTwice: 0, SamplesMissing: 0, PartsLeft: 0, ProcessesLeft: 0, FromReplay.Largest: 0 }
+        return report is { SamplesTwice: 0, SamplesMissing: 0, PartsLeft: 0, ProcessesLeft: 0, FromReplay.FirstStep: null }
             && report.Faults.All(fault => fault.SettledAfter is not null) ? 0 : 1;
     }
 

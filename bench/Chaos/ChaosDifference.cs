@@ -22,7 +22,12 @@ internal sealed record ChaosDifference(double Largest, long? FirstStep, long? Ge
     }
 
     /// <param name="beyond">What the first step is the first of.</param>
-    public string Words(string beyond) => Largest == 0 ? "none in any bit" : string.Create(CultureInfo.InvariantCulture,
-        $"at most {Largest:G3}") + (FirstStep is null ? "" : $", {beyond} first at step {FirstStep} of generation {Generation}"
-            + (Fault is null ? ", before any fault" : $", after {Fault}"));
+    public string Words(string beyond)
+    {
+        if (Largest == 0 && FirstStep is null) return "none in any bit";
+        var most = string.Create(CultureInfo.InvariantCulture, $"at most {Largest:G3}");
+        if (FirstStep is null) return most;
+        var before = Fault is null ? "before any fault" : $"after {Fault}";
+        return $"{most}, {beyond} first at step {FirstStep} of generation {Generation}, {before}";
+    }
 }
