@@ -29,7 +29,8 @@ internal static class SpeedTableRunner
         var rows = new List<BenchRow>();
         foreach (var row in wanted)
         {
-            publish($"{row.Method}{(row.HasFlash ? ", flash attention" : "")}, {Place(row.Gpus)}", rows.Count, wanted.Count);
+            var found = rows is [.., var last] ? $" (the last: {Found(last)})" : ""; // a table may be ended before it is whole
+            publish($"{row.Method}{(row.HasFlash ? ", flash attention" : "")}, {Place(row.Gpus)}{found}", rows.Count, wanted.Count);
             rows.Add(Row(row, machine, job.Seconds, stop));
         }
         var pages = SyntheticPages.LikeDocVqa(SpeedTable.CpuBatch, (int)machine.Model.Vocabulary);
@@ -120,6 +121,9 @@ internal static class SpeedTableRunner
 
     private static LetterPage PageOf(IReadOnlyList<EncodedSample> pages) => new(
         pages.Average(page => page.InputIds.Length), pages.Average(page => page.Images.Sum(image => image.CropCount)));
+
+    private static string Found(BenchRow row) =>
+        row.NotRun ?? string.Create(CultureInfo.InvariantCulture, $"{row.ImagesPerSecond:0.00} img/s");
 
     private static string Place(int gpus) => gpus == 0 ? "CPU" : $"{gpus} GPU{(gpus == 1 ? "" : "s")}";
 
