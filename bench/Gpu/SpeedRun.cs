@@ -34,7 +34,6 @@ internal sealed record SpeedRun(string Method, int Micro, string Checkpointing, 
     public (double ImagesPerSecond, double SlowestOverMedian, long PeakBytes, IReadOnlyList<double> Losses) Measure()
     {
         using var scope = NewDisposeScope();
-        manual_seed(42); // the same weights for every run: losses compare
         CudaAllocator.EmptyCache();
         CudaAllocator.ResetPeak(0);
         PlannedAttention.Patience = Plans ? PatienceOfAShortRun : int.MaxValue;

@@ -52,6 +52,7 @@ internal sealed class SpeedCheck : IGpuCheck
     private static IEnumerable<SpeedRun> Runs(long bytes)
     {
         var isLarge = bytes > 100L << 30;
+        yield return new("lora", 3, "none") { Plans = false }; // to tell what plans bring
         yield return new("lora", 3, "none");
         yield return new("lora", 3, "none") { Fp8 = true };
         yield return new("frozen-vision", isLarge ? 3 : 1, "none");

@@ -16,7 +16,7 @@ internal sealed class DecoderLayer : IDisposable
     private readonly Tensor _norm1, _norm2;
     private readonly Linear _qkv, _o, _gateUp, _down;
     private readonly DecoderLayerByHand? _byHand;
-    private readonly List<IDisposable> _eightBit = [];
+    private readonly List<IDisposable> _fp8Copies = [];
 
     /// <param name="name">Of the layer, with its dot.</param>
     /// <param name="kernels">Null leaves backward to autograd.</param>
@@ -29,7 +29,7 @@ internal sealed class DecoderLayer : IDisposable
         if (kernels is null || !((Linear[])[_qkv, _o, _gateUp, _down]).All(map => map.CanGoByHand)) return;
         _byHand = new(config, _norm1, _norm2, ByHand(_qkv), ByHand(_o), ByHand(_gateUp), ByHand(_down), kernels);
 
-        Linear ByHand(Linear map) => options.Fp8 ? map.InFp8(kernels, _eightBit.Add) : map;
+        Linear ByHand(Linear map) => options.Fp8 ? map.InFp8(kernels, _fp8Copies.Add) : map;
     }
 
     /// <summary>Whether backward is written out; what <see cref="ComputeOptions.Fp8"/> asks for is there only then.</summary>
@@ -107,7 +107,7 @@ internal sealed class DecoderLayer : IDisposable
         return (rotated[0], rotated[1], packed[1].view(-1, kvHeads, size));
     }
 
-    public void Dispose() => _eightBit.ForEach(copies => copies.Dispose());
+    public void Dispose() => _fp8Copies.ForEach(copies => copies.Dispose());
 
     private void RestoreAttention()
     {

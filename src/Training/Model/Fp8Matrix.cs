@@ -1,3 +1,4 @@
+using Phi3VCluster.Training.Native;
 using Phi3VCluster.Training.Native.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -31,26 +32,11 @@ internal sealed class Fp8Matrix(MatrixWeight exact, ILayerKernels kernels) : Mat
         _values = values;
     }
 
-    public override Tensor Map(Tensor x_TK, Tensor? bias)
-    {
-        var y_TN = Product(x_TK, _rows_NK, fast: true);
-        if (bias is not null) Native.ScalarOps.Accumulate(y_TN, bias);
-        return y_TN;
-    }
+    public override Tensor Map(Tensor x_TK, Tensor? bias) => Plus(Product(x_TK, _rows_NK, fast: true), bias);
 
-    public override Tensor MapOnto(Tensor x_TK, Tensor residual_TN)
-    {
-        var y_TN = Product(x_TK, _rows_NK, fast: true);
-        Native.ScalarOps.Accumulate(y_TN, residual_TN);
-        return y_TN;
-    }
+    public override Tensor MapOnto(Tensor x_TK, Tensor residual_TN) => Plus(Product(x_TK, _rows_NK, fast: true), residual_TN);
 
-    public override Tensor MapBack(Tensor dy_TN, Tensor? onto)
-    {
-        var dx_TK = Product(dy_TN, _columns_KN, fast: false);
-        if (onto is not null) Native.ScalarOps.Accumulate(dx_TK, onto);
-        return dx_TK;
-    }
+    public override Tensor MapBack(Tensor dy_TN, Tensor? onto) => Plus(Product(dy_TN, _columns_KN, fast: false), onto);
 
     public void Dispose()
     {
@@ -63,5 +49,11 @@ internal sealed class Fp8Matrix(MatrixWeight exact, ILayerKernels kernels) : Mat
     {
         using var rows = kernels.Quantize(x);
         return kernels.Product(rows, matrix ?? throw new InvalidOperationException("no pass has begun"), x.dtype, fast);
+    }
+
+    private static Tensor Plus(Tensor y, Tensor? more)
+    {
+        if (more is not null) y.Accumulate(more);
+        return y;
     }
 }
