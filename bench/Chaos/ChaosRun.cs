@@ -213,8 +213,9 @@ internal sealed class ChaosRun(string folder, string method, int faults, int see
     }
 
     /// <summary>
-    /// Trains until somebody ends it, on whatever ranks there are; nothing is kept but in memory. The rate is low, for rounding grows: at ten
-    /// times as much two runs of lora to which nothing happens, on two ranks and on three, are 2e-4 apart after 1,000 steps, 1e-2 after 2,000.
+    /// Trains until somebody ends it, on whatever ranks there are; nothing is kept but in memory. The rate is low, for rounding grows: at
+    /// ten times as much two runs of lora to which nothing happens, on two ranks and on three, are 2e-4 apart after 1,000 steps, 1e-2 after
+    /// 2,000.
     /// </summary>
     private string WriteSpec()
     {
