@@ -55,7 +55,7 @@ internal static class GenerationBuilder
                 Catalog<ILearningRateSchedule>.Find(spec.Optimizer.Schedule, "optimizer.schedule"), trainability,
                 new StepObjections(collective, state, spec.Optimizer), collective, spec.Optimizer, home.Clock,
                 () => home.PartingGeneration == collective.Generation || home.Coordinator.IsSilent, stop,
-                () => snapshots.IsStored);
+                () => snapshots.IsStored, () => home.Coordinator.IsSilent);
             var checkpoints = new GenerationCheckpoints(home, collective);
             var metrics = new GenerationMetrics(home, collective, nodes);
             home.Clock.Enter(Phase.Idle);

@@ -97,7 +97,7 @@ internal sealed class Trainer(RunHome home, GenerationParts parts, Action<RankPr
             _state.Notes = [.. _state.Notes, $"step {step}: {news}"];
         if (index + 1 == perEpoch) parts.Step.EpochDone();
         if (!result.IsBoundary || _state.Position.Stage == TrainingStage.Export) return false;
-        if (home.Coordinator.IsSilent)
+        if (result.IsOrphaned) // whichever rank has missed it first: the one that tells may hear it by now
         {
             var silence = home.Coordinator.Patience.TotalSeconds;
             _state.Notes = [.. _state.Notes, $"step {step}: nothing was heard of the coordinator for {silence:0} s, so all ranks parked"];

@@ -8,6 +8,7 @@ namespace Phi3VCluster.Training.Engine;
 /// <param name="Skipped">Why all ranks left their weights as they were; null for a step like any other.</param>
 /// <param name="IsBoundary">All ranks part now.</param>
 /// <param name="Stored">Ranks whose newest snapshot is with two seats.</param>
+/// <param name="IsOrphaned">Some rank hears nothing of the coordinator.</param>
 internal readonly record struct StepResult(
     double Loss, double GradNorm, double LearningRate, double LossScale, long Images, long Crops, long Tokens, string? Skipped,
-    bool IsBoundary, int Stored);
+    bool IsBoundary, int Stored, bool IsOrphaned);

@@ -25,11 +25,13 @@ internal enum Vote
 /// <param name="GradientSquares">Squared global norm.</param>
 /// <param name="IsBoundary">Some rank was asked to part: all part after this step.</param>
 /// <param name="Stored">Ranks whose newest snapshot is with two seats.</param>
+/// <param name="IsOrphaned">Some rank hears nothing of the coordinator.</param>
 /// <param name="Votes">By rank.</param>
 internal readonly record struct StepTally(
-    double Loss, double GradientSquares, long Images, long Crops, long Tokens, bool IsBoundary, int Stored, IReadOnlyList<Vote> Votes)
+    double Loss, double GradientSquares, long Images, long Crops, long Tokens, bool IsBoundary, int Stored, bool IsOrphaned,
+    IReadOnlyList<Vote> Votes)
 {
-    private const int Numbers = 7;
+    private const int Numbers = 8;
 
     /// <summary>What the step comes to: the gravest of all votes.</summary>
     public Vote Verdict => Votes.Max();
@@ -37,19 +39,21 @@ internal readonly record struct StepTally(
     /// <param name="shardSquares">Squared norm of this rank's part of the summed gradients.</param>
     /// <param name="wantsBoundary">Whether this rank was asked to part.</param>
     /// <param name="hasStored">Whether this rank's newest snapshot is with two seats.</param>
-    public static StepTally Exchange(ICollective collective, StepWork work, double shardSquares, bool wantsBoundary, bool hasStored = false)
+    /// <param name="isOrphaned">Whether this rank hears nothing of the coordinator.</param>
+    public static StepTally Exchange(
+        ICollective collective, StepWork work, double shardSquares, bool wantsBoundary, bool hasStored = false, bool isOrphaned = false)
     {
         var slots = new float[Numbers + collective.WorldSize];
         if (double.IsFinite(work.Loss)) slots[0] = (float)work.Loss;
         if (double.IsFinite(shardSquares)) slots[1] = (float)shardSquares;
         (slots[2], slots[3], slots[4]) = (work.Images, work.Crops, work.Tokens);
-        (slots[5], slots[6]) = (wantsBoundary ? 1 : 0, hasStored ? 1 : 0);
+        (slots[5], slots[6], slots[7]) = (wantsBoundary ? 1 : 0, hasStored ? 1 : 0, isOrphaned ? 1 : 0);
         slots[Numbers + collective.Rank] = (float)VoteOf(work, shardSquares);
 
         using var shared = tensor(slots);
         collective.AllReduce(shared);
         var sums = shared.data<float>().ToArray();
-        return new(sums[0], sums[1], (long)sums[2], (long)sums[3], (long)sums[4], sums[5] > 0, (int)sums[6],
+        return new(sums[0], sums[1], (long)sums[2], (long)sums[3], (long)sums[4], sums[5] > 0, (int)sums[6], sums[7] > 0,
             [.. sums.Skip(Numbers).Select(vote => (Vote)(int)vote)]);
     }
 

@@ -15,7 +15,7 @@ internal sealed class TrainingStep(
     Phi3VModel model, SampleFeed feed, ModelInputs inputs, MicroBatches microBatches, TrainingState state, GradientStore gradients,
     AdamW optimizer, ILearningRateSchedule schedule, Trainability trainability, StepObjections objections, ICollective collective,
     OptimizerSpec spec, PhaseClock clock, Func<bool> wantsBoundary, CancellationToken stop = default,
-    Func<bool>? hasStored = null)
+    Func<bool>? hasStored = null, Func<bool>? isOrphaned = null)
 {
     /// <param name="batch">Which global batch: its epoch, its place there, its size over all ranks.</param>
     /// <param name="step">From 1, over the whole run.</param>
@@ -30,7 +30,8 @@ internal sealed class TrainingStep(
 
         clock.Enter(Phase.Reduce);
         gradients.StepDone(); // sums over ranks: each loss is already divided by the global batch
-        var tally = StepTally.Exchange(collective, work, GradientNorm.SquareSum(gradients), wantsBoundary(), hasStored?.Invoke() ?? false);
+        var tally = StepTally.Exchange(collective, work, GradientNorm.SquareSum(gradients), wantsBoundary(), hasStored?.Invoke() ?? false,
+            isOrphaned?.Invoke() ?? false);
         var norm = Math.Sqrt(tally.GradientSquares) / state.Scaler.Scale;
         var rate = schedule.RateAt(step, totalSteps, spec.WarmupOf(totalSteps), spec.LearningRate);
         if (tally.Verdict != Vote.Commit) return Result(tally, norm, rate, skipped: objections.Handle(tally, work, step));
@@ -107,5 +108,5 @@ internal sealed class TrainingStep(
 
     private StepResult Result(StepTally tally, double norm, double rate, string? skipped = null) =>
         new(tally.Loss, norm, rate, state.Scaler.Scale, tally.Images, tally.Crops, tally.Tokens, skipped, tally.IsBoundary,
-            tally.Stored);
+            tally.Stored, tally.IsOrphaned);
 }
