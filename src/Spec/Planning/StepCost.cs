@@ -4,7 +4,7 @@ namespace Phi3VCluster.Spec.Planning;
 /// What a step has to do, counted from the model's sizes: operations of a page, forward and backward with what is computed twice, and
 /// bytes that pass through memory.
 /// </summary>
-/// <param name="Products">Operations of the maps' products.</param>
+/// <param name="Products">Operations of the maps' products; 8-bit ones count as the 16-bit ones that take as long.</param>
 /// <param name="ThinProducts">Operations of the adapters' products, whose inner dimension is their rank.</param>
 /// <param name="Attention">Operations of attention's products, causal ones as a triangle.</param>
 /// <param name="PageBytes">Read and written between the products, a page.</param>
