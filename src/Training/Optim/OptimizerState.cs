@@ -105,6 +105,19 @@ public sealed class OptimizerState : IDisposable
         host[2].copy_(SecondMoments);
     }
 
+    /// <summary>
+    /// Where what <see cref="CopyTo"/> copies lies in host memory, in its order, for threads that use no tensors; null where it is on a
+    /// device.
+    /// </summary>
+    public IReadOnlyList<HostSpan>? InHostMemory()
+    {
+        if (FirstMoments.device.type != DeviceType.CPU) return null;
+        using var scope = NewDisposeScope();
+        var masters = Layout.Pieces.Where(piece => piece.Flat.Count > 0).Select(piece => Master(new(piece, piece.Flat)));
+        return [.. masters.Append(FirstMoments).Append(SecondMoments).Where(part => part.numel() > 0)
+            .Select(part => new HostSpan(TensorMemory.Pointer(part), part.numel() * sizeof(float)))];
+    }
+
     /// <summary>Of everything that this rank owns, to the last bit.</summary>
     public unsafe byte[] Hash()
     {

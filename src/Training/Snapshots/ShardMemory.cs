@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Phi3VCluster.Training.Native;
 
 namespace Phi3VCluster.Training.Snapshots;
 
@@ -26,6 +27,21 @@ public sealed unsafe class ShardMemory(long elements) : IDisposable
         ObjectDisposedException.ThrowIf(_data is null, this);
         if (offset < 0 || count < 0 || offset + count > elements) throw new ArgumentOutOfRangeException(nameof(offset));
         return new((float*)_data + (part * elements) + offset, count * sizeof(float));
+    }
+
+    /// <summary>Copies all of it: masters, m and v, each in as many pieces as it lies in.</summary>
+    /// <exception cref="ArgumentException">They are not as long as this.</exception>
+    public void Fill(IReadOnlyList<HostSpan> pieces)
+    {
+        ObjectDisposedException.ThrowIf(_data is null, this);
+        if (pieces.Sum(piece => piece.Bytes) != Bytes)
+            throw new ArgumentException($"{pieces.Sum(piece => piece.Bytes)} bytes do not fill {Bytes}", nameof(pieces));
+        var to = (byte*)_data;
+        foreach (var piece in pieces)
+        {
+            Buffer.MemoryCopy((void*)piece.Address, to, piece.Bytes, piece.Bytes);
+            to += piece.Bytes;
+        }
     }
 
     public void Dispose()

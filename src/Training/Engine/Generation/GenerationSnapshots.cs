@@ -7,15 +7,16 @@ using Phi3VCluster.Training.Snapshots;
 namespace Phi3VCluster.Training.Engine;
 
 /// <summary>
-/// Snapshots of a sharded state while a generation trains: every few steps each rank copies its part to host memory and has it brought to
-/// its buddy on another node. One counts when all ranks' parts are with both, which the ranks tell each other in the tally of a step; the
+/// Snapshots of a sharded state while a generation trains: every few steps each rank copies its part to host memory, beside the next step
+/// until that writes it, and has it brought to its buddy on another node. One counts when all ranks' parts are with both, which the ranks tell each other in the tally of a step; the
 /// next is begun only then. So whatever node is lost, the newest that counts is there.
 /// </summary>
 internal sealed class GenerationSnapshots
 {
     private const int CopiesHeld = 7; // own: two snapshots, what it parked with, and the next generation's first; a buddy's: three
     private const int MeasuredSteps = 3;
-    private const double CopiesWorth = 8;
+    private const double CopiesWorth = 8; // a copy's time is worth so many times of training
+    private const double WaitsWorth = 50; // what the rank's thread waits for itself
 
     private readonly RunHome _home;
     private readonly ICollective _collective;
@@ -23,7 +24,7 @@ internal sealed class GenerationSnapshots
     private StateVersion? _newest;
     private bool _counts; // the newest does
     private int _everySteps = 1, _measured;
-    private double _copySeconds, _stepSeconds = double.MaxValue;
+    private double _waitSeconds, _stepSeconds = double.MaxValue;
 
     /// <summary>All ranks together: they find out who is where, and whether there is room.</summary>
     public GenerationSnapshots(RunHome home, ICollective collective, long ownElements)
@@ -79,10 +80,8 @@ internal sealed class GenerationSnapshots
         if (_buddy is null) return;
         var before = _home.Clock.Enter(Phase.Snapshot);
         var began = Stopwatch.GetTimestamp();
-        var version = _home.Shards!.Hold(_home.State);
-        _copySeconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
-        _home.Shards.Send(version, _buddy);
-        (_newest, _counts) = (version, false);
+        (_newest, _counts) = (_home.Shards!.Hold(_home.State, _buddy), false);
+        _waitSeconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
         _home.Clock.Enter(before);
     }
 
@@ -92,7 +91,8 @@ internal sealed class GenerationSnapshots
         if (_measured == MeasuredSteps) return null;
         _stepSeconds = Math.Min(_stepSeconds, seconds);
         if (++_measured < MeasuredSteps) return null;
-        var steps = Math.Ceiling(CopiesWorth * _copySeconds / Math.Max(_stepSeconds, 1e-6));
+        var least = Math.Max(CopiesWorth * _home.Shards!.CopySeconds, WaitsWorth * _waitSeconds);
+        var steps = Math.Ceiling(least / Math.Max(_stepSeconds, 1e-6));
         _everySteps = Math.Max(1, RankMessages.Largest(_collective, (int)Math.Min(steps, int.MaxValue)));
         return _everySteps == 1
             ? null

@@ -12,6 +12,7 @@ namespace Phi3VCluster.Training.Engine;
 internal sealed class SeatShards : IDisposable
 {
     private readonly SnapshotBook _book = new();
+    private readonly SnapshotCopier _copier = new();
     private readonly SnapshotCourier _courier;
     private (long Generation, int Rank, int WorldSize)? _joined; // whose part the state is
 
@@ -43,24 +44,50 @@ internal sealed class SeatShards : IDisposable
         _book.Restored(from);
     }
 
-    /// <summary>Holds the state as it is. Waits for the copy alone.</summary>
-    public StateVersion Hold(TrainingState state)
+    /// <summary>What the last copy took that <see cref="Hold"/> left to its own thread.</summary>
+    public double CopySeconds => _copier.LastSeconds;
+
+    /// <summary>
+    /// Holds the state as it is. What lies in host memory is copied beside the rank's thread, which goes on as long as it writes nothing:
+    /// <see cref="TrainingState.Settle"/>. From a device it is copied at once.
+    /// </summary>
+    /// <param name="buddy">Is brought the own part when it is copied, in the background; null for none.</param>
+    public StateVersion Hold(TrainingState state, string? buddy = null)
     {
+        state.Settle();
         var (generation, rank, worldSize) = _joined!.Value;
-        var version = new StateVersion(generation, state.Position.Step);
-        if (!_book.Holds(version, rank))
+        var (version, metadata) = (new StateVersion(generation, state.Position.Step), state.Metadata());
+        if (_book.Holds(version, rank)) Describe();
+        else
         {
             var memory = _book.Rent(state.Optimizer.Layout.OwnCount);
+            if (state.Optimizer.InHostMemory() is { } pieces)
+            {
+                state.Copying = _copier.Begin(() =>
+                {
+                    memory.Fill(pieces);
+                    Keep(memory);
+                });
+                return version;
+            }
             using (var view = TensorMemory.View(memory.Address, [ShardMemory.Parts, memory.Elements], ScalarType.Float32))
                 state.Optimizer.CopyTo(view);
-            _book.Keep(version, rank, worldSize, memory);
+            Keep(memory);
         }
-        _book.Describe(version, worldSize, state.Metadata());
         return version;
-    }
 
-    /// <summary>Has what is held of the own part brought to a buddy, in the background.</summary>
-    public void Send(StateVersion version, string buddy) => _courier.Send(buddy, version, _joined!.Value.Rank, _joined.Value.WorldSize);
+        void Keep(ShardMemory memory)
+        {
+            _book.Keep(version, rank, worldSize, memory);
+            Describe();
+        }
+
+        void Describe()
+        {
+            _book.Describe(version, worldSize, metadata);
+            if (buddy is not null) _courier.Send(buddy, version, rank, worldSize);
+        }
+    }
 
     /// <summary>Every rank's part of a version is with two seats: those before it are of no more use.</summary>
     public void Counted(StateVersion version) => _book.Counted(version);
@@ -68,8 +95,11 @@ internal sealed class SeatShards : IDisposable
     /// <summary>A generation is over.</summary>
     public void Park(TrainingState state)
     {
+        state.Settle();
         _courier.Rest();
-        if (IsUsed && _joined is not null && !state.IsTorn && state.Position != TrainingPosition.Start) Hold(state);
+        if (!IsUsed || _joined is null || state.IsTorn || state.Position == TrainingPosition.Start) return;
+        Hold(state);
+        state.Settle();
     }
 
     /// <summary>A range of a rank's part, from this seat if it holds it.</summary>
@@ -84,6 +114,7 @@ internal sealed class SeatShards : IDisposable
 
     public void Dispose()
     {
+        _copier.Dispose();
         _courier.Dispose();
         _book.Dispose();
     }

@@ -72,8 +72,23 @@ internal sealed class TrainingState : IDisposable
     /// <summary>Whether all of the state is here, so that others can have it.</summary>
     public bool IsWhole => !IsTorn && Optimizer.Layout.OwnCount == Parameters.Count;
 
+    /// <summary>A copy of the tensors that another thread makes; they are not written before it is done. Null where there is none.</summary>
+    public Task? Copying { get; set; }
+
+    /// <summary>Waits for such a copy.</summary>
+    public void Settle()
+    {
+        var copying = Copying;
+        Copying = null;
+        copying?.GetAwaiter().GetResult();
+    }
+
     /// <summary>An update begins.</summary>
-    public void Tear() => IsTorn = true;
+    public void Tear()
+    {
+        Settle();
+        IsTorn = true;
+    }
 
     /// <summary>Every tensor is whole again, at the position there is.</summary>
     public void Mend() => IsTorn = false;
@@ -99,6 +114,7 @@ internal sealed class TrainingState : IDisposable
     public void Own(ShardLayout layout)
     {
         if (Optimizer.Layout.Pieces.SequenceEqual(layout.Pieces)) return;
+        Settle();
         Optimizer.Dispose(); // first: there may be no room for both
         Optimizer = new(Parameters, layout);
     }
@@ -149,7 +165,11 @@ internal sealed class TrainingState : IDisposable
         (Position, IsTorn) = (new(other.Step, other.Stage), false);
     }
 
-    public void Dispose() => Optimizer.Dispose();
+    public void Dispose()
+    {
+        Settle();
+        Optimizer.Dispose();
+    }
 
     private string Scalars(IReadOnlyList<GenerationRecord> generations) => JsonSerializer.Serialize(new StateScalars(
         Position.Step, Position.Stage, [.. Optimizer.StepCounts], Scaler.State, Skipped, Groups, Evaluations, Notes, generations), Form);

@@ -36,6 +36,8 @@ internal sealed class TrainingStep(
         var rate = schedule.RateAt(step, totalSteps, spec.WarmupOf(totalSteps), spec.LearningRate);
         if (tally.Verdict != Vote.Commit) return Result(tally, norm, rate, skipped: objections.Handle(tally, work, step));
 
+        clock.Enter(Phase.Snapshot);
+        state.Settle(); // a copy of it that was made beside all this
         clock.Enter(Phase.Optimizer); // from here to the commit no peer is asked and no abort is heard
         var clipped = GradientNorm.ClipFactor(spec.MaxGradNorm, norm) / state.Scaler.Scale;
         state.Tear();
