@@ -128,11 +128,25 @@ internal sealed partial class RunTurn
         if (members.Count < _run.Members.Length) return; // somebody has not been heard yet
         foreach (var seat in _heard.Stall.Hanging(members, timings.Hang, now, WarnAt)) WarnOf(seat);
         var hanging = _heard.Stall.Hanging(members, timings.Hang, now).Select(seat => _run.Seats[seat]).ToList();
-        if (hanging.Count == 0) return;
+        if (hanging.Count == 0)
+        {
+            BreakOffWhereAllStandStill(members);
+            return;
+        }
         var since = now - hanging.Min(seat => _heard.Of(seat.Number)!.ChangedAt);
         Log(FormattableString.Invariant($"{Names(hanging)} {(hanging.Count == 1 ? "hangs" : "hang")}: ")
             + FormattableString.Invariant($"nothing has come of it for {since.TotalSeconds:0} s, and the others wait for it"));
         BreakOff(Breakup.Of(BreakupKind.Stall, $"{string.Join(" and ", hanging.Select(seat => seat.Node).Distinct())} hung"));
+    }
+
+    /// <summary>Who hangs does not park, and is given up.</summary>
+    private void BreakOffWhereAllStandStill(IReadOnlyList<SeatNews> members)
+    {
+        if (!_heard.Stall.IsStuck(members, timings.Hang, now)) return;
+        var since = now - members.Max(news => news.ChangedAt);
+        Log(FormattableString.Invariant($"all ranks stand still: for {since.TotalSeconds:0} s nothing has come of any after step ")
+            + $"{members.Max(news => news.Report.Step)}, and none is behind the others");
+        BreakOff(Breakup.Of(BreakupKind.Stall, "all ranks stood still"));
     }
 
     /// <summary>Once for each place that it stands still at, before anything is done about it.</summary>

@@ -56,18 +56,30 @@ internal sealed record StallWatch(
         [
             .. from news in members
                where news.Report.Entered < most
-               let own = Patience(news.Report.Phase)
-               where own is not null && now - CommittedAt > share * own && now - news.ChangedAt > share * own
+               where IsStill(news, patience, now, share)
                select news.Report.Seat,
         ];
+    }
 
-        TimeSpan? Patience(ReportedPhase phase) => phase switch
+    /// <summary>
+    /// Whether all ranks stand still though none is behind: one hangs in what all have entered, and which shows when they are to part. As
+    /// all may as well compute for long, there is more patience than with one that the others wait for.
+    /// </summary>
+    /// <param name="members">All of the generation.</param>
+    /// <param name="patience">After which a rank is held to hang.</param>
+    public bool IsStuck(IReadOnlyList<SeatNews> members, TimeSpan patience, DateTimeOffset now) =>
+        members.Count > 1 && members.All(news => IsStill(news, patience, now, share: 5));
+
+    private bool IsStill(SeatNews news, TimeSpan patience, DateTimeOffset now, double share)
+    {
+        TimeSpan? own = news.Report.Phase switch
         {
             ReportedPhase.Training when Slowest.IsEmpty => 5 * patience, // the first step makes kernels, and finds out what fits
             ReportedPhase.Training => 4 * Slowest.Max() > patience ? 4 * Slowest.Max() : patience,
             ReportedPhase.EvaluatingBefore or ReportedPhase.EvaluatingAfter or ReportedPhase.Exporting => 5 * patience,
             _ => null,
         };
+        return own is not null && now - CommittedAt > share * own && now - news.ChangedAt > share * own;
     }
 
     /// <summary>Nodes that the run should go on without.</summary>
