@@ -8,7 +8,9 @@ internal sealed class ChaosCluster : IDisposable
 {
     private const string LateNode = "n4";
 
-    private static readonly TimeSpan Idle = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Idle = TimeSpan.FromSeconds(30), Answer = TimeSpan.FromSeconds(3);
+
+    private readonly HttpClient _http = new() { Timeout = Answer };
 
     private readonly string _folder;
     private readonly int _ports;
@@ -40,6 +42,25 @@ internal sealed class ChaosCluster : IDisposable
             throw new InvalidOperationException(
                 $"phi3v {string.Join(' ', arguments)}: exit code {process.ExitCode}: {text}{errors.Result}");
         return JsonDocument.Parse(text).RootElement;
+    }
+
+    /// <summary>What a silo says of a run, the first that answers: a process for each question would hurt the run as well.</summary>
+    /// <returns>Null if none does.</returns>
+    public JsonElement? Status(string run)
+    {
+        foreach (var port in Nodes.Select((_, node) => _ports + 40 + node))
+        {
+            try
+            {
+                var text = _http.GetStringAsync($"http://127.0.0.1:{port}/api/v1/runs/{run}").GetAwaiter().GetResult();
+                return JsonDocument.Parse(text).RootElement;
+            }
+            catch (Exception error) when (error is HttpRequestException or TaskCanceledException)
+            {
+                // it is gone, or stands still
+            }
+        }
+        return null;
     }
 
     /// <returns>False where the node is being started anew.</returns>
@@ -98,6 +119,7 @@ internal sealed class ChaosCluster : IDisposable
     {
         foreach (var process in Processes()) Signal(process, "KILL");
         _late?.Dispose();
+        _http.Dispose();
     }
 
     private static string[] Ports(int first) =>

@@ -123,21 +123,26 @@ internal sealed class ChaosRun(string folder, string method, int faults, int see
                 cluster.StopLate();
                 break;
         }
+        if (kind == "kill -9") Wait("the run has lost a rank", () => Generation(Status(cluster, run)) > before);
         var isWell = Settled(cluster, run, ranks);
-        var settled = Stopwatch.GetElapsedTime(at).TotalSeconds;
-        Thread.Sleep(Calm);
+        var settled = (Stopwatch.GetElapsedTime(at) - Calm).TotalSeconds;
         var generations = Generation(Status(cluster, run)) - before;
         var (longest, _) = watch.GapsSince(at);
         return new(step, kind, node, generations, Math.Round(longest, 2), isWell ? Math.Round(settled, 1) : null);
     }
 
-    /// <returns>False if so many ranks do not train, and commit steps, in time.</returns>
+    /// <returns>False if so many ranks of one generation do not train for a while, and commit steps, in time.</returns>
     private static bool Settled(ChaosCluster cluster, string run, int ranks)
     {
+        (long Generation, long Step)? first = null;
+        var well = 0L;
         for (var since = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(since) < Patience; Thread.Sleep(Pause))
         {
             var status = Status(cluster, run);
-            if (status.GetProperty("phase").GetString() == "training" && status.GetProperty("world_size").GetInt32() == ranks) return true;
+            var (generation, step) = (Generation(status), status.GetProperty("step").GetInt64());
+            if (status.GetProperty("phase").GetString() != "training" || status.GetProperty("world_size").GetInt32() != ranks) first = null;
+            else if (first is null || first.Value.Generation != generation) (first, well) = ((generation, step), Stopwatch.GetTimestamp());
+            else if (step > first.Value.Step && Stopwatch.GetElapsedTime(well) > Calm) return true;
         }
         return false;
     }
@@ -187,13 +192,8 @@ internal sealed class ChaosRun(string folder, string method, int faults, int see
     {
         for (var since = Stopwatch.GetTimestamp(); ; Thread.Sleep(Pause))
         {
-            try
-            {
-                return cluster.Phi3V("status", run);
-            }
-            catch (InvalidOperationException) when (Stopwatch.GetElapsedTime(since) < Patience)
-            {
-            }
+            if (cluster.Status(run) is { } status) return status;
+            if (Stopwatch.GetElapsedTime(since) > Patience) throw new TimeoutException($"no silo told of {run} in {Patience}");
         }
     }
 
