@@ -161,6 +161,13 @@ internal static class SiloCommandLine
         DefaultValueFactory = _ => 25,
     };
 
+    private static readonly Option<string?> ScheduledEvents = new("--scheduled-events")
+    {
+        Description = "Ask Azure's metadata service there, http://169.254.169.254, whether this machine is to be taken away; then its runs "
+            + "leave it.",
+        HelpName = "url",
+    };
+
     private static readonly Option<LogLevel> Level = new("--log-level")
     {
         Description = "Least level of what is logged to standard error.",
@@ -183,7 +190,7 @@ internal static class SiloCommandLine
         {
             GatewayPort, SiloPort, HttpPort, Node, Role, Ranks, Device, MinGpus, Data, Redis, RedisUser, RedisPasswordFile, RedisAuthority,
             Advertise, TlsCertificate, TlsKey, TlsAuthority, Insecure, HttpCertificate, HttpKey, HttpTokenFile, HttpReadTokenFile,
-            UntilStdinCloses, ReadyFile, Threads, DrainSeconds, Level, Check, Ask,
+            UntilStdinCloses, ReadyFile, Threads, DrainSeconds, ScheduledEvents, Level, Check, Ask,
         };
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
@@ -235,6 +242,7 @@ internal static class SiloCommandLine
             ReadyFile = parsed.GetValue(ReadyFile),
             Threads = parsed.GetValue(Threads),
             DrainGrace = TimeSpan.FromSeconds(parsed.GetValue(DrainSeconds)),
+            ScheduledEvents = parsed.GetValue(ScheduledEvents) is { } events ? new Uri(events) : null,
             LogLevel = parsed.GetValue(Level),
         };
         return settings;
@@ -265,6 +273,9 @@ internal static class SiloCommandLine
             problems.Add($"--drain-seconds: must be 0 to 3600, got {parsed.GetValue(DrainSeconds)}; 25 is usual.");
         if (parsed.GetValue(Advertise) is { } address && !IPAddress.TryParse(address, out _))
             problems.Add($"--advertise: must be an IP address, got '{address}'; give this machine's.");
+        if (parsed.GetValue(ScheduledEvents) is { } events
+            && !(Uri.TryCreate(events, UriKind.Absolute, out var at) && at is { Scheme: "http", AbsolutePath: "/" }))
+            problems.Add($"--scheduled-events: must be http:// and a host, got '{events}'; on Azure it is http://169.254.169.254.");
         var tls = Tls(parsed, out var missing);
         if (missing is not null) problems.Add(missing);
         _ = Http(parsed, out var half);

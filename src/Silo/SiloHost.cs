@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Console;
 using Orleans.Storage;
 using Phi3VCluster.Grains;
 using Phi3VCluster.Grains.Nodes;
+using Phi3VCluster.Silo.Eviction;
 using Phi3VCluster.Silo.Http;
 using Phi3VCluster.Spec;
 using Phi3VCluster.Tls;
@@ -77,6 +78,7 @@ internal static class SiloHost
             .UseClusteringAndStorage(settings)
             .UseTls(identity)
             .AddControlPlane(carriesCoordinators: settings.Role != SiloRole.Ranks));
+        if (settings.ScheduledEvents is not null) builder.Services.AddSingleton(settings).AddHostedService<EvictionWatch>();
 
         var app = builder.Build();
         app.UseGuard(access, Api.Root);

@@ -49,6 +49,8 @@ internal sealed record SiloSettings
     public required int Threads { get; init; }
     /// <summary>How long a silo that is told to stop waits for its ranks to leave at a step's end, where another node can go on.</summary>
     public TimeSpan DrainGrace { get; init; }
+    /// <summary>Where to ask whether this machine is to be taken away, an Azure metadata service; null: it is not asked.</summary>
+    public Uri? ScheduledEvents { get; init; }
     public LogLevel LogLevel { get; init; } = LogLevel.Warning;
 
     /// <summary>Listens on this machine only unless others are told an address.</summary>

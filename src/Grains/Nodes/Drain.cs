@@ -40,7 +40,7 @@ internal sealed class Drain(
     {
         try
         {
-            await heartbeat.SayStoppingAsync().WaitAsync(FarewellPatience);
+            await heartbeat.SayAsync(NodeState.Stopping).WaitAsync(FarewellPatience);
             return true;
         }
         catch (Exception e) // nobody will come to fetch the seats

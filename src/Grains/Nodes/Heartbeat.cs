@@ -21,10 +21,11 @@ public sealed class Heartbeat(
     /// <summary>Ends with the first that the cluster has answered: from then on the node is given seats.</summary>
     public Task Registered => _registered.Task;
 
-    /// <summary>The node takes no more runs, and those that it has are to leave it.</summary>
-    internal Task SayStoppingAsync()
+    /// <summary>From now on the node is in this state, and the cluster hears it at once.</summary>
+    /// <param name="state">Stopping: it takes no more runs, and those that it has are to leave it soon.</param>
+    public Task SayAsync(NodeState state)
     {
-        _state = NodeState.Stopping;
+        _state = state;
         return RegisterAsync();
     }
 

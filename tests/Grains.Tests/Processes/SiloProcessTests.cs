@@ -107,9 +107,10 @@ public sealed class SiloProcessTests : IDisposable
         Assert.Equal(2, wrong);
         Assert.Equal(3, problems.Trim().Split('\n').Length);
 
-        (wrong, _, problems) = await SiloProcess.RunAsync("--role", "control", "--ranks", "3", "--redis-user", "me", "--min-gpus", "-1");
+        (wrong, _, problems) = await SiloProcess.RunAsync("--role", "control", "--ranks", "3", "--redis-user", "me", "--min-gpus", "-1",
+            "--scheduled-events", "169.254.169.254");
         Assert.Equal(2, wrong);
-        Assert.Equal(["--min-gpus:", "--ranks:", "--redis-user:", "--role:"],
+        Assert.Equal(["--min-gpus:", "--ranks:", "--redis-user:", "--role:", "--scheduled-events:"],
             problems.Trim().Split('\n').Select(p => p.Split(' ')[0]).Order());
     }
 
