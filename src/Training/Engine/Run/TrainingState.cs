@@ -72,7 +72,7 @@ internal sealed class TrainingState : IDisposable
     /// <summary>Whether all of the state is here, so that others can have it.</summary>
     public bool IsWhole => !IsTorn && Optimizer.Layout.OwnCount == Parameters.Count;
 
-    /// <summary>A copy of the tensors that another thread makes; they are not written before it is done. Null where there is none.</summary>
+    /// <summary>A copy of the tensors that another thread makes, before which they are not written; null where there is none.</summary>
     public Task? Copying { get; set; }
 
     /// <summary>Waits for such a copy.</summary>
