@@ -8,8 +8,8 @@ namespace Phi3VCluster.Training.Engine;
 
 /// <summary>
 /// Snapshots of a sharded state while a generation trains: every few steps each rank copies its part to host memory, beside the next step
-/// until that writes it, and has it brought to its buddy on another node. One counts when all ranks' parts are with both, which the ranks tell each other in the tally of a step; the
-/// next is begun only then. So whatever node is lost, the newest that counts is there.
+/// until that writes it, and has it brought to its buddy on another node. One counts when all ranks' parts are with both, which the ranks
+/// tell each other in the tally of a step; the next is begun only then. So whatever node is lost, the newest that counts is there.
 /// </summary>
 internal sealed class GenerationSnapshots
 {
