@@ -195,7 +195,11 @@ internal static class SiloCommandLine
         root.SetAction((parsed, _) => RunAsync(parsed));
         var result = root.Parse([.. FromEnvironment(root, args), .. args]);
         if (result.Errors.Count == 0 || result.Action is HelpAction)
-            return await result.InvokeAsync(new() { EnableDefaultExceptionHandler = false });
+            return await result.InvokeAsync(new()
+            {
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null, // the host ends it: the library would two seconds after the signal, in mid-drain
+            });
         foreach (var problem in Problems(result)) await Console.Error.WriteLineAsync(problem);
         return 2;
     }
