@@ -96,6 +96,8 @@ public sealed class RegroupTests
         var next = await cluster.SubmitAsync(1, 1); // comes after it
         var added = await cluster.AddNodeAsync();
         cluster[added].Offers = cluster["Silo_0"].Offers;
+        await Eventually.SeeAsync("the new node takes runs", cluster.Front.NodesAsync, // until then there are never enough, and others pass
+            nodes => nodes.Count(node => node.State == NodeState.Ready) == 2);
         await cluster.FinishAsync(small);
 
         var going = await cluster.TrainAsync(large, generation: 2, ranks: 2, step: 6);

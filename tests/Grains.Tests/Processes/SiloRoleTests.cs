@@ -68,7 +68,8 @@ public sealed class SiloRoleTests : IDisposable
 
         control.Terminate();
 
-        Assert.Equal(0, await control.ExitAsync());
+        var exitCode = await control.ExitAsync();
+        Assert.True(exitCode == 0, $"exit code {exitCode}: {control.Errors}");
     }
 
     private static Task<RunStatus> UntilStepAsync(IRunGrain run, long step) =>
