@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -31,8 +30,8 @@ internal sealed class ClusterConnection : IAsyncDisposable
     private static readonly TimeSpan LivingSiloDeadline = TimeSpan.FromSeconds(60); // it is there; a machine with other load makes it slow
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan AnswerDeadline = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan MoveDeadline = TimeSpan.FromSeconds(15); // what a lost silo held is found on another by then
-    private static readonly TimeSpan MovePause = TimeSpan.FromSeconds(0.5);
+    private static readonly Insistence Insistence = new(
+        again: TimeSpan.FromSeconds(2), pause: TimeSpan.FromSeconds(0.5), most: TimeSpan.FromSeconds(15));
 
     private readonly IHost _host;
     private readonly IGrainFactory _grains;
@@ -189,26 +188,9 @@ internal sealed class ClusterConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>
-    /// As <see cref="AskAsync"/>, for what may be asked twice: the silo that was to answer may have been lost, and another takes over.
-    /// </summary>
-    private async Task<T> AskAgainAsync<T>(Func<Task<T>> question)
-    {
-        var started = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            try
-            {
-                return await AskAsync(question);
-            }
-            catch (NoClusterException silent) when (silent.InnerException is not TimeoutException
-                && Stopwatch.GetElapsedTime(started) < MoveDeadline)
-            {
-                if (!await SomeoneListensAsync()) throw;
-                await Task.Delay(MovePause);
-            }
-        }
-    }
+    /// <summary>As <see cref="AskAsync"/>, for what may be asked twice.</summary>
+    private Task<T> AskAgainAsync<T>(Func<Task<T>> question) => AskAsync(
+        () => Insistence.AskAsync(question, async error => IsSilence(error) && await SomeoneListensAsync()));
 
     private static bool IsSilence(Exception error) =>
         error is TimeoutException or OrleansException or ConnectionAbortedException or SocketException
