@@ -53,7 +53,7 @@ public sealed partial class SurvivalTests(ITestOutputHelper output) : IDisposabl
 
         var before = cluster.Silo("n2")!.Value;
         RunningProcess.Signal(before, RunningProcess.Terminate);
-        await cluster.FreezeAsync("n3", TimeSpan.FromSeconds(3)); // a step that takes so long is waited for
+        await cluster.FreezeAsync("n3", TimeSpan.FromSeconds(2.5)); // a step that takes so long is waited for
         await cluster.UntilReplacedAsync(before, () => cluster.Silo("n2"), "n2 is started again");
         await SeeAsync(client, run, "three train again", s => s is { WorldSize: 3, Phase: "training", Generation: >= 5 });
 

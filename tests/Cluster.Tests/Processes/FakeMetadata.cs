@@ -27,9 +27,6 @@ public sealed class FakeMetadata : IDisposable
 
     public string Address { get; }
 
-    /// <summary>How often machines have asked for events.</summary>
-    public int Asked { get; private set; }
-
     public ConcurrentQueue<string> Refused { get; } = new();
 
     /// <summary>From now on a machine is told this.</summary>
@@ -83,10 +80,7 @@ public sealed class FakeMetadata : IDisposable
         {
             if (asked.RawUrl == "/metadata/instance/compute/name?api-version=2021-02-01&format=text") return (200, $"vm-{_machines++}");
             if (asked.RawUrl == "/metadata/scheduledevents?api-version=2020-07-01")
-            {
-                Asked++;
                 return (200, $$"""{"DocumentIncarnation":1,"Events":{{_events}}}""");
-            }
         }
         Refused.Enqueue($"{asked.RawUrl}");
         return (400, "Bad request. Required metadata header not specified, or no such thing.");
